@@ -1,0 +1,292 @@
+"""The error tree: each class is one fact, with the published `type` and `code`, and knows no HTTP.
+
+Messages and details that the published document gives stand here word for word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class FoundryLocalError(Exception):
+    """Base of every error that a caller may see: `message` says what happened, `details` what to do."""
+
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, details: str | None = None, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.param = param
+        self.retry_after_s: int | None = None
+
+
+# --- what the caller sent -------------------------------------------------------------------------------
+
+
+class InvalidRequest(FoundryLocalError):
+    type, code = "invalid_request_error", "invalid_request"
+
+
+class MissingModelName(FoundryLocalError):
+    type, code = "invalid_request_error", "missing_model_name"
+
+    def __init__(self) -> None:
+        super().__init__("Model name is required")
+
+
+class InvalidJson(FoundryLocalError):
+    type, code = "invalid_request_error", "invalid_json"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Request body is not valid JSON", reason)
+
+
+class RequestTooLarge(FoundryLocalError):
+    type, code = "invalid_request_error", "request_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__("Request body is too large", f"The limit is {limit_bytes} bytes.")
+
+
+class InvalidConfiguration(FoundryLocalError):
+    type, code = "configuration_error", "invalid_configuration"
+
+
+class EndpointNotFound(FoundryLocalError):
+    type, code = "not_found_error", "endpoint_not_found"
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"No endpoint {method} {path}", "See /docs for the endpoints there are.")
+
+
+class MethodNotAllowed(FoundryLocalError):
+    type, code = "invalid_request_error", "method_not_allowed"
+
+    def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"{method} is not allowed on {path}", f"Allowed: {', '.join(allowed)}")
+        self.allowed = tuple(allowed)
+
+
+# --- who sent it ----------------------------------------------------------------------------------------
+
+
+class InvalidApiKey(FoundryLocalError):
+    type, code = "authentication_error", "invalid_api_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Invalid API key",
+            "Send the key as 'Authorization: Bearer KEY'; /start and /status of the management API return it.",
+        )
+
+
+class HostNotAllowed(FoundryLocalError):
+    type, code = "permission_error", "host_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Host header is not allowed",
+            "Call the service as localhost or 127.0.0.1, or add the name to the setting allowed_hosts.",
+        )
+
+
+class OriginNotAllowed(FoundryLocalError):
+    type, code = "permission_error", "origin_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Pages of this origin may not call this service",
+            "Serve the page from this machine, or add its origin to the setting allowed_origins.",
+        )
+
+
+# --- models ---------------------------------------------------------------------------------------------
+
+
+class ModelNotFound(FoundryLocalError):
+    type, code = "not_found_error", "model_not_found"
+
+    def __init__(self, name: str, nearest: Sequence[str] = ()) -> None:
+        hint = f"Did you mean: {', '.join(nearest)}?" if nearest else "GET /models lists the models there are."
+        super().__init__(f"Model '{name}' not found in registry", hint)
+
+
+class ModelNotOnDisk(FoundryLocalError):
+    """A delete, or a verify, of a model that was never downloaded."""
+
+    type, code = "not_found_error", "model_not_downloaded"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Model '{name}' is not downloaded", "GET /models/downloaded lists the models that are.")
+
+
+class ModelNotDownloaded(FoundryLocalError):
+    """A start that may not download."""
+
+    type, code = "precondition_failed", "model_not_downloaded"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Model must be downloaded before starting server",
+            "Use auto_download option or download manually first",
+        )
+
+
+class ModelInUse(FoundryLocalError):
+    type, code = "conflict_error", "model_in_use"
+
+    def __init__(self, name: str, doing: str = "loaded") -> None:
+        super().__init__(f"Model '{name}' is {doing}", "Stop the server or switch to another model first.")
+
+
+class ModelCorrupted(FoundryLocalError):
+    type, code = "server_error", "model_corrupted"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Model '{name}' is damaged on disk", f"{reason} Download it again to repair it.")
+
+
+# --- server lifecycle -----------------------------------------------------------------------------------
+
+
+class ServerAlreadyRunning(FoundryLocalError):
+    type, code = "conflict_error", "server_already_running"
+
+    def __init__(self, model_name: str) -> None:
+        super().__init__(
+            f"FoundryLocal server is already running with model '{model_name}'",
+            "Stop the current server first or use switch-model endpoint",
+        )
+
+
+class OperationInProgress(FoundryLocalError):
+    type, code = "conflict_error", "operation_in_progress"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"Another operation is in progress: the server is {status}",
+            "Wait until GET /status says running or stopped, or cancel it with POST /stop.",
+        )
+
+
+class OperationCancelled(FoundryLocalError):
+    type, code = "conflict_error", "operation_cancelled"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was cancelled", "It was ended by a stop, a cancel or a shutdown.")
+
+
+class PortInUse(FoundryLocalError):
+    type, code = "conflict_error", "port_in_use"
+
+    def __init__(self, port: int, owner: str | None = None) -> None:
+        by = f" by {owner}" if owner else ""
+        super().__init__(f"Port {port} is already in use{by}", "Choose another port, or 0 for any free one.")
+        self.port = port
+
+
+class ServerStartTimeout(FoundryLocalError):
+    type, code = "timeout_error", "server_start_timeout"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(
+            "Server failed to start within timeout period",
+            f"Timeout: {timeout_s:g} seconds. Try increasing timeout_seconds option.",
+        )
+
+
+class ServerStartFailed(FoundryLocalError):
+    type, code = "server_error", "server_start_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Server failed to start", reason)
+
+
+class WorkerCrashed(FoundryLocalError):
+    type, code = "server_error", "worker_crashed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The model's process ended unexpectedly", f"{reason} It is started again by itself.")
+
+
+class ModelLoading(FoundryLocalError):
+    type, code = "unavailable_error", "model_loading"
+
+    def __init__(self, name: str | None, reason: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(f"Loading model {name}" if name else "Loading model", reason or "Try again in a moment.")
+        self.retry_after_s = retry_after_s
+
+
+class ServerShuttingDown(FoundryLocalError):
+    type, code = "unavailable_error", "server_shutting_down"
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down", "Start it again, then repeat the request.")
+
+
+class QueueFull(FoundryLocalError):
+    type, code = "rate_limit_error", "queue_full"
+
+    def __init__(self, limit: int, retry_after_s: int) -> None:
+        super().__init__(
+            "Too many requests are waiting for this model",
+            f"{limit} are waiting already. Try again in {retry_after_s} s.",
+        )
+        self.retry_after_s = retry_after_s
+
+
+class InsufficientMemory(FoundryLocalError):
+    type, code = "insufficient_resources", "insufficient_memory"
+
+    def __init__(self, needed: str, free: str) -> None:
+        super().__init__(
+            "Not enough memory to load the model",
+            f"Needed: {needed}, free: {free}. Use a smaller model, quantization or context_size.",
+        )
+
+
+# --- downloads and configuration ------------------------------------------------------------------------
+
+
+class DownloadFailed(FoundryLocalError):
+    type, code = "download_error", "download_failed"
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(
+            "Failed to download model", reason or "Network connection error or model not available"
+        )
+
+
+class ChecksumMismatch(FoundryLocalError):
+    type, code = "download_error", "checksum_mismatch"
+
+    def __init__(self, file_name: str, expected: str, actual: str) -> None:
+        super().__init__(
+            f"Downloaded file '{file_name}' is not the published one",
+            f"Expected sha256 {expected}, got {actual}. The file was discarded; download again.",
+        )
+
+
+class InsufficientDiskSpace(FoundryLocalError):
+    type, code = "insufficient_resources", "insufficient_disk_space"
+
+    def __init__(self, needed: str, free: str, folder: str) -> None:
+        super().__init__(
+            "Not enough disk space for the model",
+            f"Needed: {needed}, free: {free} in {folder}. Delete models, or set another cache_dir.",
+        )
+
+
+class ConfigurationUpdateFailed(FoundryLocalError):
+    type, code = "configuration_error", "update_failed"
+
+    def __init__(self) -> None:
+        super().__init__("Failed to update configuration. Check logs for details.")
+
+
+class InternalError(FoundryLocalError):
+    def __init__(self) -> None:
+        super().__init__("Internal error", "The log says more: GET /logs?level=ERROR.")

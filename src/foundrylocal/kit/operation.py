@@ -1,0 +1,103 @@
+"""Work that runs once, is watched by any number, and ends in exactly one outcome.
+
+The operation belongs to the service's task group: a watcher that goes away changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar, cast
+
+import anyio
+
+from foundrylocal.errors import FoundryLocalError, InternalError, OperationCancelled
+from foundrylocal.events import Event, Failed, Progress, Succeeded
+from foundrylocal.kit.broadcast import Broadcast, Subscription
+
+T = TypeVar("T")
+
+
+class Operation(Generic[T]):
+    """The one place where an operation's progress and outcome meet those who wait for them."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._milestones: list[Event] = []
+        self._latest: Progress | None = None
+        self._outcome: Succeeded | Failed | None = None
+        self._broadcast: Broadcast[Event] = Broadcast()
+        self._ended = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    @property
+    def is_ended(self) -> bool:
+        return self._outcome is not None
+
+    @property
+    def latest(self) -> Progress | None:
+        """The newest measured progress, for listings."""
+        return self._latest
+
+    def report(self, event: Progress) -> None:
+        """Tell the watchers; a milestone is kept for those who join later, of the rest the newest one."""
+        if self.is_ended:
+            return
+        if event.measure is None:
+            self._milestones.append(event)
+        else:
+            self._latest = event
+        self._broadcast.publish(event)
+
+    def watch(self) -> Subscription[Event]:
+        """Everything from the start (of the measured lines the newest only), ending with the outcome."""
+        first = [*self._milestones, *([self._latest] if self._latest else [])]
+        if self._outcome is not None:
+            first.append(self._outcome)
+        return self._broadcast.subscribe(first)
+
+    async def ended(self) -> None:
+        await self._ended.wait()
+
+    async def result(self) -> T:
+        """Wait for the end; what the operation made, or its error raised."""
+        await self._ended.wait()
+        if isinstance(self._outcome, Succeeded):
+            return cast(T, self._outcome.result)
+        assert isinstance(self._outcome, Failed)  # noqa: S101 - set before the event
+        # Several callers may wait for one outcome: raising a shared instance would chain their tracebacks.
+        raise self._outcome.error.with_traceback(None)
+
+    def cancel(self) -> None:
+        """Ask it to end; `ended` tells when it has."""
+        self._scope.cancel()
+
+    async def run(
+        self,
+        work: Callable[[], Awaitable[T]],
+        message: Callable[[T], str],
+        on_fault: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Do the work and settle the outcome; never raises but for the service's own cancellation.
+
+        `on_fault` hears of an exception that is no domain error; the watchers get InternalError for it.
+        """
+        outcome: Succeeded | Failed = Failed(OperationCancelled(self.what))
+        try:
+            with self._scope:
+                try:
+                    made = await work()
+                    outcome = Succeeded(message(made), made)
+                except FoundryLocalError as error:
+                    outcome = Failed(error)
+                except Exception as error:  # noqa: BLE001 - the watchers must hear of an end, whatever it is
+                    if on_fault is not None:
+                        on_fault(error)
+                    outcome = Failed(InternalError())
+        finally:
+            self._settle(outcome)
+
+    def _settle(self, outcome: Succeeded | Failed) -> None:
+        self._outcome = outcome
+        self._broadcast.publish(outcome)
+        self._broadcast.close()
+        self._ended.set()

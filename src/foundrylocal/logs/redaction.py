@@ -1,0 +1,34 @@
+"""No key, token or prompt is ever written: what looks like one is replaced where logs are made."""
+
+from __future__ import annotations
+
+import re
+
+_SECRETS = re.compile(
+    r"(?P<key>\b(?:fl|hf|sk)[-_][A-Za-z0-9_\-]{12,})"
+    r"|(?P<bearer>\b(?:Bearer|Basic)\s+)[^\s\"',;]+"
+    r"|(?P<login>://)[^/\s:@]+:[^/\s@]+@",
+    re.IGNORECASE,
+)
+
+
+def _replace(found: re.Match[str]) -> str:
+    return f"{found.group('bearer') or found.group('login') or ''}[redacted]" + (
+        "@" if found.group("login") else ""
+    )
+
+
+class Redaction:
+    """Replaces what has the form of a secret, and the exact secrets it was told of."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def add(self, secret: str | None) -> None:
+        if secret:
+            self._known.add(secret)
+
+    def clean(self, text: str) -> str:
+        for secret in self._known:
+            text = text.replace(secret, "[redacted]")
+        return _SECRETS.sub(_replace, text)

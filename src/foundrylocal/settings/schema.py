@@ -1,0 +1,130 @@
+"""Every setting there is: its name, default and help. The CLI, the docs and POST /config read it from here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from foundrylocal.settings.folders import default_cache_dir
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+_ORIGIN = re.compile(r"https?://[^\s/?#@]{1,255}|[a-z][a-z0-9+.\-]{1,30}://[^\s/?#@]{1,255}")
+
+
+def _from_text(value: Any) -> Any:
+    """The environment has only text: a list is given as `a, b`."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _words(value: Any) -> Any:
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+def _pairs(value: Any) -> Any:
+    """The environment has only text: aliases are given as `name=model, name=model`."""
+    if isinstance(value, str):
+        return dict(part.split("=", 1) for part in _from_text(value) if "=" in part)
+    return value
+
+
+TextList = Annotated[list[str], BeforeValidator(_from_text)]
+Words = Annotated[list[str], BeforeValidator(_words)]
+Aliases = Annotated[dict[str, str], BeforeValidator(_pairs)]
+
+
+class Settings(BaseModel):
+    """The effective settings; immutable, a change makes a new one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    port: int = Field(1234, ge=0, le=65535, description="Port of the FoundryLocal server; 0 is any free one.")
+    cache_dir: str = Field(
+        default_factory=lambda: str(default_cache_dir()),
+        min_length=1,
+        max_length=4096,
+        description="Folder of the downloaded models, an absolute path.",
+    )
+    default_log_level: LogLevel = Field("INFO", description="The least level that is recorded.")
+    api_host: str = Field("localhost", min_length=1, description="Address of the management API.")
+    api_port: int = Field(9500, ge=0, le=65535, description="Port of the management API.")
+    gateway_host: str = Field("localhost", min_length=1, description="Address of the FoundryLocal server.")
+    allowed_hosts: TextList = Field(
+        default_factory=list,
+        max_length=64,
+        description="Host names besides localhost, 127.0.0.1 and [::1] by which the service may be called.",
+    )
+    allowed_origins: TextList = Field(
+        default_factory=list,
+        max_length=64,
+        description="Origins besides pages of this machine whose pages may call the service.",
+    )
+    management_key: str | None = Field(
+        None,
+        min_length=16,
+        max_length=256,
+        description="When set, every management call needs it as a Bearer key.",
+    )
+    aliases: Aliases = Field(
+        default_factory=dict, max_length=256, description="Other names for models, as requests may give them."
+    )
+    context_size: int = Field(
+        8192, ge=256, le=4_194_304, description="Tokens of context, where the model has as many."
+    )
+    parallel: int = Field(4, ge=1, le=64, description="Requests that a model answers at the same time.")
+    threads: int | None = Field(None, ge=1, le=512, description="Threads of the engine; null is its own choice.")
+    gpu_layers: int | None = Field(
+        None, ge=0, le=10_000, description="Layers on the GPU; null is as many as fit."
+    )
+    memory_reserve_mb: int = Field(
+        512, ge=0, le=1_048_576, description="Memory that loading a model leaves free, in MB."
+    )
+    idle_unload_seconds: int = Field(
+        600, ge=0, le=604_800, description="A model loaded on demand leaves after this time; 0 is never."
+    )
+    queue_size: int = Field(64, ge=0, le=10_000, description="Requests that may wait for one model.")
+    drain_seconds: int = Field(
+        30, ge=0, le=3600, description="How long a switch waits for running requests to end."
+    )
+    engine_path: str | None = Field(
+        None, description="A llama-server program to use in place of the built-in engine, for GPU builds."
+    )
+    worker_command: Words = Field(
+        default_factory=list, description="The command of the worker process; empty is the built-in one."
+    )
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _is_absolute(cls, value: str) -> str:
+        if "\0" in value or not Path(value).is_absolute():
+            raise ValueError("must be an absolute path")
+        return os.path.normpath(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f"'{name[:80]}' is no host name (give it without a port)")
+        return [name.lower() for name in value]
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"'{origin[:80]}' is no origin (scheme://host or scheme://host:port)")
+        return [origin.lower() for origin in value]
+
+
+SECRET_SETTINGS = frozenset({"management_key"})
+# What another program could be made to run, or who may call, is no business of an HTTP call.
+FILE_ONLY_SETTINGS = frozenset({"worker_command", "engine_path"})

@@ -1,0 +1,133 @@
+"""The owner of the settings: command line over environment over saved file over default.
+
+Invariant: what is on disk always parses, or is set aside and the defaults are used.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
+from foundrylocal.kit.atomic_file import write_atomically
+from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
+
+_MOST_BYTES = 256 * 1024
+
+
+def describe(error: ValidationError) -> str:
+    """One line for each field that is wrong: `port: Input should be a valid integer`."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        field = ".".join(str(part) for part in item["loc"]) or "body"
+        lines.append(f"{field}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines[:10])
+
+
+def _from_environment() -> dict[str, str]:
+    found = {name: os.environ.get(f"FOUNDRYLOCAL_{name.upper()}") for name in Settings.model_fields}
+    return {name: value for name, value in found.items() if value not in (None, "")}  # type: ignore[misc]
+
+
+class SettingsStore:
+    """Reads once, keeps the effective settings in `current`, and saves what POST /config changes."""
+
+    def __init__(self, folder: Path, command_line: Mapping[str, Any] | None = None) -> None:
+        self._path = folder / "config.json"
+        given = {name: value for name, value in (command_line or {}).items() if value is not None}
+        self._overrides: dict[str, Any] = {**_from_environment(), **given}
+        self._listeners: list[Callable[[Settings], None]] = []
+        self._saved = self._load()
+        try:
+            self.current = Settings.model_validate({**self._saved, **self._overrides})
+        except ValidationError as error:
+            raise InvalidConfiguration(
+                "A setting of the command line or the environment is not valid", describe(error)
+            ) from None
+
+    def on_change(self, listener: Callable[[Settings], None]) -> None:
+        """Call `listener` with the new settings after each change."""
+        self._listeners.append(listener)
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            if self._path.is_symlink():
+                raise ValueError("it is a symbolic link")
+            if not self._path.exists():
+                return {}
+            with self._path.open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise ValueError("it is too large")
+            saved = json.loads(data)
+            if not isinstance(saved, dict):
+                raise ValueError("it holds no object")
+            Settings.model_validate(saved)
+            return saved
+        except (OSError, ValueError, RecursionError) as error:
+            self._set_aside(describe(error) if isinstance(error, ValidationError) else str(error))
+            return {}
+
+    def _set_aside(self, reason: str) -> None:
+        aside = self._path.with_name(f"config.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        try:
+            self._path.replace(aside)
+            where = f"it was set aside as {aside.name}"
+        except OSError as error:
+            where = f"it could not be set aside ({error.strerror})"
+        log.error("The saved configuration cannot be read (%s); %s and the defaults are used", reason, where)
+
+    def update(self, changes: Mapping[str, Any], *, reset: bool = False) -> Settings:
+        """Validate, save, then use `changes`; blocking. Raises InvalidConfiguration, ConfigurationUpdateFailed.
+
+        What the environment or the command line sets stays in force over what is saved here.
+        """
+        refused = FILE_ONLY_SETTINGS & changes.keys()
+        if refused:
+            name = sorted(refused)[0]
+            raise InvalidConfiguration(
+                "A setting cannot be changed over HTTP",
+                f"{name}: set it as FOUNDRYLOCAL_{name.upper()} in the environment of the service.",
+            )
+        kept = {name: self._saved[name] for name in FILE_ONLY_SETTINGS & self._saved.keys()}
+        base = kept if reset else self._saved
+        saved = {**base, **changes}
+        try:
+            checked = Settings.model_validate(saved, strict=True)
+            effective = Settings.model_validate({**saved, **self._overrides})
+        except ValidationError as error:
+            raise InvalidConfiguration("The configuration is not valid", describe(error)) from None
+        if "cache_dir" in changes:
+            self._check_folder(checked.cache_dir)
+        try:
+            text = json.dumps(saved, indent=2, sort_keys=True)
+            write_atomically(self._path, text.encode() + b"\n", mode=0o600)
+        except OSError as error:
+            log.error("The configuration could not be saved: %s", error.strerror)
+            raise ConfigurationUpdateFailed from None
+        self._saved, self.current = saved, effective
+        for listener in self._listeners:
+            listener(effective)
+        return effective
+
+    def _check_folder(self, path: str) -> None:
+        """A cache folder is one that can be created and written."""
+        folder = Path(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".foundrylocal-write-test-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise InvalidConfiguration(
+                "The cache folder cannot be used", f"cache_dir: {error.strerror or 'it cannot be written'}"
+            ) from None
