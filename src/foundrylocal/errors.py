@@ -110,7 +110,9 @@ class ModelNotFound(FoundryLocalError):
     type, code = "not_found_error", "model_not_found"
 
     def __init__(self, name: str, nearest: Sequence[str] = ()) -> None:
-        hint = f"Did you mean: {', '.join(nearest)}?" if nearest else "GET /models lists the models there are."
+        hint = (
+            f"Did you mean: {', '.join(nearest)}?" if nearest else "GET /models lists the models there are."
+        )
         super().__init__(f"Model '{name}' not found in registry", hint)
 
 
@@ -120,7 +122,9 @@ class ModelNotOnDisk(FoundryLocalError):
     type, code = "not_found_error", "model_not_downloaded"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Model '{name}' is not downloaded", "GET /models/downloaded lists the models that are.")
+        super().__init__(
+            f"Model '{name}' is not downloaded", "GET /models/downloaded lists the models that are."
+        )
 
 
 class ModelNotDownloaded(FoundryLocalError):
@@ -216,7 +220,9 @@ class ModelLoading(FoundryLocalError):
     type, code = "unavailable_error", "model_loading"
 
     def __init__(self, name: str | None, reason: str | None = None, retry_after_s: int = 1) -> None:
-        super().__init__(f"Loading model {name}" if name else "Loading model", reason or "Try again in a moment.")
+        super().__init__(
+            f"Loading model {name}" if name else "Loading model", reason or "Try again in a moment."
+        )
         self.retry_after_s = retry_after_s
 
 
@@ -278,6 +284,13 @@ class InsufficientDiskSpace(FoundryLocalError):
             "Not enough disk space for the model",
             f"Needed: {needed}, free: {free} in {folder}. Delete models, or set another cache_dir.",
         )
+
+
+class DiskRefused(FoundryLocalError):
+    """The system refused a read or a write; `reason` is its own word for it."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} failed: the disk refused", f"{reason}. Nothing is lost; try again.")
 
 
 class ConfigurationUpdateFailed(FoundryLocalError):

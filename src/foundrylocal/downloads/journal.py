@@ -1,0 +1,66 @@
+"""Which downloads are wanted, on disk, so that a service that died goes on with them.
+
+Invariant: a download is in the journal from before its first byte until it has ended or was cancelled.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from foundrylocal.kit.atomic_file import write_atomically
+
+_log = logging.getLogger("foundrylocal.DownloadService")
+MAX_BYTES = 1024 * 1024
+
+
+class Journal:
+    """An ordered set of model ids; each change is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._model_ids: dict[str, None] = {}
+        self._lock = anyio.Lock()
+
+    async def load(self) -> list[str]:
+        """The model ids of the last run; a journal that cannot be read is empty."""
+        found = await anyio.to_thread.run_sync(self._read)
+        self._model_ids = dict.fromkeys(found)
+        return found
+
+    async def add(self, model_id: str) -> None:
+        self._model_ids[model_id] = None
+        await self._save()
+
+    async def discard(self, model_id: str) -> None:
+        if model_id in self._model_ids:
+            del self._model_ids[model_id]
+            await self._save()
+
+    async def _save(self) -> None:
+        # One at a time, or an older state could be written over a newer one.
+        async with self._lock:
+            data = json.dumps({"downloads": list(self._model_ids)}, indent=1).encode()
+            try:
+                await anyio.to_thread.run_sync(self._write, data)
+            except OSError as error:
+                _log.warning("The list of downloads could not be saved: %s", error.strerror)
+
+    def _write(self, data: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, data)
+
+    def _read(self) -> list[str]:
+        try:
+            with self._path.open("rb") as file:
+                entries = json.loads(file.read(MAX_BYTES))["downloads"]
+            return [entry for entry in entries if isinstance(entry, str)]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError):
+            _log.warning("The list of downloads of the last run could not be read; it is ignored.")
+            return []

@@ -1,0 +1,264 @@
+"""The downloads: one job for a model however many callers, so many at once, the rest in order.
+
+Invariant: a model has at most one job; a job belongs to the manager and not to its callers; it is in the
+journal until it ends, so that a service that died resumes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup, TaskStatus
+
+from foundrylocal.catalog import names
+from foundrylocal.catalog.library import Library, Place
+from foundrylocal.catalog.registry import Model, PackageSource, Registry
+from foundrylocal.downloads.journal import Journal
+from foundrylocal.downloads.meter import Meter
+from foundrylocal.downloads.sources.base import Fetcher
+from foundrylocal.downloads.sources.chain import SourceChain
+from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
+from foundrylocal.downloads.space import RESERVE_BYTES, from_os_error
+from foundrylocal.errors import (
+    DiskRefused,
+    FoundryLocalError,
+    ModelInUse,
+    ModelNotFound,
+    ServerShuttingDown,
+)
+from foundrylocal.events import Measure, Progress
+from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.operation import Operation
+
+DOWNLOADS_AT_ONCE = 2
+COMPLETED = "Download completed successfully"
+
+_log = logging.getLogger("foundrylocal.DownloadService")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A download that ended well; `seconds` is 0 for a model that was there already."""
+
+    model: Model
+    file_size_bytes: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadStatus:
+    """One download that runs or waits; `state` is queued, downloading or verifying."""
+
+    model_id: str
+    simple_name: str
+    state: str
+    requested_at: float
+    measure: Measure | None
+
+
+@dataclass(slots=True)
+class _Job:
+    model: Model
+    operation: Operation[Downloaded]
+    meter: Meter
+    requested_at: float = field(default_factory=now_s)
+    is_needed: bool = False
+    """False until it is known that the model is not on disk."""
+    is_cancelled: bool = False
+
+
+class DownloadManager:
+    """Owner of the jobs. Its methods belong to the event loop."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        library: Library,
+        *,
+        state_dir: Path,
+        reserve_bytes: int = RESERVE_BYTES,
+        fetchers: dict[type[Any], Fetcher[Any]] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._library = library
+        self._journal = Journal(state_dir / "downloads.json")
+        self._sources = SourceChain(
+            fetchers or {PackageSource: PythonPackageFetcher()}, reserve_bytes=reserve_bytes
+        )
+        self._jobs: dict[str, _Job] = {}
+        self._slots = anyio.Semaphore(DOWNLOADS_AT_ONCE)
+        self._tasks: TaskGroup | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Resume what the last run left, then carry out downloads until cancelled."""
+        wanted = await self._journal.load()
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                for model_id in wanted:
+                    await self._resume(model_id)
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                self._tasks = None
+
+    async def _resume(self, model_id: str) -> None:
+        try:
+            model = self._registry.find(model_id)
+        except ModelNotFound:
+            await self._journal.discard(model_id)
+            return
+        _log.info("Resuming download: %s", model.simple_name)
+        self.fetch(model)
+
+    def fetch(self, model: Model) -> Operation[Downloaded]:
+        """Download a model: the job that runs already, or a new one.
+
+        Its result is Downloaded, at once when the model is on disk. Its errors are DownloadFailed,
+        ChecksumMismatch, InsufficientDiskSpace, ModelCorrupted and OperationCancelled.
+        """
+        job = self._jobs.get(names.key(model.model_id))
+        if job is not None:
+            return job.operation
+        if self._tasks is None:
+            raise ServerShuttingDown()
+        operation: Operation[Downloaded] = Operation(f"Download of {model.simple_name}")
+        job = _Job(model, operation, Meter(operation.report, model.file_size_bytes))
+        self._jobs[names.key(model.model_id)] = job
+        operation.report(Progress(f"Starting download: {model.simple_name}"))
+        self._tasks.start_soon(self._carry_out, job)
+        return operation
+
+    def jobs(self) -> list[DownloadStatus]:
+        """The downloads that run or wait, in the order in which they were asked for."""
+        return [
+            DownloadStatus(
+                job.model.model_id,
+                job.model.simple_name,
+                job.meter.stage,
+                job.requested_at,
+                job.operation.latest.measure if job.operation.latest else None,
+            )
+            for job in self._jobs.values()
+            if job.is_needed
+        ]
+
+    def is_downloading(self, model_id: str) -> bool:
+        job = self._jobs.get(names.key(model_id))
+        return job is not None and job.is_needed
+
+    async def cancel(self, model_id: str) -> bool:
+        """End a download; when this returns its processes are gone. False when there was none.
+
+        What has arrived is kept for the next try.
+        """
+        job = self._jobs.get(names.key(model_id))
+        if job is None:
+            return False
+        job.is_cancelled = True
+        job.operation.cancel()
+        await job.operation.ended()
+        return True
+
+    async def delete(self, model: Model) -> int:
+        """Remove a model from the disk; the bytes that became free.
+
+        Raises ModelInUse while it is being downloaded, ModelNotOnDisk or DiskRefused.
+        """
+        if self.is_downloading(model.model_id):
+            raise _being_downloaded(model)
+        try:
+            freed = await anyio.to_thread.run_sync(self._library.delete, model.model_id)
+        except OSError as error:
+            _log.error("Deleting %s failed: %s", model.simple_name, error.strerror)
+            raise DiskRefused("Deleting the model", error.strerror or type(error).__name__) from error
+        _log.info("Deleted model: %s (%d bytes freed)", model.simple_name, freed)
+        return freed
+
+    # --- one job --------------------------------------------------------------------------------------
+
+    async def _carry_out(self, job: _Job) -> None:
+        def on_fault(error: Exception) -> None:
+            _log.error("Download of %s failed unexpectedly", job.model.simple_name, exc_info=error)
+
+        try:
+            await job.operation.run(partial(self._work, job), lambda _: COMPLETED, on_fault)
+        finally:
+            del self._jobs[names.key(job.model.model_id)]
+
+    async def _work(self, job: _Job) -> Downloaded:
+        """Download, and take the job out of the journal unless it is the service that ends."""
+        is_over = True
+        try:
+            return await self._download(job)
+        except anyio.get_cancelled_exc_class():
+            is_over = job.is_cancelled
+            raise
+        finally:
+            if is_over:
+                with anyio.CancelScope(shield=True):
+                    await self._journal.discard(job.model.model_id)
+
+    async def _download(self, job: _Job) -> Downloaded:
+        model = job.model
+        place = self._library.place(model.model_id)
+        stored = await anyio.to_thread.run_sync(self._find_stored, model, place)
+        if stored is not None:
+            job.operation.admit()
+            job.meter.finish()
+            return Downloaded(model, stored, 0)
+        await self._sources.require_space(model, place)
+        job.is_needed = True
+        job.operation.admit()
+        await self._journal.add(model.model_id)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(job.meter.tick)
+            async with self._slots:
+                _log.info("Starting download: %s", model.simple_name)
+                began = time.monotonic()
+                try:
+                    size = await self._fetch_and_commit(job, place)
+                except FoundryLocalError as error:
+                    _log.error(
+                        "Download of %s failed: %s (%s)", model.simple_name, error.message, error.details
+                    )
+                    failed: FoundryLocalError | None = error
+                else:
+                    failed = None
+            tasks.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        job.meter.finish()
+        seconds = round(time.monotonic() - began)
+        _log.info("Download completed: %s (%d bytes in %d s)", model.simple_name, size, seconds)
+        return Downloaded(model, size, seconds)
+
+    def _find_stored(self, model: Model, place: Place) -> int | None:
+        self._library.recover(place)
+        stored = self._library.get(model.model_id)
+        return stored.size_bytes if stored is not None else None
+
+    async def _fetch_and_commit(self, job: _Job, place: Place) -> int:
+        try:
+            staged = await self._sources.fetch(job.model, place, job.meter)
+            job.meter.verify()
+            # From here it is a matter of moments, and half of it would be no use to anybody.
+            with anyio.CancelScope(shield=True):
+                stored = await anyio.to_thread.run_sync(self._library.commit, job.model, place, staged)
+            return stored.size_bytes
+        except OSError as error:
+            needed = job.model.file_size_bytes
+            raise await anyio.to_thread.run_sync(from_os_error, error, place.cache_dir, needed) from error
+
+
+def _being_downloaded(model: Model) -> ModelInUse:
+    error = ModelInUse(model.simple_name, "being downloaded")
+    error.details = "Wait for the download, or cancel it first."
+    return error

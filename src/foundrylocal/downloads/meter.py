@@ -1,0 +1,120 @@
+"""Progress of one download as its watchers see it: lines at a steady pace that never run backwards.
+
+Invariant: percent and bytes of the lines never fall, 100.0% stands on the last lines only, and while
+`tick` runs there is a line at least every `QUIET_AT_MOST_S` and at most one every `TICK_S`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import anyio
+
+from foundrylocal.events import Measure, Progress
+
+TICK_S = 0.25
+QUIET_AT_MOST_S = 1.75
+WINDOW_S = 5.0
+_MB = 1024 * 1024
+_NEARLY_PERCENT = 99.9
+
+
+class Meter:
+    """Sources tell it the bytes they have; it tells the watchers lines, from one task only."""
+
+    def __init__(
+        self,
+        publish: Callable[[Progress], None],
+        total_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._publish = publish
+        self._clock = clock
+        self._stage = "queued"
+        self._total = total_bytes
+        self._done = 0
+        self._shown_bytes = 0
+        self._shown_percent = 0.0
+        self._samples: deque[tuple[float, int]] = deque()
+        self._arrived = 0
+        self._began = clock()
+        self._told = clock()
+        self._has_news = True
+
+    def begin(self, total_bytes: int | None, done_bytes: int = 0) -> None:
+        """A source starts with `done_bytes` already there; a total of None leaves it as it was."""
+        self._stage = "downloading"
+        if total_bytes is not None:
+            self._total = total_bytes
+        self._done = done_bytes
+        self._samples.clear()
+        self._samples.append((self._clock(), done_bytes))
+        self._has_news = True
+
+    def advance(self, done_bytes: int) -> None:
+        """So many bytes of the total have arrived; fewer than before means that a part was discarded."""
+        if done_bytes < self._done:
+            self._samples.clear()
+            self._samples.append((self._clock(), done_bytes))
+        elif done_bytes > self._done:
+            self._arrived += done_bytes - self._done
+            self._has_news = True
+        self._done = done_bytes
+
+    def verify(self) -> None:
+        """All bytes are here and are being checked."""
+        self._stage = "verifying"
+        self._done = self._total
+        self._has_news = True
+
+    def finish(self) -> None:
+        """The last line: 100.0%, with the mean speed."""
+        self.verify()
+        elapsed = self._clock() - self._began
+        self._tell(self._arrived / elapsed if elapsed > 0 else 0.0)
+
+    @property
+    def stage(self) -> str:
+        return self._stage
+
+    async def tick(self) -> None:
+        """Tell the watchers, for ever."""
+        while True:
+            now = self._clock()
+            self._samples.append((now, self._done))
+            while len(self._samples) > 2 and now - self._samples[0][0] > WINDOW_S:
+                self._samples.popleft()
+            if self._has_news or now - self._told >= QUIET_AT_MOST_S:
+                self._tell(self._speed())
+            await anyio.sleep(TICK_S)
+
+    def _speed(self) -> float:
+        """Bytes a second over the last seconds."""
+        (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
+        return max(0.0, (last - first) / (last_time - first_time)) if last_time > first_time else 0.0
+
+    def _tell(self, bytes_per_second: float) -> None:
+        self._has_news = False
+        self._told = self._clock()
+        is_all = self._stage == "verifying"
+        percent = 100.0 if is_all else self._percent()
+        self._shown_percent = max(self._shown_percent, percent)
+        self._shown_bytes = min(max(self._shown_bytes, self._done), self._total)
+        left = self._total - self._shown_bytes
+        eta = round(left / bytes_per_second) if bytes_per_second > 0 else (0 if is_all else None)
+        measure = Measure(
+            stage=self._stage,
+            percent=round(self._shown_percent, 1),
+            downloaded_bytes=self._shown_bytes,
+            total_bytes=self._total,
+            bytes_per_second=round(bytes_per_second, 1),
+            eta_seconds=eta,
+        )
+        size = f"{self._shown_bytes // _MB} MB / {self._total // _MB} MB"
+        speed = f"{bytes_per_second / _MB:.1f} MB/s"
+        self._publish(Progress(f"Downloaded: {self._shown_percent:.1f}% ({size}) - {speed}", measure))
+
+    def _percent(self) -> float:
+        return min(_NEARLY_PERCENT, 100.0 * self._done / self._total) if self._total else 0.0
