@@ -1,0 +1,124 @@
+"""One conversation through the gateway: streamed answers, measured, and the history that the model is given.
+
+Invariant: the history alternates user and assistant; a question that got no answer is not in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from foundrylocal.cli.client import HttpClient, error_of
+from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.operations import RunningServer
+
+Json = dict[str, Any]
+
+# The first token waits for the whole prompt to be read, which takes its time on a small machine.
+ANSWER_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; the rate counts from the first token on and is None below two tokens."""
+
+    text: str
+    tokens: int
+    first_token_s: float | None
+    tokens_per_s: float | None
+    is_stopped: bool
+
+    def figures(self) -> str:
+        parts = [f"{self.tokens} tokens"]
+        if self.tokens_per_s is not None:
+            parts.append(f"{self.tokens_per_s:.1f} tokens/s")
+        if self.first_token_s is not None:
+            parts.append(f"first token after {self.first_token_s:.2f} s")
+        return ", ".join(parts)
+
+
+class Conversation:
+    """Ask and be answered, with what was said before."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._client = HttpClient(server.endpoint, server.key)
+        self._model_id = server.model_id
+        self._history: list[Json] = []
+
+    def clear(self) -> None:
+        self._history.clear()
+
+    def ask(self, question: str, write: Callable[[str], None], **options: object) -> Answer:
+        """Stream the answer to `write`; Ctrl-C ends it early. Raises Failure when there is none."""
+        asked = {"role": "user", "content": question}
+        body = {"model": self._model_id, "messages": [*self._history, asked], "stream": True}
+        body |= {"stream_options": {"include_usage": True}, **options}
+        clock = _Clock()
+        pieces: list[str] = []
+        is_stopped = False
+        try:
+            with contextlib.closing(self._chunks(body)) as chunks:
+                for chunk in chunks:
+                    clock.see(chunk)
+                    if text := _text(chunk):
+                        pieces.append(text)
+                        write(text)
+        except KeyboardInterrupt:
+            is_stopped = True
+        said = "".join(pieces)
+        if said:
+            self._history += [asked, {"role": "assistant", "content": said}]
+        return clock.answer(said, is_stopped=is_stopped)
+
+    def _chunks(self, body: Json) -> Generator[Json, None, None]:
+        path = "/chat/completions"
+        for data in self._client.events("POST", path, body, timeout_s=ANSWER_TIMEOUT_S):
+            if data == "[DONE]":
+                return
+            chunk = json.loads(data)
+            if "error" in chunk:
+                raise error_of(chunk, 500)
+            yield chunk
+        raise Failure("The answer broke off", "The stream ended before its end mark.", "foundrylocal logs")
+
+
+def _delta(chunk: Json) -> Json:
+    choices = chunk.get("choices") or [{}]
+    return choices[0].get("delta") or {}
+
+
+def _text(chunk: Json) -> str:
+    return _delta(chunk).get("content") or ""
+
+
+class _Clock:
+    """When tokens came: each chunk with text or thought is one, until the usage says better."""
+
+    def __init__(self) -> None:
+        self._asked_at = time.monotonic()
+        self._first_at: float | None = None
+        self._last_at = 0.0
+        self._seen = 0
+        self._counted: int | None = None
+
+    def see(self, chunk: Json) -> None:
+        delta = _delta(chunk)
+        if delta.get("content") or delta.get("reasoning_content"):
+            self._last_at = time.monotonic()
+            self._first_at = self._first_at or self._last_at
+            self._seen += 1
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self._counted = usage.get("completion_tokens")
+
+    def answer(self, text: str, *, is_stopped: bool) -> Answer:
+        tokens = self._seen if self._counted is None else self._counted
+        first_s = None if self._first_at is None else self._first_at - self._asked_at
+        took_s = 0.0 if self._first_at is None else self._last_at - self._first_at
+        # By the chunks and not the usage: some tokens, as the end mark, show no text and no time.
+        rate = (self._seen - 1) / took_s if self._seen > 1 and took_s > 0 else None
+        return Answer(text, tokens, first_s, rate, is_stopped)

@@ -1,0 +1,62 @@
+"""What a verb says when it cannot go on: what happened, why, and what to do next; never a stack trace."""
+
+from __future__ import annotations
+
+# The next step for each code of the API; a verb that knows better gives its own.
+_NEXT_STEPS = {
+    "model_not_found": "foundrylocal list",
+    "model_not_downloaded": "foundrylocal pull MODEL",
+    "server_already_running": "foundrylocal switch MODEL, or foundrylocal stop",
+    "operation_in_progress": "foundrylocal status",
+    "port_in_use": "foundrylocal start MODEL --port 0",
+    "model_in_use": "foundrylocal stop",
+    "download_failed": "run the same command again",
+    "checksum_mismatch": "run the same command again",
+    "insufficient_disk_space": "foundrylocal list --downloaded, then foundrylocal rm MODEL",
+    "insufficient_memory": "foundrylocal list",
+    "server_start_failed": "foundrylocal logs",
+    "server_start_timeout": "foundrylocal logs",
+    "worker_crashed": "foundrylocal logs",
+    "internal_error": "foundrylocal logs --level ERROR",
+    "invalid_api_key": "set FOUNDRYLOCAL_MANAGEMENT_KEY to the key of the service",
+}
+
+
+class Failure(Exception):
+    """The end of a verb that failed; `exit_code` is 1, or 2 when the command line was wrong."""
+
+    def __init__(
+        self, what: str, why: str | None = None, next_step: str | None = None, *, exit_code: int = 1
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.next_step = next_step
+        self.exit_code = exit_code
+
+
+class Refused(Failure):
+    """The service answered with an error; `code` is the published one."""
+
+    def __init__(self, status: int, code: str, message: str, details: str | None) -> None:
+        super().__init__(message, details, _NEXT_STEPS.get(code))
+        self.status = status
+        self.code = code
+
+
+class Unreachable(Failure):
+    """Nothing listens at the address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"No service answers at {url}", reason, "foundrylocal serve")
+
+
+class NotOurs(Failure):
+    """Something listens at the address, and it is not a FoundryLocal API."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"Something else holds {url}: it does not answer as FoundryLocal API",
+            reason,
+            "end that program, or use another port: foundrylocal run --port 9501 (0 is any free one)",
+        )

@@ -1,0 +1,52 @@
+"""The command `foundrylocal`: hands `serve` over to the runtime and every other verb to `verbs`.
+
+Invariant: on the way to `serve` nothing is imported but what parses two options, so that it is up at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run one verb; the exit code is 0, 1 when it failed, 2 when the command line was wrong."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["serve"] and not {"-h", "--help"} & set(arguments):
+        return _serve(arguments[1:])
+    return _run_verb(arguments)
+
+
+def _serve(arguments: list[str]) -> int:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="foundrylocal serve", allow_abbrev=False)
+    parser.add_argument("--host")
+    parser.add_argument("--port", type=_port)
+    parser.add_argument("--verbose", action="store_true")
+    given = parser.parse_args(arguments)
+    from foundrylocal.cli.commands.serve import serve
+
+    return serve(given.host, given.port, verbose=given.verbose)
+
+
+def _port(text: str) -> int:
+    import argparse
+
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port: give a number from 0 to 65535")
+    return int(text)
+
+
+def _run_verb(arguments: list[str]) -> int:
+    from foundrylocal.cli.failure import Failure
+    from foundrylocal.cli.render import show_failure
+    from foundrylocal.cli.verbs import app
+
+    try:
+        app(arguments, prog_name="foundrylocal")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Failure as failure:
+        show_failure(failure)
+        return failure.exit_code
+    return 0

@@ -1,0 +1,128 @@
+"""Operations of the service, followed to their end.
+
+Invariant: the stream's last event decides the outcome, and Ctrl-C cancels what this command asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from foundrylocal.cli.client import ManagementClient, error_of, model_path
+from foundrylocal.cli.failure import Failure, Refused
+from foundrylocal.cli.render import OperationView, say
+
+Json = dict[str, Any]
+
+# A plain switch answers at its end: loading (180 s) after draining (30 s), and downloading is done before.
+SWITCH_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """The FoundryLocal server as an application needs it; `is_ours` when this command started it."""
+
+    endpoint: str
+    key: str
+    model: str
+    model_id: str
+    is_ours: bool
+
+
+def follow(api: ManagementClient, path: str, body: object, cancel: Callable[[], object]) -> Json:
+    """Run an operation, showing its progress; the data of its success. Raises Failure."""
+    try:
+        with OperationView() as view, contextlib.closing(api.operate(path, body)) as events:
+            for event in events:
+                if event.get("type") == "error":
+                    raise error_of(event, 500)
+                view.show(event)
+                if event.get("type") == "success":
+                    data = event.get("data")
+                    return data if isinstance(data, dict) else {}
+    except KeyboardInterrupt:
+        with contextlib.suppress(Failure):
+            cancel()
+        raise
+    raise Failure(
+        "The service went away before the operation ended", None, "foundrylocal status, then the same again"
+    )
+
+
+def download(api: ManagementClient, model: str) -> Json:
+    """Fetch a model; what has come before Ctrl-C is kept by the service where its source can resume."""
+
+    def cancel() -> None:
+        api.delete(f"/downloads/{model_path(model).removeprefix('/models/')}")
+
+    return follow(api, model_path(model, "/download-stream"), None, cancel)
+
+
+def start(api: ManagementClient, model: str, port: int | None = None) -> Json:
+    """Start the server with a model; Ctrl-C stops it again."""
+    body: Json = {"model_name": model}
+    if port is not None:
+        body["port"] = port
+    return follow(api, "/start-stream", body, lambda: api.post("/stop"))
+
+
+def switch(api: ManagementClient, model: str) -> Json:
+    """Move the running server to another model, fetching it first with its progress shown."""
+    if not _is_on_disk(find_model(api, model)):
+        download(api, model)
+    say(f"Switching to {model}...")
+    answer: Json = api.post("/switch-model", {"model_name": model}, timeout_s=SWITCH_TIMEOUT_S)
+    say(str(answer.get("message", "")))
+    return answer
+
+
+def ensure_running(api: ManagementClient, model: str, port: int | None) -> RunningServer:
+    """Have the server answer with this model: as it is, started, or switched. Raises Failure."""
+    status = api.get("/status")
+    entry = find_model(api, model)
+    is_running = status.get("status") == "running"
+    if is_running and entry and status.get("current_model") == entry["simple_name"]:
+        say(f"The server is running with {entry['simple_name']} already.")
+        return _server(api, {}, is_ours=False)
+    if not _is_on_disk(entry):
+        download(api, model)
+    if is_running:
+        say(f"The server is running with {status.get('current_model')}.")
+        return _server(api, switch(api, model), is_ours=False)
+    try:
+        return _server(api, start(api, model, port), is_ours=True)
+    except Refused as refusal:
+        if refusal.code == "port_in_use":
+            refusal.next_step = "foundrylocal run --server-port 0"
+        raise
+
+
+def find_model(api: ManagementClient, name: str) -> Json | None:
+    """The registry's entry for a name in either form; None when there is none."""
+    wanted = name.lower()
+    for entry in api.get("/models").get("models", []):
+        if wanted in (entry["simple_name"].lower(), entry["model_id"].lower()):
+            found: Json = entry
+            return found
+    return None
+
+
+def _is_on_disk(entry: Json | None) -> bool:
+    return bool(entry and entry.get("is_downloaded"))
+
+
+def _server(api: ManagementClient, answer: Json, *, is_ours: bool) -> RunningServer:
+    """What the start answered, filled up from the status where it says less."""
+    status = {} if answer.get("api_key") else api.get("/status")
+    health = status.get("health") or {}
+    model = answer.get("model") or status.get("current_model")
+    endpoint, key = (
+        answer.get("endpoint") or health.get("endpoint"),
+        answer.get("api_key") or health.get("api_key"),
+    )
+    if not endpoint or not key or not model:
+        raise Failure("The server does not say where it answers", None, "foundrylocal status")
+    model_id = answer.get("loaded_model_id") or status.get("loaded_model_id") or model
+    return RunningServer(endpoint, key, model, model_id, is_ours)

@@ -1,0 +1,159 @@
+"""What people see: bars and tables at a terminal, plain lines everywhere else, the same words in both.
+
+Rich is loaded at a terminal only, when there is something to draw.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from foundrylocal.cli.failure import Failure
+
+# What comes from models and services must not steer the terminal.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE_EVERY_PERCENT = 10.0
+_LINE_EVERY_S = 10.0
+
+
+def clean(text: str) -> str:
+    """The text without control characters, line breaks and tabs apart."""
+    return _CONTROLS.sub("", text)
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def say(text: str = "") -> None:
+    """One line, at once, so that a reader behind a pipe sees it when it happens."""
+    print(clean(text), flush=True)
+
+
+def show_failure(failure: Failure) -> None:
+    """Three lines at most on stderr: what happened, why, what next."""
+    sys.stdout.flush()
+    print(f"Error: {clean(failure.what)}", file=sys.stderr)
+    if failure.why:
+        for line in clean(failure.why).splitlines():
+            print(f"  {line}", file=sys.stderr)
+    if failure.next_step:
+        print(f"  Next: {clean(failure.next_step)}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns; at a terminal with a heading rule, else aligned with two blanks between."""
+    if is_terminal():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(box=None, pad_edge=False, header_style="bold")
+        for title in titles:
+            drawn.add_column(title, no_wrap=title == titles[0])
+        for row in rows:
+            drawn.add_row(*(Text(clean(cell)) for cell in row))
+        Console().print(drawn)
+        return
+    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
+    for row in [titles, *rows]:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one a line; what is None is left out."""
+    shown = [(name, value) for name, value in pairs if value is not None]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        say(f"{name.ljust(width)}  {value}")
+
+
+class OperationView:
+    """The progress of one operation: milestones as lines, measures as a bar or as a line now and then."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._said_percent = -_LINE_EVERY_PERCENT
+        self._said_at = 0.0
+
+    def __enter__(self) -> OperationView:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_bar()
+
+    def show(self, event: dict[str, Any]) -> None:
+        """One event of the stream."""
+        measure = event.get("progress")
+        message = str(event.get("message", ""))
+        if not isinstance(measure, dict) or measure.get("percent") is None:
+            self._end_bar()
+            say(message)
+        elif is_terminal():
+            self._draw(measure)
+        else:
+            self._say_now_and_then(message, measure)
+
+    def _say_now_and_then(self, message: str, measure: dict[str, Any]) -> None:
+        percent = float(measure["percent"])
+        stage = str(measure.get("stage"))
+        if stage != self._stage:
+            self._stage, self._said_percent = stage, -_LINE_EVERY_PERCENT
+        now = time.monotonic()
+        is_step = percent - self._said_percent >= _LINE_EVERY_PERCENT
+        is_last = percent >= 100.0 > self._said_percent
+        is_overdue = percent > self._said_percent and now - self._said_at >= _LINE_EVERY_S
+        if is_step or is_last or is_overdue:
+            self._said_percent, self._said_at = percent, now
+            say(message)
+
+    def _draw(self, measure: dict[str, Any]) -> None:
+        stage = str(measure.get("stage") or "working")
+        total = measure.get("total_bytes")
+        if self._bar is None or stage != self._stage:
+            self._end_bar()
+            self._stage = stage
+            self._bar = _bar(has_bytes=total is not None)
+            self._bar.start()
+            self._task = self._bar.add_task(clean(stage).capitalize(), total=total or 100.0)
+        if self._task is not None:
+            done = measure.get("downloaded_bytes") if total is not None else None
+            self._bar.update(
+                self._task,
+                total=total or 100.0,
+                completed=float(measure["percent"]) if done is None else done,
+            )
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = self._task = None
+
+
+def _bar(*, has_bytes: bool) -> Progress:
+    from rich import progress
+
+    columns: list[progress.ProgressColumn] = [
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+    ]
+    if has_bytes:
+        columns += [
+            progress.DownloadColumn(binary_units=True),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+        ]
+    return progress.Progress(*columns)
