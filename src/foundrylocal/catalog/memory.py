@@ -2,7 +2,8 @@
 
 Invariant: an estimate errs to the high side wherever the header leaves a choice to the engine. It is for a
 worker with a 16-bit cache that all slots share (`kv_unified`), flash attention and batches of 512, or of
-the whole context for embeddings, as llama.cpp of 2026-10 lays them out. The engine's prompt cache, which grows with use, is not in it.
+the whole context for embeddings, as llama.cpp of 2026-10 lays them out. The engine's prompt cache, which
+grows with use, is not in it.
 """
 
 from __future__ import annotations
