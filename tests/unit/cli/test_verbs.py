@@ -1,0 +1,311 @@
+"""Every verb against a scripted service: what it asks, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from fakes.management_api import MODEL, STOPPED, Run, Script, chunks, running
+
+PROGRESS = [
+    {"type": "progress", "message": "Starting download: Tiny-GGUF"},
+    *(
+        {
+            "type": "progress",
+            "message": f"Downloaded: {percent}.0% ({percent} MB / 100 MB) - 5.0 MB/s",
+            "progress": {"stage": "downloading", "percent": float(percent), "total_bytes": 100 << 20},
+        }
+        for percent in range(101)
+    ),
+    {"type": "success", "message": "Download completed successfully", "data": {"model_name": "Tiny-GGUF"}},
+]
+STARTED = [
+    {"type": "progress", "message": "Starting FoundryLocal server..."},
+    {"type": "success", "message": "Server started successfully", "data": {"success": True, "port": 1234}},
+]
+
+
+def error(status: int, code: str, message: str, details: str | None = None) -> tuple[int, dict[str, Any]]:
+    return status, {"error": {"message": message, "type": "t", "code": code, "details": details}}
+
+
+def test_list_shows_the_registry(service: Script, run: Run) -> None:
+    code, out, _ = run("list")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["MODEL", "SIZE", "QUANTIZATION", "FILE", "STATE"],
+        ["Tiny-GGUF", "1M", "Q8_0", "1.0", "MB", "downloaded"],
+    ]
+
+
+def test_list_downloaded_as_json(service: Script, run: Run) -> None:
+    service.on("GET /models/downloaded", {"models": [MODEL], "total_count": 1})
+    assert json.loads(run("list", "--downloaded", "--json")[1])["models"] == [MODEL]
+
+
+def test_pull_prints_a_line_for_each_tenth(service: Script, run: Run) -> None:
+    service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS)
+    code, out, _ = run("pull", "Tiny-GGUF")
+    lines = out.splitlines()
+    assert code == 0
+    assert [line.split("%")[0] for line in lines if "Downloaded" in line] == [
+        f"Downloaded: {percent}.0" for percent in range(0, 101, 10)
+    ]
+    assert lines[-2:] == ["Download completed successfully", "Next: foundrylocal run Tiny-GGUF"]
+
+
+def test_pull_quotes_a_name_with_a_slash(service: Script, run: Run) -> None:
+    run("pull", "org/Tiny-GGUF")
+    assert service.calls[-1][0] == "POST /models/org%2FTiny-GGUF/download-stream"
+
+
+def test_an_error_event_ends_a_pull(service: Script, run: Run) -> None:
+    _, body = error(500, "download_failed", "Failed to download model", "No route to the hub")
+    service.on("POST /models/Tiny-GGUF/download-stream", [{"type": "error", "message": "x", **body}])
+    assert run("pull", "Tiny-GGUF") == (
+        1,
+        "",
+        "Error: Failed to download model\n  No route to the hub\n  Next: run the same command again\n",
+    )
+
+
+def test_a_stream_without_an_end_is_a_failure(service: Script, run: Run) -> None:
+    service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS[:1])
+    code, _, err = run("pull", "Tiny-GGUF")
+    assert code == 1
+    assert "went away before the operation ended" in err
+
+
+def test_rm(service: Script, run: Run) -> None:
+    answer = {
+        "message": "Model deleted successfully",
+        "model_name": "Tiny-GGUF",
+        "freed_space_formatted": "1.0 MB",
+    }
+    service.on("DELETE /models/Tiny-GGUF", answer)
+    assert run("rm", "Tiny-GGUF")[1] == "Model deleted successfully: Tiny-GGUF, 1.0 MB freed\n"
+
+
+def test_start_says_where_the_server_answers(service: Script, run: Run) -> None:
+    service.on("POST /start-stream", STARTED)
+    service.on("GET /status", running(service.url))
+    code, out, _ = run("start", "Tiny-GGUF", "--port", "1235")
+    assert code == 0
+    assert service.calls[0] == ("POST /start-stream", {"model_name": "Tiny-GGUF", "port": 1235})
+    assert "Endpoint" in out
+    assert "fl-secret" in out
+
+
+@pytest.mark.parametrize(
+    ("answer", "next_step"),
+    [
+        (
+            error(404, "model_not_found", "Model 'x' not found in registry", "Did you mean: y?"),
+            "foundrylocal list",
+        ),
+        (
+            error(409, "port_in_use", "Port 1234 is already in use by nginx"),
+            "foundrylocal start MODEL --port 0",
+        ),
+        (error(409, "server_already_running", "is already running"), "foundrylocal switch MODEL"),
+    ],
+)
+def test_a_refused_start_says_what_next(service: Script, run: Run, answer: Any, next_step: str) -> None:
+    service.on("POST /start-stream", answer)
+    code, out, err = run("start", "Tiny-GGUF")
+    assert (code, out) == (1, "")
+    assert answer[1]["error"]["message"] in err
+    assert f"Next: {next_step}" in err
+
+
+def test_stop(service: Script, run: Run) -> None:
+    service.on("POST /stop", {"success": True, "message": "Server is not running"})
+    assert run("stop") == (0, "Server is not running\n", "")
+
+
+def test_switch_fetches_first(service: Script, run: Run) -> None:
+    service.on("GET /models", {"models": [MODEL | {"is_downloaded": False}]})
+    service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS)
+    service.on("POST /switch-model", {"message": "Server started successfully"})
+    service.on("GET /status", running(service.url))
+    assert run("switch", "Tiny-GGUF")[0] == 0
+    assert [call for call, _ in service.calls if call.startswith("POST")] == [
+        "POST /models/Tiny-GGUF/download-stream",
+        "POST /switch-model",
+    ]
+
+
+def test_status_stopped_with_its_last_error(service: Script, run: Run) -> None:
+    service.on(
+        "GET /status", STOPPED | {"last_error": {"message": "Server failed to start", "details": "no memory"}}
+    )
+    out = run("status")[1]
+    assert "stopped" in out
+    assert "no memory" in out
+
+
+def test_logs_pass_their_filters(service: Script, run: Run) -> None:
+    entry = {
+        "timestamp": "2025-01-20T10:30:00Z",
+        "level": "INFO",
+        "message": "Started\x1b[2J",
+        "source": "API",
+    }
+    service.on("GET /logs", json.dumps([entry]).encode())
+    assert run("logs", "-n", "5", "--level", "INFO")[1] == "2025-01-20T10:30:00Z INFO     API: Started[2J\n"
+    assert service.calls[0][0] == "GET /logs?count=5&level=INFO"
+
+
+def test_logs_follow_until_the_service_ends(service: Script, run: Run) -> None:
+    entries = [
+        {"timestamp": "T", "level": level, "message": "m", "source": "API"} for level in ("INFO", "ERROR")
+    ]
+    service.on("GET /logs/stream", entries)
+    code, out, err = run("logs", "-f", "--level", "error")
+    assert (code, out) == (1, "T ERROR    API: m\n")
+    assert "ended the stream" in err
+
+
+def test_config_sends_typed_values(service: Script, run: Run) -> None:
+    service.on(
+        "POST /config",
+        {"success": True, "message": "Configuration updated successfully", "port": 1235, "cachedir": "/m"},
+    )
+    code, out, _ = run("config", "port=1235", "cache_dir=/m", "allowed_hosts=[]")
+    assert service.calls == [("POST /config", {"port": 1235, "cache_dir": "/m", "allowed_hosts": []})]
+    assert (code, out) == (0, "Configuration updated successfully\nport  1235\n")
+
+
+def test_config_reset(service: Script, run: Run) -> None:
+    service.on("POST /config", {"message": "ok", "port": 1234})
+    run("config", "--reset")
+    assert service.calls == [("POST /config", {"defaults": True})]
+
+
+def test_the_management_key_is_sent(service: Script, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDRYLOCAL_MANAGEMENT_KEY", "manage-me-please")
+    service.on("POST /stop", {"message": "ok"})
+    run("stop")
+    assert service.headers[0]["authorization"] == "Bearer manage-me-please"
+
+
+def test_nothing_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("FOUNDRYLOCAL_URL", url)
+    assert run("status") == (
+        1,
+        "",
+        f"Error: No service answers at {url}\n  Nothing listens there.\n  Next: foundrylocal serve\n",
+    )
+
+
+@pytest.mark.parametrize("answer", [b"<html>", {"service": "another"}, (404, b"no"), (500, {"error": "x"})])
+def test_run_names_a_stranger_on_the_port(service: Script, run: Run, answer: object) -> None:
+    service.on("GET /health", answer)
+    code, _, err = run("run", "--once")
+    assert code == 1
+    assert "Something else holds" in err
+    assert "--port" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["start"],
+        ["start", "m", "--port", "70000"],
+        ["config", "port"],
+        ["serve", "--port", "x"],
+        ["serve", "--prot", "1"],
+        ["logs", "-n", "0"],
+    ],
+)
+def test_a_wrong_command_line_is_2(service: Script, run: Run, arguments: list[str]) -> None:
+    try:
+        code, _, err = run(*arguments)
+    except SystemExit as end:  # argparse, on the way to `serve`
+        assert end.code == 2
+        return
+    assert code == 2
+    assert err
+    assert not service.calls
+
+
+def test_run_once_uses_a_running_server_and_leaves_it(service: Script, run: Run) -> None:
+    service.on("GET /status", running(service.url))
+    service.on("POST /v1/chat/completions", chunks("Par", "is\x1b[31m", "."))
+    code, out, _ = run("run", "tiny-gguf", "--once")
+    assert code == 0
+    assert "Paris[31m." in out
+    assert "3 tokens" in out
+    assert "tokens/s" in out
+    assert f"{service.url}/v1" in out
+    assert f"curl {service.url}/v1/chat/completions -H 'Authorization: Bearer fl-secret'" in out
+    assert not [call for call, _ in service.calls if "stop" in call or "start" in call]
+
+
+def test_run_once_starts_downloads_and_stops_what_it_started(service: Script, run: Run) -> None:
+    service.on("GET /models", {"models": [MODEL | {"is_downloaded": False}]})
+    service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS)
+    service.on("POST /start-stream", STARTED)
+    service.on("POST /stop", {"message": "Server stopped successfully"})
+    service.on("POST /v1/chat/completions", chunks("Hello", " there"))
+    answers = iter([STOPPED, running(service.url)])
+    service.on("GET /status", lambda body: next(answers))
+    code, out, _ = run("run", "Tiny-GGUF", "Hi", "--server-port", "0")
+    assert code == 0
+    assert out.splitlines()[-1] == "Server stopped successfully"
+    assert [(call, body) for call, body in service.calls if call.startswith("POST")] == [
+        ("POST /models/Tiny-GGUF/download-stream", None),
+        ("POST /start-stream", {"model_name": "Tiny-GGUF", "port": 0}),
+        (
+            "POST /v1/chat/completions",
+            {
+                "model": "org/Tiny-GGUF",
+                "messages": [{"role": "user", "content": "Hi"}],
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            },
+        ),
+        ("POST /stop", None),
+    ]
+
+
+def test_run_keep_stops_nothing(service: Script, run: Run) -> None:
+    service.on("POST /start-stream", STARTED)
+    service.on("POST /v1/chat/completions", chunks("Hello", " there"))
+    answers = iter([STOPPED, running(service.url)])
+    service.on("GET /status", lambda body: next(answers))
+    code, out, _ = run("run", "Tiny-GGUF", "--once", "--keep")
+    assert code == 0
+    assert "The server goes on" in out
+    assert not [call for call, _ in service.calls if call == "POST /stop"]
+
+
+def test_run_stops_the_server_when_the_chat_fails(service: Script, run: Run) -> None:
+    service.on("POST /start-stream", STARTED)
+    service.on("POST /stop", {"message": "Server stopped successfully"})
+    service.on(
+        "POST /v1/chat/completions", error(502, "worker_crashed", "The model's process ended unexpectedly")
+    )
+    answers = iter([STOPPED, running(service.url)])
+    service.on("GET /status", lambda body: next(answers))
+    code, _, err = run("run", "Tiny-GGUF", "--once")
+    assert code == 1
+    assert "ended unexpectedly" in err
+    assert service.calls[-1][0] == "POST /stop"
+
+
+def test_run_without_a_question_asks_for_one(
+    service: Script, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    with empty.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run("run")[0] == 2
+    assert not service.calls
