@@ -26,7 +26,9 @@ class Operation(Generic[T]):
         self._latest: Progress | None = None
         self._outcome: Succeeded | Failed | None = None
         self._broadcast: Broadcast[Event] = Broadcast()
+        self._begun = anyio.Event()
         self._ended = anyio.Event()
+        self._is_admitted = False
         self._scope = anyio.CancelScope()
 
     @property
@@ -55,7 +57,19 @@ class Operation(Generic[T]):
             first.append(self._outcome)
         return self._broadcast.subscribe(first)
 
+    def admit(self) -> None:
+        """The work says: nothing speaks against it any more, from here on it is under way."""
+        self._is_admitted = True
+        self._begun.set()
+
+    async def begun(self) -> None:
+        """Wait until the work is under way; raises its error when it was refused before that."""
+        await self._begun.wait()
+        if not self._is_admitted:
+            await self.result()
+
     async def ended(self) -> None:
+        """Wait for the end, whatever it is."""
         await self._ended.wait()
 
     async def result(self) -> T:
@@ -100,4 +114,5 @@ class Operation(Generic[T]):
         self._outcome = outcome
         self._broadcast.publish(outcome)
         self._broadcast.close()
+        self._begun.set()
         self._ended.set()

@@ -80,7 +80,9 @@ class Settings(BaseModel):
         8192, ge=256, le=4_194_304, description="Tokens of context, where the model has as many."
     )
     parallel: int = Field(4, ge=1, le=64, description="Requests that a model answers at the same time.")
-    threads: int | None = Field(None, ge=1, le=512, description="Threads of the engine; null is its own choice.")
+    threads: int | None = Field(
+        None, ge=1, le=512, description="Threads of the engine; null is its own choice."
+    )
     gpu_layers: int | None = Field(
         None, ge=0, le=10_000, description="Layers on the GPU; null is as many as fit."
     )

@@ -35,7 +35,7 @@ def describe(error: ValidationError) -> str:
 
 def _from_environment() -> dict[str, str]:
     found = {name: os.environ.get(f"FOUNDRYLOCAL_{name.upper()}") for name in Settings.model_fields}
-    return {name: value for name, value in found.items() if value not in (None, "")}  # type: ignore[misc]
+    return {name: value for name, value in found.items() if value}
 
 
 class SettingsStore:

@@ -1,0 +1,58 @@
+"""A request's JSON body against its shape, whatever content type the client gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from foundrylocal.errors import InvalidRequest, MissingModelName
+from foundrylocal.web.body import parse_json, read_body
+
+BODY_LIMIT = 64 * 1024
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body as an object; an empty body is an empty one. Raises InvalidJson, InvalidRequest, RequestTooLarge."""
+    body = await read_body(request.scope, request.receive, BODY_LIMIT)
+    if not body.removeprefix(b"\xef\xbb\xbf").strip():
+        return {}
+    data = parse_json(body)
+    if not isinstance(data, dict):
+        raise InvalidRequest("The request body must be a JSON object", f"body: got {type(data).__name__}")
+    return data
+
+
+async def parse_body(request: Request, shape: type[Shape]) -> Shape:
+    """The body as `shape`. A model name that is missing or empty has an error of its own, as published."""
+    data = await json_object(request)
+    if "model_name" in shape.model_fields and data.get("model_name") in (None, ""):
+        raise MissingModelName
+    return check(data, shape)
+
+
+def check(data: Mapping[str, Any], shape: type[Shape]) -> Shape:
+    """Validate; raises InvalidRequest that names every field that is wrong."""
+    try:
+        return shape.model_validate(data)
+    except ValidationError as error:
+        raise invalid_fields(error.errors(include_url=False, include_input=False)) from None
+
+
+def invalid_fields(problems: Any) -> InvalidRequest:
+    """One error for all the fields; `details` names each and says what is wrong with it."""
+    lines = []
+    for problem in problems[:10]:
+        where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
+        what = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{where or 'body'}: {what}")
+    return InvalidRequest("The request is not valid", "; ".join(lines))
+
+
+def describe_body(shape: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
+    """The body's schema for OpenAPI, since the route reads it by itself."""
+    schema = {"$ref": f"#/components/schemas/{shape.__name__}"}
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}

@@ -1,0 +1,89 @@
+"""Every way in which a request can fail, in the one error shape; the statuses are the web's one table."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from foundrylocal.api.bodies import invalid_fields
+from foundrylocal.errors import (
+    EndpointNotFound,
+    FoundryLocalError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+)
+from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
+from foundrylocal.web.body import ClientGone
+from foundrylocal.web.errors import error_headers, error_object, send_error, status_of
+
+log = logging.getLogger("foundrylocal.API")
+
+
+def _answer(error: FoundryLocalError) -> Response:
+    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+    return JSONResponse({"error": error_object(error)}, status_of(error), headers)
+
+
+async def _domain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FoundryLocalError)  # noqa: S101 - registered for it
+    return _answer(error)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    return _answer(invalid_fields(error.errors()))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        return _answer(EndpointNotFound(request.method, path))
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return _answer(MethodNotAllowed(request.method, path, sorted(allowed.replace(" ", "").split(","))))
+    return _answer(InvalidRequest("The request is not valid", str(error.detail)))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """Only the answer: the fault itself goes on to LastResort, which logs it."""
+    return _answer(InternalError())
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(FoundryLocalError, _domain)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+class LastResort:
+    """The outermost app: an unexpected fault is logged whole and answered with nothing of it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientGone:
+            return
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], error, exc_info=error)
+            if not has_begun:
+                await send_error(send, InternalError())

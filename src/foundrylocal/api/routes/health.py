@@ -1,0 +1,33 @@
+"""Whether the API lives, and the server with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from foundrylocal import API_VERSION
+from foundrylocal.api.services import Services, services
+from foundrylocal.kit.clock import format_time, now_s
+from foundrylocal.wire.server import HealthAnswer
+
+router = APIRouter(tags=["Health and Monitoring"])
+
+
+@router.get("/health", response_model=HealthAnswer)
+async def health(ask: Annotated[Services, Depends(services)]) -> Any:
+    """Always 200 while the API lives; `degraded` when the server should answer and does not."""
+    now = ask.server.snapshot()
+    return {
+        "status": "degraded" if now.is_degraded else "healthy",
+        "service": "foundry-local-api",
+        "version": API_VERSION,
+        "timestamp": format_time(now_s()),
+        "foundry_local": {
+            "is_running": now.is_running,
+            "is_healthy": now.is_running and now.health.is_healthy,
+            "status": now.status.value,
+            "port": now.port,
+            "model": now.current.simple_name if now.current else None,
+        },
+    }

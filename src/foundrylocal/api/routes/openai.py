@@ -1,0 +1,31 @@
+"""The downloaded models in OpenAI's form, at the root of the management port."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends
+
+from foundrylocal.api.services import Services, services
+from foundrylocal.wire.catalogue import OpenAIModelList
+
+router = APIRouter(tags=["OpenAI Compatibility"])
+
+
+@router.get("/v1/models", response_model=OpenAIModelList)
+async def list_openai_models(ask: Annotated[Services, Depends(services)]) -> Any:
+    """Only downloaded models, as OpenAI lists only what can be used."""
+    stored = await anyio.to_thread.run_sync(ask.library.all)
+    return {
+        "object": "list",
+        "data": [
+            {
+                "id": one.model_id,
+                "object": "model",
+                "created": int(one.downloaded_at),
+                "owned_by": "foundry-local",
+            }
+            for one in stored
+        ],
+    }

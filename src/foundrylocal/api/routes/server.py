@@ -1,0 +1,95 @@
+"""The server's lifecycle: start, stop, status, switch. Thin: parse, ask the owner, render."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from foundrylocal.api.bodies import describe_body, parse_body
+from foundrylocal.api.services import Services, services
+from foundrylocal.api.streams import EventStream, stream_operation
+from foundrylocal.kit.clock import format_time
+from foundrylocal.lifecycle.requests import ServerInfo, StartRequest
+from foundrylocal.lifecycle.supply import LoadOptions
+from foundrylocal.web.errors import error_object
+from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusAnswer
+
+router = APIRouter(tags=["Server Management"])
+Ask = Annotated[Services, Depends(services)]
+
+
+def _request(body: StartBody) -> StartRequest:
+    options = body.options
+    return StartRequest(
+        model_name=body.model_name,
+        port=body.port,
+        may_download=options.auto_download,
+        timeout_s=float(options.timeout_seconds),
+        health_period_s=float(options.health_check_interval_seconds),
+        options=LoadOptions(options.context_size, options.parallel, options.threads, options.gpu_layers),
+    )
+
+
+def _started(info: ServerInfo) -> dict[str, Any]:
+    return {
+        "success": True,
+        "message": "Server started successfully",
+        "port": info.port,
+        "model": info.model.simple_name,
+        "loaded_model_id": info.model.model_id,
+        "endpoint": info.endpoint,
+        "api_key": info.api_key,
+    }
+
+
+@router.post("/start", response_model=StartAnswer, openapi_extra=describe_body(StartBody))
+async def start(request: Request, ask: Ask) -> Any:
+    """Start the FoundryLocal server with a model, fetching it when it is not on disk."""
+    operation = await ask.server.start(_request(await parse_body(request, StartBody)))
+    return _started(await operation.result())
+
+
+@router.post("/start-stream", response_class=EventStream, openapi_extra=describe_body(StartBody))
+async def start_stream(request: Request, ask: Ask) -> EventStream:
+    """Start the FoundryLocal server, with its progress as server-sent events."""
+    operation = await ask.server.start(_request(await parse_body(request, StartBody)))
+    return stream_operation(operation, _started)
+
+
+@router.post("/switch-model", response_model=StartAnswer, openapi_extra=describe_body(StartBody))
+async def switch_model(request: Request, ask: Ask) -> Any:
+    """Replace the model in use; the former one serves on when the new one cannot be loaded."""
+    operation = await ask.server.switch(_request(await parse_body(request, StartBody)))
+    return _started(await operation.result())
+
+
+@router.post("/stop", response_model=DoneAnswer)
+async def stop(ask: Ask) -> Any:
+    """Stop the FoundryLocal server, cancelling a start or a switch under way."""
+    return {"success": True, "message": await ask.server.stop()}
+
+
+@router.get("/status", response_model=StatusAnswer, response_model_exclude_unset=True)
+async def status(ask: Ask) -> Any:
+    """The FoundryLocal server as it is now, with the key for those who may manage it."""
+    now = ask.server.snapshot()
+    health: dict[str, Any] = {
+        "is_healthy": now.health.is_healthy,
+        "response_time_ms": now.health.response_ms,
+        "endpoint": now.endpoint,
+        "last_check": format_time(now.health.checked_at_s),
+    }
+    if now.is_running:
+        health["api_key"] = ask.server.api_key
+    return {
+        "is_running": now.is_running,
+        "status": now.status.value,
+        "current_model": now.current.simple_name if now.current else None,
+        "loaded_model_id": now.loaded.model_id if now.loaded else None,
+        "port": now.port,
+        "health": health,
+        "last_updated": format_time(now.changed_at_s),
+        "last_error": error_object(now.last_error) if now.last_error else None,
+        "uptime_seconds": now.uptime_s,
+    }

@@ -1,0 +1,69 @@
+"""Events to server-sent events: the streaming report of the same operation that a blocking call awaits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import anyio
+from fastapi.responses import StreamingResponse
+
+from foundrylocal.errors import FoundryLocalError, InternalError
+from foundrylocal.events import Event, Failed, Progress, Succeeded
+from foundrylocal.kit import sse
+from foundrylocal.kit.broadcast import Subscription
+from foundrylocal.kit.operation import Operation
+from foundrylocal.web.errors import error_object
+
+KEEPALIVE_S = 15.0
+T = TypeVar("T")
+
+
+class EventStream(StreamingResponse):
+    """`text/event-stream`, not cached, not compressed, not buffered by a proxy."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        super().__init__(
+            chunks,
+            media_type="text/event-stream",
+            headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+        )
+
+
+async def with_keepalive(events: Subscription[T]) -> AsyncIterator[T | None]:
+    """The events, and None for each KEEPALIVE_S without one."""
+    while True:
+        item: T | None = None
+        try:
+            with anyio.move_on_after(KEEPALIVE_S):
+                item = await anext(events)
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+def stream_operation(operation: Operation[T], body: Callable[[T], dict[str, Any]]) -> EventStream:
+    """All that the operation reports until its outcome; `body` makes what the plain call would return."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        with operation.watch() as events:
+            async for event in with_keepalive(events):
+                yield sse.KEEPALIVE if event is None else sse.encode(_render(event, body))
+
+    return EventStream(chunks())
+
+
+def _render(event: Event, body: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    match event:
+        case Progress(message, None):
+            return {"type": "progress", "message": message}
+        case Progress(message, measure):
+            assert measure is not None  # noqa: S101 - the case before took None
+            known = {name: value for name, value in asdict(measure).items() if value is not None}
+            return {"type": "progress", "message": message, "progress": known}
+        case Succeeded(message, result):
+            return {"type": "success", "message": message, "data": body(result)}
+        case Failed(error):
+            known_error = error if isinstance(error, FoundryLocalError) else InternalError()
+            return {"type": "error", "message": known_error.message, "error": error_object(known_error)}

@@ -1,0 +1,49 @@
+"""How the service talks to a worker: one HTTP session for each endpoint, over its UNIX socket or loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundrylocal.engine.spec import Endpoint
+
+if TYPE_CHECKING:
+    import aiohttp
+
+CONNECT_TIMEOUT_S = 5.0
+_UNIX = "unix://"
+
+
+def connect(endpoint: Endpoint) -> aiohttp.ClientSession:
+    """A session whose requests go to `http://worker/...`; the caller closes it."""
+    import aiohttp  # slow to import, and not needed before the first start
+
+    connector: aiohttp.BaseConnector
+    if endpoint.url.startswith(_UNIX):
+        connector = aiohttp.UnixConnector(path=endpoint.url.removeprefix(_UNIX), limit=0)
+        base = "http://worker"
+    else:
+        connector = aiohttp.TCPConnector(limit=0)
+        base = endpoint.url
+    return aiohttp.ClientSession(
+        base,
+        connector=connector,
+        auto_decompress=False,
+        # What goes through is bytes from one side to the other: no cookies, no added headers, no own limits.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        headers={"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {},
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+        read_bufsize=256 * 1024,
+        max_line_size=64 * 1024,
+        max_field_size=64 * 1024,
+    )
+
+
+async def probe(session: aiohttp.ClientSession, timeout_s: float) -> None:
+    """One health check. Raises OSError, TimeoutError or aiohttp.ClientError when it is not answered with 200."""
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=timeout_s)
+    async with session.get("/health", timeout=limit) as answer:
+        await answer.read()
+        answer.raise_for_status()

@@ -1,0 +1,309 @@
+"""The models in memory: the owner of who is loaded, who is using it, and who has to leave.
+
+Invariant: at most one replica of a model takes new requests, and a replica that is leaving is stopped
+only when its requests have ended or their time is up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.abc
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.launcher import Launcher
+from foundrylocal.engine.spec import Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState
+from foundrylocal.errors import FoundryLocalError, InsufficientMemory, ModelInUse, ModelLoading
+from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.operation import Operation
+from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.lifecycle.supply import LoadOptions, Supply
+from foundrylocal.settings.store import SettingsStore
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+ON_DEMAND_TIMEOUT_S = 180.0
+IDLE_CHECK_S = 5.0
+RESTART_DELAYS_S = (1.0, 5.0, 15.0)
+FORGIVE_AFTER_S = 600.0
+FAILED_LOAD_PAUSE_S = 15.0
+
+
+@dataclass(eq=False)
+class Member:
+    """A loaded model and its use; times by the monotonic clock but for `loaded_at`, which is for people."""
+
+    model: Model
+    spec: ReplicaSpec
+    endpoint: Endpoint
+    last_used: float
+    loaded_at: float = field(default_factory=now_s)
+    in_flight: int = 0
+    is_pinned: bool = False
+    missed_probes: int = 0
+    _idle: anyio.Event = field(default_factory=anyio.Event)
+
+    def release(self, now: float) -> None:
+        self.in_flight -= 1
+        self.last_used = now
+        if self.in_flight == 0:
+            self._idle.set()
+
+    async def drained(self) -> None:
+        while self.in_flight:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+
+@dataclass
+class _Misfortune:
+    """Why a model is not tried now: how often it failed, until when to wait, and the reason."""
+
+    count: int
+    last: float
+    until: float
+    reason: str
+
+
+class Fleet:
+    """Loads, lends and unloads models; `run` must be running."""
+
+    def __init__(self, launcher: Launcher, supply: Supply, settings: SettingsStore) -> None:
+        self._launcher = launcher
+        self._supply = supply
+        self._settings = settings
+        self._members: dict[str, Member] = {}
+        self._leaving: set[Member] = set()
+        self._loads: dict[str, Operation[Member]] = {}
+        self._misfortunes: dict[str, _Misfortune] = {}
+        self._loading: list[str] = []
+        self._removing: set[str] = set()
+        self._room = anyio.Lock()
+        self._group: anyio.abc.TaskGroup | None = None
+        self.on_lost: Callable[[Member, str, float | None], None] = lambda member, reason, delay: None
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        async with anyio.create_task_group() as group:
+            self._group = group
+            group.start_soon(self._reap_idle)
+            with self._launcher.events() as events:
+                task_status.started()
+                async for event in events:
+                    self._hear(event)
+
+    # --- what is loaded ---------------------------------------------------------------------------------
+
+    def get(self, model: Model) -> Member | None:
+        return self._members.get(model.model_id)
+
+    def members(self) -> list[Member]:
+        return list(self._members.values())
+
+    @contextmanager
+    def kept_out(self, model: Model) -> Iterator[None]:
+        """Hold the model out of memory while its files are removed. Raises ModelInUse when it is in there."""
+        is_in = (
+            model.model_id in self._members
+            or model.model_id in self._loads
+            or model.model_id in self._loading
+            or any(member.model.model_id == model.model_id for member in self._leaving)
+        )
+        if is_in:
+            raise ModelInUse(model.simple_name)
+        self._removing.add(model.model_id)
+        try:
+            yield
+        finally:
+            self._removing.discard(model.model_id)
+
+    # --- loading ----------------------------------------------------------------------------------------
+
+    async def load(
+        self,
+        model: Model,
+        spec: ReplicaSpec,
+        timeout_s: float,
+        *,
+        on_spawned: Callable[[], None] = lambda: None,
+        on_progress: Callable[[float], None] | None = None,
+        reserve_bytes: int = 0,
+    ) -> Member:
+        """Load a model and make it the one that takes its requests; one that was loaded so far leaves.
+
+        Raises InsufficientMemory, ServerStartFailed, ServerStartTimeout; then nothing of it is left.
+        """
+        if model.model_id in self._removing:
+            raise ModelInUse(model.simple_name, "being deleted")
+        self._loading.append(model.model_id)
+        try:
+            async with self._room:
+                await self._make_room(spec, reserve_bytes)
+                await self._launcher.launch(spec)
+            on_spawned()
+            endpoint = await self._launcher.wait_ready(spec.id, timeout_s, on_progress)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._launcher.kill(spec.id)
+            raise
+        finally:
+            self._loading.remove(model.model_id)
+        member = Member(model, spec, endpoint, anyio.current_time())
+        former = self._members.get(model.model_id)
+        self._members[model.model_id] = member
+        if former is not None:
+            self._leave_later(former)
+        log.info("Model loaded: %s", model.simple_name)
+        return member
+
+    async def fits_beside(self, spec: ReplicaSpec) -> bool:
+        """Whether there is room for it with everything that is loaded staying."""
+        return await self._launcher.capacity() >= spec.memory_bytes
+
+    async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int) -> None:
+        while True:
+            free = await self._launcher.capacity() - reserve_bytes
+            if free >= spec.memory_bytes:
+                return
+            candidates = [
+                m for m in self._members.values() if not m.is_pinned and m.model.model_id != spec.model_id
+            ]
+            if not candidates:
+                raise InsufficientMemory(format_bytes(spec.memory_bytes), format_bytes(max(0, free)))
+            oldest = min(candidates, key=lambda member: (member.in_flight > 0, member.last_used))
+            log.info("Unloading %s to make room for %s", oldest.model.simple_name, spec.model_id)
+            await self.unload(oldest, self._settings.current.drain_seconds)
+
+    async def _ensure(self, model: Model) -> Member:
+        """The loaded member of `model`, loading it on demand; many callers share one load."""
+        member = self._members.get(model.model_id)
+        if member is not None:
+            return member
+        operation = self._loads.get(model.model_id)
+        if operation is None:
+            self._refuse_while_pausing(model)
+            if self._group is None:
+                raise ModelLoading(model.simple_name)
+            operation = self._loads[model.model_id] = Operation(f"Loading {model.simple_name}")
+            self._group.start_soon(self._load_on_demand, model, operation)
+        return await operation.result()
+
+    async def _load_on_demand(self, model: Model, operation: Operation[Member]) -> None:
+        async def work() -> Member:
+            reserve = self._settings.current.memory_reserve_mb * 1024 * 1024
+            try:
+                spec = await self._supply.specify(model, LoadOptions())
+                return await self.load(model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve)
+            except FoundryLocalError as error:
+                reason = error.details or error.message
+                log.warning("Model %s could not be loaded: %s", model.simple_name, reason)
+                now = anyio.current_time()
+                self._misfortunes[model.model_id] = _Misfortune(1, now, now + FAILED_LOAD_PAUSE_S, reason)
+                raise
+
+        try:
+            await operation.run(work, lambda member: f"Model loaded: {member.model.simple_name}")
+        finally:
+            self._loads.pop(model.model_id, None)
+
+    def _refuse_while_pausing(self, model: Model) -> None:
+        trouble = self._misfortunes.get(model.model_id)
+        if trouble is None:
+            return
+        wait = trouble.until - anyio.current_time()
+        if wait > 0:
+            raise ModelLoading(model.simple_name, trouble.reason, max(1, round(wait)))
+
+    # --- lending ----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def lend(self, model: Model) -> AsyncIterator[Member]:
+        """A loaded member for the time of one request. Raises ModelLoading, InsufficientMemory and the like."""
+        member = await self._ensure(model)
+        member.in_flight += 1
+        member.last_used = anyio.current_time()
+        try:
+            yield member
+        finally:
+            member.release(anyio.current_time())
+
+    def is_alive(self, member: Member) -> bool:
+        """Whether this very process still serves, or ends its last requests."""
+        return self._members.get(member.model.model_id) is member or member in self._leaving
+
+    # --- unloading --------------------------------------------------------------------------------------
+
+    async def unload(self, member: Member, drain_s: float) -> None:
+        """Take it out of service at once, wait for its requests (`drain_s` at most), and end it."""
+        if self._members.get(member.model.model_id) is member:
+            del self._members[member.model.model_id]
+        self._leaving.add(member)
+        try:
+            with anyio.move_on_after(drain_s):
+                await member.drained()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._launcher.stop(member.spec.id)
+                self._leaving.discard(member)
+        log.info("Model unloaded: %s", member.model.simple_name)
+
+    def _leave_later(self, member: Member) -> None:
+        if self._group is not None:
+            self._group.start_soon(self.unload, member, self._settings.current.drain_seconds)
+
+    def retire(self, member: Member) -> None:
+        """Let it end its requests in the background and leave."""
+        if self._members.get(member.model.model_id) is member:
+            del self._members[member.model.model_id]
+        self._leaving.add(member)
+        self._leave_later(member)
+
+    async def unload_all(self, drain_s: float) -> None:
+        """Empty the memory: loads under way are cancelled, members drained for `drain_s` at most, then ended."""
+        loads = list(self._loads.values())
+        for load in loads:
+            load.cancel()
+        for load in loads:
+            await load.ended()
+        async with anyio.create_task_group() as group:
+            for member in [*self._members.values(), *self._leaving]:
+                group.start_soon(self.unload, member, drain_s)
+
+    def forgive(self) -> None:
+        """Forget former failures: somebody starts anew."""
+        self._misfortunes.clear()
+
+    async def _reap_idle(self) -> None:
+        while True:
+            await anyio.sleep(IDLE_CHECK_S)
+            limit = self._settings.current.idle_unload_seconds
+            now = anyio.current_time()
+            for member in self.members():
+                is_idle = not member.is_pinned and member.in_flight == 0 and now - member.last_used > limit
+                if limit and is_idle:
+                    log.info("Unloading %s after %d idle seconds", member.model.simple_name, limit)
+                    self.retire(member)
+
+    # --- losing -----------------------------------------------------------------------------------------
+
+    def _hear(self, event: ReplicaEvent) -> None:
+        if event.state is not ReplicaState.FAILED:
+            return
+        for member in self.members():
+            if member.spec.id == event.id:
+                self._lost(member, event.reason or "It ended without a word.")
+
+    def _lost(self, member: Member, reason: str) -> None:
+        """A ready worker ended: note when it may be tried again, and tell."""
+        del self._members[member.model.model_id]
+        now = anyio.current_time()
+        before = self._misfortunes.get(member.model.model_id)
+        count = before.count if before and now - before.last < FORGIVE_AFTER_S else 0
+        delay = RESTART_DELAYS_S[count] if count < len(RESTART_DELAYS_S) else None
+        until = now + (FAILED_LOAD_PAUSE_S if delay is None else delay)
+        self._misfortunes[member.model.model_id] = _Misfortune(count + 1, now, until, reason)
+        log.error("The worker of %s ended: %s", member.model.simple_name, reason)
+        self.on_lost(member, reason, delay)

@@ -1,0 +1,84 @@
+"""The health monitor: asks every loaded model for a sign of life, and ends one that gives none."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from foundrylocal.engine.launcher import Launcher
+from foundrylocal.errors import WorkerCrashed
+from foundrylocal.kit.clock import now_s
+from foundrylocal.lifecycle.fleet import Fleet, Member
+from foundrylocal.lifecycle.requests import Health
+
+log = logging.getLogger("foundrylocal.HealthMonitor")
+
+MOST_MISSED = 3
+LEAST_TIMEOUT_S = 3.0
+
+
+class HealthMonitor:
+    """Owner of what the last checks of the server's own model said."""
+
+    def __init__(self, launcher: Launcher, fleet: Fleet) -> None:
+        self._launcher = launcher
+        self._fleet = fleet
+        self.reset(2.0)
+
+    def reset(self, period_s: float) -> None:
+        """Forget all checks; from now on check every `period_s`."""
+        self._period_s = period_s
+        self._answered: float | None = None
+        self._response_ms = 0
+        self._checked_at_s = now_s()
+
+    def health(self) -> Health:
+        """Healthy is a worker that has answered within the last three periods."""
+        is_recent = (
+            self._answered is not None
+            and anyio.current_time() - self._answered <= MOST_MISSED * self._period_s + LEAST_TIMEOUT_S
+        )
+        return Health(is_recent, self._response_ms, self._checked_at_s)
+
+    def note_answer(self, seconds: float) -> None:
+        self._answered = anyio.current_time()
+        self._response_ms = round(seconds * 1000)
+        self._checked_at_s = now_s()
+
+    def note_loss(self) -> None:
+        """The worker is gone or silent for good: not healthy from this moment."""
+        self._answered = None
+        self._checked_at_s = now_s()
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        while True:
+            began = anyio.current_time()
+            async with anyio.create_task_group() as group:
+                for member in self._fleet.members():
+                    group.start_soon(self._check, member)
+            await anyio.sleep(max(0.05, began + self._period_s - anyio.current_time()))
+
+    async def _check(self, member: Member) -> None:
+        try:
+            took = await self._launcher.probe(member.spec.id, max(self._period_s, LEAST_TIMEOUT_S))
+        except WorkerCrashed as error:
+            member.missed_probes += 1
+            log.warning(
+                "Health check failed (%d of %d) - %s: %s",
+                member.missed_probes,
+                MOST_MISSED,
+                member.model.simple_name,
+                error.details,
+            )
+            if member.is_pinned:
+                self._checked_at_s = now_s()
+            if member.missed_probes >= MOST_MISSED:
+                log.error("%s does not answer; its worker is ended", member.model.simple_name)
+                await self._launcher.kill(member.spec.id)
+            return
+        member.missed_probes = 0
+        if member.is_pinned:
+            self.note_answer(took)
+        log.debug("Health check passed - response time: %dms", round(took * 1000))

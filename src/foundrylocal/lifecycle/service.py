@@ -1,0 +1,427 @@
+"""The server's operations: start, stop, switch, unload. One runs at a time; each belongs to the service.
+
+Invariant: whatever becomes of an operation, the status it leaves is settled, and no port, worker or
+reservation of a failed one is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from foundrylocal.catalog.registry import Model, Registry
+from foundrylocal.engine.launcher import Launcher
+from foundrylocal.errors import (
+    FoundryLocalError,
+    ModelInUse,
+    ModelLoading,
+    OperationCancelled,
+    OperationInProgress,
+    ServerAlreadyRunning,
+    ServerShuttingDown,
+    ServerStartFailed,
+)
+from foundrylocal.events import Measure, Progress
+from foundrylocal.kit.operation import Operation
+from foundrylocal.lifecycle.entrance import Entrance
+from foundrylocal.lifecycle.fleet import Fleet, Member
+from foundrylocal.lifecycle.monitor import HealthMonitor
+from foundrylocal.lifecycle.requests import Door, Doorway, ServerInfo, Snapshot, StartRequest
+from foundrylocal.lifecycle.state import IN_PROGRESS, SERVING, ServerState, Status
+from foundrylocal.lifecycle.supply import LoadOptions, Supply
+from foundrylocal.settings.store import SettingsStore
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
+
+STARTED = "Server started successfully"
+WAITING = "Waiting for server to be ready..."
+LOAD_PROGRESS_PERIOD_S = 2.0
+
+
+class Server:
+    """The FoundryLocal server as its callers know it; `run` must be running."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        supply: Supply,
+        fleet: Fleet,
+        launcher: Launcher,
+        settings: SettingsStore,
+        doorway: Doorway,
+        api_key: str,
+    ) -> None:
+        self.state = ServerState()
+        self.fleet = fleet
+        self._registry = registry
+        self._supply = supply
+        self._settings = settings
+        self._api_key = api_key
+        self._monitor = HealthMonitor(launcher, fleet)
+        self._entrance = Entrance(doorway)
+        self._last_options = LoadOptions()
+        self._last_timeout_s = 180.0
+        self._operation: Operation[ServerInfo] | None = None
+        self._stopping: Operation[str] | None = None
+        self._unloading: Operation[None] | None = None
+        self._group: anyio.abc.TaskGroup | None = None
+        fleet.on_lost = self._on_lost
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Hold the operations until cancelled."""
+        async with anyio.create_task_group() as group:
+            self._group = group
+            group.start_soon(self._monitor.run)
+            task_status.started()
+            await anyio.sleep_forever()
+
+    # --- start ------------------------------------------------------------------------------------------
+
+    async def start(self, request: StartRequest) -> Operation[ServerInfo]:
+        """Begin to start; what speaks against it at once is raised here, the rest is the operation's outcome."""
+        model = self._find(request.model_name)
+        self._refuse_unless_idle()
+        if self.state.status is Status.RUNNING:
+            raise ServerAlreadyRunning(self._current_name())
+        self.state.move(Status.STARTING, model)
+        operation: Operation[ServerInfo] = Operation("The start")
+        return await self._begin(operation, self._run_start, model, request)
+
+    async def _begin(
+        self,
+        operation: Operation[ServerInfo],
+        run: Callable[[Operation[ServerInfo], Model, StartRequest], Coroutine[Any, Any, None]],
+        model: Model,
+        request: StartRequest,
+    ) -> Operation[ServerInfo]:
+        assert self._group is not None  # noqa: S101 - run is running
+        self._operation = operation
+        self._group.start_soon(run, operation, model, request)
+        await operation.begun()
+        return operation
+
+    async def _run_start(self, operation: Operation[ServerInfo], model: Model, request: StartRequest) -> None:
+        async def work() -> ServerInfo:
+            try:
+                await self._supply.refuse_unless_obtainable(model, request.may_download)
+                port = self._settings.current.port if request.port is None else request.port
+                await self._entrance.open(port)
+                operation.admit()
+                self.fleet.forgive()
+                await self._supply.obtain(model, report=operation.report)
+                operation.report(Progress("Starting FoundryLocal server..."))
+                self._adopt(await self._load(operation, model, request), request)
+            except BaseException as error:
+                with anyio.CancelScope(shield=True):
+                    await self._undo_start(error)
+                raise
+            log.info(STARTED)
+            return self._info(model)
+
+        await operation.run(work, lambda info: STARTED, _log_fault)
+
+    async def _load(self, operation: Operation[ServerInfo], model: Model, request: StartRequest) -> Member:
+        spec = await self._supply.specify(model, request.options)
+        member = await self.fleet.load(
+            model,
+            spec,
+            request.timeout_s,
+            on_spawned=lambda: operation.report(Progress(WAITING)),
+            on_progress=_LoadProgress(operation),
+        )
+        operation.report(Progress("Server health check passed"))
+        return member
+
+    async def _undo_start(self, error: BaseException) -> None:
+        if isinstance(error, FoundryLocalError):
+            self.state.fail(error)
+            log.error("Server failed to start: %s", error.details or error.message)
+        if self._stopping is None:
+            await self._entrance.close()
+            self.state.move(Status.STOPPED, None)
+
+    def _adopt(self, member: Member, request: StartRequest) -> None:
+        """From now on this is the server's own model: pinned, watched, and reloaded with the same options."""
+        if self._stopping is not None:
+            raise OperationCancelled("The start")
+        if self.fleet.get(member.model) is not member:
+            raise ServerStartFailed("The model's process ended as soon as it was ready.")
+        for other in self.fleet.members():
+            other.is_pinned = other is member
+        self._last_options, self._last_timeout_s = request.options, request.timeout_s
+        self._monitor.reset(request.health_period_s)
+        self._monitor.note_answer(0.0)
+        self.state.move(Status.RUNNING, member.model)
+        self.state.last_error = None
+
+    # --- stop -------------------------------------------------------------------------------------------
+
+    async def stop(self) -> str:
+        """Stop whatever there is, an operation under way included; callers at the same time share one stop."""
+        if self._stopping is None:
+            if self.state.status is Status.STOPPED:
+                return "Server is not running"
+            assert self._group is not None  # noqa: S101 - run is running
+            self._stopping = Operation("The stop")
+            self.state.move(Status.STOPPING, self.state.current)
+            self._group.start_soon(self._run_stop, self._stopping)
+        return await self._stopping.result()
+
+    async def _run_stop(self, operation: Operation[str]) -> None:
+        async def work() -> str:
+            with anyio.CancelScope(shield=True):
+                for running in (self._operation, self._unloading):
+                    if running is not None and not running.is_ended:
+                        running.cancel()
+                        await running.ended()
+                self._entrance.let_pass()
+                await self.fleet.unload_all(0)
+                await self._entrance.close()
+                self._monitor.note_loss()
+                self.state.move(Status.STOPPED, None)
+            log.info("Server stopped successfully")
+            return "Server stopped successfully"
+
+        try:
+            await operation.run(work, lambda message: message, _log_fault)
+        finally:
+            self._stopping = None
+
+    # --- switch -----------------------------------------------------------------------------------------
+
+    async def switch(self, request: StartRequest) -> Operation[ServerInfo]:
+        """Replace the current model, or start when nothing runs; the old one serves on when that fails."""
+        model = self._find(request.model_name)
+        self._refuse_unless_idle()
+        if self.state.status is not Status.RUNNING:
+            return await self.start(request)
+        self.state.move(Status.SWITCHING, self.state.current)
+        operation: Operation[ServerInfo] = Operation("The switch")
+        return await self._begin(operation, self._run_switch, model, request)
+
+    async def _run_switch(
+        self, operation: Operation[ServerInfo], model: Model, request: StartRequest
+    ) -> None:
+        former = self.state.current
+        new_door: Door | None = None
+
+        async def work() -> ServerInfo:
+            nonlocal new_door
+            try:
+                await self._supply.refuse_unless_obtainable(model, request.may_download)
+                new_door = await self._entrance.open_another(request.port)
+                operation.admit()
+                await self._supply.obtain(model, report=operation.report)
+                operation.report(Progress("Starting FoundryLocal server..."))
+                old = self.fleet.get(former) if former is not None else None
+                member = await self._exchange(operation, old, model, request)
+                self._adopt(member, request)
+            except BaseException as error:
+                with anyio.CancelScope(shield=True):
+                    await self._undo_switch(error, former, new_door)
+                raise
+            finally:
+                self._entrance.let_pass()
+            if old is not None and old is not member:
+                self.fleet.retire(old)
+            with anyio.CancelScope(shield=True):
+                await self._entrance.move_to(new_door)
+            log.info("Switched to %s", model.simple_name)
+            return self._info(model)
+
+        await operation.run(work, lambda info: STARTED, _log_fault)
+
+    async def _exchange(
+        self, operation: Operation[ServerInfo], old: Member | None, model: Model, request: StartRequest
+    ) -> Member:
+        """Beside the old one when memory allows; otherwise requests wait while the old one makes room."""
+        if old is not None and old.model is model and request.options == self._last_options:
+            operation.report(Progress(WAITING))
+            operation.report(Progress("Server health check passed"))
+            return old
+        spec = await self._supply.specify(model, request.options)
+        if old is not None and not await self.fleet.fits_beside(spec):
+            self._entrance.hold()
+            await self.fleet.unload(old, self._settings.current.drain_seconds)
+        return await self._load(operation, model, request)
+
+    async def _undo_switch(self, error: BaseException, former: Model | None, new_door: Door | None) -> None:
+        if isinstance(error, FoundryLocalError):
+            self.state.fail(error)
+            log.error("Switch failed: %s", error.details or error.message)
+        await self._entrance.abandon(new_door)
+        if self._stopping is not None or former is None:
+            return
+        if self.fleet.get(former) is None:
+            try:
+                await self._reload(former)
+            except FoundryLocalError as second:
+                self._give_up(second)
+                return
+        if isinstance(error, FoundryLocalError):
+            error.details = (
+                f"{error.details or error.message} The former model '{former.simple_name}' serves on."
+            )
+        self.state.move(Status.RUNNING, former)
+
+    # --- unload and return ------------------------------------------------------------------------------
+
+    async def unload_all(self) -> None:
+        """Free the memory of all models; the server stays up and loads again with the next request."""
+        self._refuse_unless_idle()
+        if self._unloading is not None:
+            await self._unloading.result()
+            return
+        assert self._group is not None  # noqa: S101 - run is running
+        operation = self._unloading = Operation[None]("The unload")
+
+        async def work() -> None:
+            await self.fleet.unload_all(self._settings.current.drain_seconds)
+            self._monitor.note_loss()
+            log.info("All models unloaded successfully")
+
+        async def run() -> None:
+            try:
+                await operation.run(work, lambda made: "All models unloaded successfully", _log_fault)
+            finally:
+                self._unloading = None
+
+        self._group.start_soon(run)
+        await operation.result()
+
+    async def delete(self, model: Model) -> int:
+        """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own."""
+        if self.state.current is model and self.state.status not in (Status.STOPPED, Status.ERROR):
+            raise ModelInUse(model.simple_name)
+        with self.fleet.kept_out(model):
+            return await self._supply.delete(model)
+
+    async def _reload(self, model: Model) -> Member:
+        """Load the server's own model as it was started."""
+        spec = await self._supply.specify(model, self._last_options)
+        member = await self.fleet.load(model, spec, self._last_timeout_s)
+        member.is_pinned = True
+        self._monitor.note_answer(0.0)
+        return member
+
+    # --- a worker is lost -------------------------------------------------------------------------------
+
+    def _on_lost(self, member: Member, reason: str, delay_s: float | None) -> None:
+        if not member.is_pinned or self.state.status is not Status.RUNNING:
+            return
+        self._monitor.note_loss()
+        if self._group is not None:
+            self._group.start_soon(self._recover, member.model, reason, delay_s)
+
+    async def _recover(self, model: Model, reason: str, delay_s: float | None) -> None:
+        if delay_s is None:
+            self._give_up(ServerStartFailed(f"The model's process crashed again and again. {reason}"))
+            return
+        log.warning("The worker of %s is started again in %g s", model.simple_name, delay_s)
+        self.state.fail(ServerStartFailed(reason))
+        await anyio.sleep(delay_s)
+        if self.state.status is not Status.RUNNING or self.state.current is not model:
+            return
+        if self.fleet.get(model) is not None:
+            return
+        try:
+            await self._reload(model)
+        except FoundryLocalError as error:
+            if self.state.status is Status.RUNNING and self.state.current is model:
+                self._give_up(error)
+
+    def _give_up(self, error: FoundryLocalError) -> None:
+        """Neither restart nor return worked: say so, and release the port for the next start."""
+        if self.state.status not in SERVING:
+            return
+        log.error("The server gave up: %s", error.details or error.message)
+        self.state.fail(error)
+        self._monitor.note_loss()
+        self.state.move(Status.ERROR, self.state.current)
+        if self._group is not None:
+            self._group.start_soon(self._entrance.close)
+
+    # --- what others ask --------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def lend(self, name: str | None) -> AsyncIterator[Member]:
+        """A loaded model for one request: the current one, or the named one, loaded when it is not."""
+        model = self._find(name) if name else None
+        await self._entrance.pass_gate()
+        status = self.state.status
+        if status is Status.STARTING:
+            raise ModelLoading(self._current_name())
+        if status not in SERVING or self.state.current is None:
+            raise ServerShuttingDown
+        async with self.fleet.lend(model or self.state.current) as member:
+            yield member
+
+    def snapshot(self) -> Snapshot:
+        """The server as it is now."""
+        status, current = self.state.status, self.state.current
+        member = self.fleet.get(current) if current is not None else None
+        is_running = status in SERVING
+        health = self._monitor.health()
+        should_answer = is_running and (member is not None or self.state.last_error is not None)
+        return Snapshot(
+            status=status,
+            is_running=is_running,
+            current=current,
+            loaded=current if member is not None else None,
+            port=self._entrance.port if is_running else None,
+            endpoint=self._entrance.url if is_running else None,
+            health=health,
+            is_degraded=status is Status.ERROR or (should_answer and not health.is_healthy),
+            last_error=self.state.last_error,
+            changed_at_s=self.state.changed_at_s,
+            uptime_s=self.state.uptime_s,
+        )
+
+    @property
+    def api_key(self) -> str:
+        return self._api_key
+
+    def resolve(self, name: str) -> Model:
+        """The model of that name or alias. Raises ModelNotFound."""
+        return self._find(name)
+
+    def _find(self, name: str) -> Model:
+        return self._registry.find(self._settings.current.aliases.get(name, name))
+
+    def _current_name(self) -> str:
+        return self.state.current.simple_name if self.state.current else ""
+
+    def _refuse_unless_idle(self) -> None:
+        if self._unloading is not None and self.state.status is Status.RUNNING:
+            raise OperationInProgress("unloading")
+        if self.state.status in IN_PROGRESS:
+            raise OperationInProgress(self.state.status)
+
+    def _info(self, model: Model) -> ServerInfo:
+        port, url = self._entrance.port, self._entrance.url
+        if port is None or url is None:
+            raise OperationCancelled("The start")
+        return ServerInfo(port, model, url, self._api_key)
+
+
+class _LoadProgress:
+    """Repeats the waiting line with how far loading has come, for models that take their time."""
+
+    def __init__(self, operation: Operation[ServerInfo]) -> None:
+        self._operation = operation
+        self._next = anyio.current_time() + LOAD_PROGRESS_PERIOD_S
+
+    def __call__(self, share: float) -> None:
+        if anyio.current_time() >= self._next:
+            self._next = anyio.current_time() + LOAD_PROGRESS_PERIOD_S
+            self._operation.report(Progress(WAITING, Measure("loading", round(share * 100, 1))))
+
+
+def _log_fault(error: Exception) -> None:
+    log.error("Unexpected fault in an operation: %r", error, exc_info=error)

@@ -1,0 +1,80 @@
+"""The server's status and the only writer of it.
+
+stopped    -> starting                     /start
+starting   -> running | stopped | stopping ready, failed, cancelled by /stop
+running    -> switching | stopping | error /switch-model, /stop, the worker crashes again and again
+switching  -> running | stopping | error   done or undone, /stop, neither model can be loaded
+stopping   -> stopped
+error      -> starting | stopping          /start, /stop
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+
+import anyio
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.events import StateChanged
+from foundrylocal.kit.broadcast import Broadcast
+from foundrylocal.kit.clock import now_s
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
+
+
+class Status(StrEnum):
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    SWITCHING = "switching"
+    STOPPING = "stopping"
+    ERROR = "error"
+
+
+_LEGAL = {
+    Status.STOPPED: {Status.STARTING},
+    Status.STARTING: {Status.RUNNING, Status.STOPPED, Status.STOPPING},
+    Status.RUNNING: {Status.SWITCHING, Status.STOPPING, Status.ERROR},
+    Status.SWITCHING: {Status.RUNNING, Status.STOPPING, Status.ERROR},
+    Status.STOPPING: {Status.STOPPED},
+    Status.ERROR: {Status.STARTING, Status.STOPPING},
+}
+IN_PROGRESS = frozenset({Status.STARTING, Status.SWITCHING, Status.STOPPING})
+SERVING = frozenset({Status.RUNNING, Status.SWITCHING})
+
+
+class ServerState:
+    """What the server is, as one value; `move` refuses a step that is not in the table above."""
+
+    def __init__(self) -> None:
+        self.status = Status.STOPPED
+        self.current: Model | None = None
+        self.last_error: FoundryLocalError | None = None
+        self.changed_at_s = now_s()
+        self.running_since: float | None = None
+        self.changes: Broadcast[StateChanged] = Broadcast()
+
+    def move(self, to: Status, current: Model | None) -> None:
+        """Go to `to` with `current` as the model it is about."""
+        if to not in _LEGAL[self.status]:
+            raise RuntimeError(f"illegal step {self.status} -> {to}")
+        before, self.status = self.status, to
+        self.current = current
+        self.changed_at_s = now_s()
+        if to not in SERVING:
+            self.running_since = None
+        elif self.running_since is None:
+            self.running_since = anyio.current_time()
+        self.changes.publish(StateChanged(before, to, current.model_id if current else None))
+        log.debug("Server is %s (was %s)", to, before)
+
+    def fail(self, error: FoundryLocalError) -> None:
+        """Remember the last failure, for /status."""
+        self.last_error = error
+        self.changed_at_s = now_s()
+
+    @property
+    def uptime_s(self) -> int:
+        return 0 if self.running_since is None else int(anyio.current_time() - self.running_since)

@@ -1,0 +1,196 @@
+"""The composition root: builds the objects, runs both servers, handles signals."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Any
+
+import anyio
+import anyio.abc
+
+from foundrylocal.api.app import make_app
+from foundrylocal.api.services import Services
+from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.registry import Registry
+from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.engine.local import LocalLauncher
+from foundrylocal.errors import FoundryLocalError, PortInUse
+from foundrylocal.gateway.app import Gateway
+from foundrylocal.gateway.doorway import GatewayDoorway
+from foundrylocal.lifecycle.fleet import Fleet
+from foundrylocal.lifecycle.service import Server
+from foundrylocal.lifecycle.supply import Supply
+from foundrylocal.logs.redaction import Redaction
+from foundrylocal.logs.ring import LogRing
+from foundrylocal.logs.setup import Logging
+from foundrylocal.settings.folders import Folders
+from foundrylocal.settings.key import load_or_make_key
+from foundrylocal.settings.schema import Settings
+from foundrylocal.settings.store import SettingsStore
+from foundrylocal.web.listener import Listener, bind_or_name_owner
+from foundrylocal.web.security import CallerCheck
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
+
+SHUTDOWN_TIMEOUT_S = 8.0
+LAST_CHANCE_S = 1.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+
+
+def serve(*, host: str | None = None, port: int | None = None, verbose: bool = False) -> int:
+    """Run the service until a signal ends it; blocking. Returns the exit code: 0, 1 failed, 2 refused."""
+    level = "DEBUG" if verbose else None
+    given = {"api_host": host, "api_port": port, "default_log_level": level}
+    try:
+        return anyio.run(_serve, given, backend_options={"use_uvloop": sys.platform != "win32"})
+    except FoundryLocalError as error:
+        print(f"foundrylocal: {error.message}. {error.details or ''}".rstrip(), file=sys.stderr)
+        return 1 if isinstance(error, PortInUse) else 2
+    except KeyboardInterrupt:
+        return 0
+
+
+class AlreadyServed(FoundryLocalError):
+    """Another service uses the same home."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            "Another FoundryLocal service is running with the same home",
+            f"Stop it first, or give this one its own folder with FOUNDRYLOCAL_HOME (now {folder}).",
+        )
+
+
+@contextlib.contextmanager
+def _sole_owner(state: Path) -> Any:
+    """Hold the lock of this home; the system releases it however the process ends."""
+    file: IO[str] = (state / "service.lock").open("a+")
+    try:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyServed(state) from None
+        yield
+    finally:
+        file.close()
+
+
+def _refuse_wide_bind(settings: Settings) -> None:
+    for name, host in (("api_host", settings.api_host), ("gateway_host", settings.gateway_host)):
+        if host not in _LOOPBACK and settings.management_key is None:
+            raise FoundryLocalError(
+                f"Refusing to listen on '{host}' without a management key",
+                f"Set FOUNDRYLOCAL_MANAGEMENT_KEY (16 characters or more), or leave {name} at localhost.",
+            )
+
+
+async def _serve(given: dict[str, Any]) -> int:
+    folders = Folders.locate()
+    try:
+        folders.create()
+    except OSError as error:
+        raise FoundryLocalError(
+            "The service's folders cannot be made", f"{folders.state}: {error.strerror}."
+        ) from None
+    with _sole_owner(folders.state):
+        ring, redaction = LogRing(), Redaction()
+        with Logging(ring, redaction, folders.logs, "INFO") as logging_:
+            store = SettingsStore(folders.config, given)
+            logging_.set_level(store.current.default_log_level)
+            store.on_change(lambda settings: logging_.set_level(settings.default_log_level))
+            _refuse_wide_bind(store.current)
+            key = load_or_make_key(folders.state)
+            redaction.add(key)
+            redaction.add(store.current.management_key)
+            store.on_change(lambda settings: redaction.add(settings.management_key))
+            sockets = await bind_or_name_owner(store.current.api_host, store.current.api_port)
+            await _run(folders, store, ring, key, sockets)
+    return 0
+
+
+async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, sockets: list[Any]) -> None:
+    library = Library(Path(store.current.cache_dir))
+    store.on_change(lambda settings: library.set_cache_dir(Path(settings.cache_dir)))
+    await anyio.to_thread.run_sync(library.sweep)
+    registry = Registry.load()
+    downloads = DownloadManager(registry, library, state_dir=folders.state)
+    launcher = LocalLauncher(folders.state, store.current.worker_command)
+    supply = Supply(library, downloads, store)
+    fleet = Fleet(launcher, supply, store)
+    doorway = GatewayDoorway(store)
+    server = Server(
+        registry=registry,
+        supply=supply,
+        fleet=fleet,
+        launcher=launcher,
+        settings=store,
+        doorway=doorway,
+        api_key=key,
+    )
+    gateway = Gateway(server, library)
+    doorway.app = CallerCheck(
+        gateway, lambda: store.current.allowed_hosts, lambda: store.current.allowed_origins
+    )
+    listener = Listener(make_app(Services(server, registry, library, downloads, store, ring)), sockets)
+    async with _running(launcher.run, fleet.run, downloads.run, doorway.run, server.run) as group:
+        async with anyio.create_task_group() as front:
+            await front.start(listener.serve)
+            print(f"FoundryLocal API listening on http://127.0.0.1:{listener.port}", flush=True)
+            log.info("FoundryLocal API listening on port %d", listener.port)
+            await _until_signal()
+            with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):
+                log.info("Shutting down")
+                await _shut_down(server, ring, listener)
+            front.cancel_scope.cancel()
+        await gateway.close()
+        group.cancel_scope.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _running(*parts: Any) -> AsyncIterator[anyio.abc.TaskGroup]:
+    """Each part in a task group of its own, started in order and ended in the reverse order."""
+    async with contextlib.AsyncExitStack() as stack:
+        group: anyio.abc.TaskGroup | None = None
+        for part in parts:
+            group = await stack.enter_async_context(anyio.create_task_group())
+            await group.start(part)
+            stack.callback(group.cancel_scope.cancel)
+        assert group is not None  # noqa: S101 - there are parts
+        yield group
+
+
+async def _shut_down(server: Server, ring: LogRing, listener: Listener) -> None:
+    await server.stop()
+    ring.close()
+    await listener.close(LAST_CHANCE_S)
+
+
+async def _until_signal() -> None:
+    """Wait for the first SIGTERM or SIGINT; a second one ends the process within a second."""
+    if sys.platform == "win32":
+        # The event loop there has no signal handlers; Ctrl+C arrives as KeyboardInterrupt.
+        await anyio.sleep_forever()
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            break
+    _arm_second_signal()
+
+
+def _arm_second_signal() -> None:
+    def leave(number: int, frame: object) -> None:
+        os._exit(128 + number)  # the kernel ends the workers with us
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)

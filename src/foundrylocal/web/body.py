@@ -1,0 +1,91 @@
+"""Request bodies, read whole within a limit and parsed the way the published clients write them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+
+from foundrylocal.errors import InvalidJson, InvalidRequest, RequestTooLarge
+from foundrylocal.web.asgi import Receive, Scope, headers_named
+
+READ_TIMEOUT_S = 60.0
+MOST_DEPTH = 32
+_BOM = b"\xef\xbb\xbf"
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """The whole body. Raises RequestTooLarge as soon as it is known, ClientGone, InvalidRequest when it stalls."""
+    for value in headers_named(scope, b"content-length"):
+        if value.isdigit() and int(value) > limit_bytes:
+            raise RequestTooLarge(limit_bytes)
+    chunks: list[bytes] = []
+    total = 0
+    with anyio.move_on_after(READ_TIMEOUT_S):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            total += len(chunk)
+            if total > limit_bytes:
+                raise RequestTooLarge(limit_bytes)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+    raise InvalidRequest(
+        "The request body did not arrive in time", f"The limit is {READ_TIMEOUT_S:g} seconds."
+    )
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON in UTF-8, with a byte-order mark or without. Raises InvalidJson; NaN and deep nesting are refused."""
+    body = body.removeprefix(_BOM)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidJson("It is not UTF-8.") from None
+    if _depth(text) > MOST_DEPTH:
+        raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = (
+            f"{error.msg} at line {error.lineno} column {error.colno}."
+            if isinstance(error, json.JSONDecodeError)
+            else str(error)
+        )
+        raise InvalidJson(reason) from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _depth(text: str) -> int:
+    """The deepest nesting of brackets outside strings: cheap, and before a parser that recurses."""
+    if text.count("[") + text.count("{") <= MOST_DEPTH:
+        return 0
+    depth = deepest = 0
+    is_in_string = is_escaped = False
+    for char in text:
+        if is_in_string:
+            if is_escaped:
+                is_escaped = False
+            elif char == "\\":
+                is_escaped = True
+            elif char == '"':
+                is_in_string = False
+        elif char == '"':
+            is_in_string = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest

@@ -1,0 +1,76 @@
+"""The one table that turns domain errors into HTTP statuses, and the one shape they are written in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from foundrylocal import errors
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.web.asgi import Header, Send, send_whole
+
+_STATUS: dict[type[FoundryLocalError], int] = {
+    errors.InvalidRequest: 400,
+    errors.MissingModelName: 400,
+    errors.InvalidJson: 400,
+    errors.InvalidConfiguration: 400,
+    errors.InvalidApiKey: 401,
+    errors.HostNotAllowed: 403,
+    errors.OriginNotAllowed: 403,
+    errors.EndpointNotFound: 404,
+    errors.ModelNotFound: 404,
+    errors.ModelNotOnDisk: 404,
+    errors.MethodNotAllowed: 405,
+    errors.ServerStartTimeout: 408,
+    errors.ServerAlreadyRunning: 409,
+    errors.OperationInProgress: 409,
+    errors.OperationCancelled: 409,
+    errors.PortInUse: 409,
+    errors.ModelInUse: 409,
+    errors.ModelNotDownloaded: 412,
+    errors.RequestTooLarge: 413,
+    errors.QueueFull: 429,
+    errors.DownloadFailed: 500,
+    errors.ChecksumMismatch: 500,
+    errors.ConfigurationUpdateFailed: 500,
+    errors.ServerStartFailed: 500,
+    errors.ModelCorrupted: 500,
+    errors.InternalError: 500,
+    errors.WorkerCrashed: 502,
+    errors.ModelLoading: 503,
+    errors.ServerShuttingDown: 503,
+    errors.InsufficientDiskSpace: 507,
+    errors.InsufficientMemory: 507,
+}
+
+
+def status_of(error: FoundryLocalError) -> int:
+    """The status of the nearest class in the table; a domain error that is in none is a 500."""
+    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+
+
+def error_object(error: FoundryLocalError) -> dict[str, Any]:
+    """`{message, type, code, details?}`, with `param` where one field is to blame."""
+    body: dict[str, Any] = {"message": error.message, "type": error.type, "code": error.code}
+    if error.details is not None:
+        body["details"] = error.details
+    if error.param is not None:
+        body["param"] = error.param
+    return body
+
+
+def error_headers(error: FoundryLocalError) -> list[Header]:
+    headers: list[Header] = []
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    if isinstance(error, errors.MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, errors.InvalidApiKey):
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
+
+
+async def send_error(send: Send, error: FoundryLocalError) -> None:
+    """Answer a request with the error, whole."""
+    body = json.dumps({"error": error_object(error)}, ensure_ascii=False).encode("utf-8", "replace")
+    await send_whole(send, status_of(error), body, error_headers(error))
