@@ -74,6 +74,20 @@ def test_a_sliding_window_keeps_only_itself_and_a_batch(header_with: Any) -> Non
     assert cache_bytes(header, 512) == 6 * 512 * of_token
 
 
+def test_a_real_shape_with_windows_is_what_the_engine_says(header_with: Any) -> None:
+    header = header_with(
+        "gemma3",
+        block_count=18,
+        attention__head_count_kv=1,
+        attention__key_length=256,
+        attention__value_length=256,
+        attention__sliding_window=512,
+    )
+    # The engine says 24.00 + 37.50 MiB, and 96.00 + 15.00 MiB.
+    assert cache_bytes(header, 8192, parallel=4) == 61.5 * MIB
+    assert cache_bytes(header, 32768) == 111 * MIB
+
+
 def test_the_files_own_pattern_of_windows_is_used(header_with: Any) -> None:
     of_token = 2 * (16 + 16) * 2
     for pattern in ([True, False], 2):
