@@ -109,7 +109,7 @@ class Library:
             try:
                 read_header(Path(file.path_in(str(stored.folder))))
             except GgufInvalid as error:
-                return f"File '{Path(file.name).name}' is not a valid GGUF file: {error}."
+                return f"File '{Path(file.name).name}' is not a valid GGUF file. {error}"
             except OSError as error:
                 return f"File '{Path(file.name).name}' cannot be read: {error.strerror}."
         return None
@@ -146,18 +146,13 @@ class Library:
     def commit(self, model: Model, place: Place, staged: Sequence[StagedFile]) -> Stored:
         """Make verified files a stored model: headers, fsync, record, rename, manifest; then it is listed.
 
-        Raises ModelCorrupted for a header that is not valid, OSError when the disk refuses; then nothing
+        Raises GgufInvalid for a header that is not valid, OSError when the disk refuses; then nothing
         new is listed and the next `recover` carries on or clears up.
         """
+        for file in staged:
+            read_header(file.path)
         files = tuple(_settle(file) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)
-        for file in staged:
-            try:
-                read_header(file.path)
-            except GgufInvalid as error:
-                raise ModelCorrupted(
-                    model.simple_name, f"File '{file.path.name}' is not valid: {error}."
-                ) from None
         with self._lock:
             place.folder.mkdir(parents=True, exist_ok=True)
             if _is_link(place.folder):

@@ -125,11 +125,6 @@ def _parse_file(entry: Mapping[str, Any]) -> StoredFile:
     )
     if file.is_linked != Path(file.name).is_absolute():
         raise ValueError("a file outside the folder")
-    if not file.is_linked and names.safe_component(file.name) != file.name and not _is_made(file.name):
+    if not file.is_linked and not names.is_safe_file_name(file.name):
         raise ValueError("a file name that is not plain")
     return file
-
-
-def _is_made(name: str) -> bool:
-    """Whether a name is one that `safe_component` makes, which begins with an underscore."""
-    return name.startswith("_") and names.safe_component(name[1:]) == name[1:]

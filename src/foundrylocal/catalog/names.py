@@ -14,6 +14,7 @@ MAX_COMPONENT_CHARS = 100
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._+-]+")
+_SPLIT_OR_GGUF = re.compile(r"(?P<stem>.+?)(?P<tail>(?:-[0-9]{5}-of-[0-9]{5})?\.gguf)", re.DOTALL)
 # Windows takes these for devices whatever the extension, and drops trailing dots and spaces.
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _NO_ORGANISATION = "local"
@@ -49,8 +50,20 @@ def safe_component(text: str) -> str:
 
 
 def safe_file_name(path: str) -> str:
-    """The last component of a path in a repository or package, safe as a file name."""
-    return safe_component(path.replace("\\", "/").rpartition("/")[2])
+    """The last component of a path in a repository or package, safe as a file name.
+
+    The parts of a split model keep their numbers, and stay neighbours.
+    """
+    name = path.replace("\\", "/").rpartition("/")[2]
+    found = _SPLIT_OR_GGUF.fullmatch(name)
+    return safe_component(found["stem"]) + found["tail"] if found else safe_component(name)
+
+
+def is_safe_file_name(name: str) -> bool:
+    """Whether a name is one that `safe_file_name` gives: one plain component, nothing hidden."""
+    return (
+        len(name) <= MAX_NAME_CHARS and _PLAIN.fullmatch(name.removeprefix("_")) is not None
+    ) and not _is_awkward(name)
 
 
 def is_projector(path: str) -> bool:

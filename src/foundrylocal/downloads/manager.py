@@ -7,6 +7,7 @@ journal until it ends, so that a service that died resumes it.
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from foundrylocal.catalog import names
+from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.library import Library, Place
 from foundrylocal.catalog.registry import Model, PackageSource, Registry
 from foundrylocal.downloads.journal import Journal
@@ -28,6 +30,7 @@ from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
 from foundrylocal.downloads.space import RESERVE_BYTES, from_os_error
 from foundrylocal.errors import (
     DiskRefused,
+    DownloadFailed,
     FoundryLocalError,
     ModelInUse,
     ModelNotFound,
@@ -253,6 +256,10 @@ class DownloadManager:
             with anyio.CancelScope(shield=True):
                 stored = await anyio.to_thread.run_sync(self._library.commit, job.model, place, staged)
             return stored.size_bytes
+        except GgufInvalid as error:
+            # The bytes are the published ones, so keeping them for another try would be no use.
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, place.partial, ignore_errors=True))
+            raise DownloadFailed(f"The published file is not a valid GGUF file. {error}") from error
         except OSError as error:
             needed = job.model.file_size_bytes
             raise await anyio.to_thread.run_sync(from_os_error, error, place.cache_dir, needed) from error

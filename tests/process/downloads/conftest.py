@@ -1,0 +1,55 @@
+"""A download manager that runs, with a fake package index, for tests of whole downloads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from fakes.index import FakeIndex
+from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.registry import Model, Registry
+from foundrylocal.downloads.manager import DownloadManager
+
+Running = Callable[..., AbstractAsyncContextManager[DownloadManager]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeIndex() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "cache")
+
+
+@pytest.fixture
+def running(library: Library, tmp_path: Path) -> Running:
+    """`async with running(*models) as manager`; the state folder stays the same."""
+
+    @asynccontextmanager
+    async def run(*models: Model, **options: Any) -> AsyncIterator[DownloadManager]:
+        manager = DownloadManager(Registry(models), library, state_dir=tmp_path / "state", **options)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(manager.run)
+            try:
+                yield manager
+            finally:
+                tasks.cancel_scope.cancel()
+
+    return run
