@@ -86,20 +86,11 @@ def describe(
     version: int, metadata: Metadata, tensors: TensorTable, data_offset: int, size_bytes: int
 ) -> GgufHeader:
     """The facts of one file; raises GgufInvalid where a key has the wrong type or contradicts another."""
-    split_no, split_count = metadata.number("split.no") or 0, metadata.number("split.count") or 0
-    if split_no >= max(split_count, 1):
-        raise GgufInvalid(f"It says that it is part {split_no + 1} of {split_count}.")
-    if tensors.count == 0 and split_count < 2:
-        raise GgufInvalid("It has no tensors.")
+    split_no, split_count = _split(metadata, tensors)
     arch = _architecture(metadata, is_later_part=split_no > 0)
-    name = metadata.text("general.name")
-    kind = metadata.text("general.type")
     heads = metadata.numbers(f"{arch}.attention.head_count")
     heads_kv = metadata.numbers(f"{arch}.attention.head_count_kv")
     embedding_length = metadata.number(f"{arch}.embedding_length")
-    block_count = metadata.number(f"{arch}.block_count")
-    if block_count is not None and block_count > LAYER_LIMIT:
-        raise GgufInvalid(f"It claims {block_count} layers.")
     by_head = _per_head(embedding_length, heads)
     pooling = metadata.number(f"{arch}.pooling_type")
     is_reranker = pooling == POOLING_RANK
@@ -107,11 +98,11 @@ def describe(
     return GgufHeader(
         version=version,
         architecture=arch,
-        kind=readable(kind.encode()) if kind else None,
-        name=readable(name.encode(), 200) if name else None,
+        kind=_shown(metadata.text("general.type"), 60),
+        name=_shown(metadata.text("general.name"), 200),
         parameter_count=tensors.parameter_count,
         context_length=metadata.number(f"{arch}.context_length"),
-        block_count=block_count,
+        block_count=_block_count(metadata, arch),
         embedding_length=embedding_length,
         head_count=heads,
         head_count_kv=heads if heads_kv is None else heads_kv,
@@ -131,6 +122,27 @@ def describe(
         file_bytes=size_bytes,
         cache=_cache_shape(metadata, arch),
     )
+
+
+def _split(metadata: Metadata, tensors: TensorTable) -> tuple[int, int]:
+    """Which part the file is, counted from 0, and of how many; 0 of 0 for a whole model."""
+    number, count = metadata.number("split.no") or 0, metadata.number("split.count") or 0
+    if number >= max(count, 1):
+        raise GgufInvalid(f"It says that it is part {number + 1} of {count}.")
+    if tensors.count == 0 and count < 2:
+        raise GgufInvalid("It has no tensors.")
+    return number, count
+
+
+def _shown(text: str | None, most: int) -> str | None:
+    return readable(text.encode(), most) if text else None
+
+
+def _block_count(metadata: Metadata, arch: str) -> int | None:
+    count = metadata.number(f"{arch}.block_count")
+    if count is not None and count > LAYER_LIMIT:
+        raise GgufInvalid(f"It claims {count} layers.")
+    return count
 
 
 def _architecture(metadata: Metadata, *, is_later_part: bool) -> str:
