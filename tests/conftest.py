@@ -1,0 +1,64 @@
+"""Fixtures for all tests: a home, a service with the fake worker, and a home with the real model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, TEST_MODELS, Service, running, store_tiny_model
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A fresh home."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def service(home: Path) -> Iterator[Service]:
+    """A service of this test alone, with the fake worker and two tiny models on disk."""
+    store_tiny_model(home, CHAT_MODEL)
+    store_tiny_model(home, BASE_MODEL)
+    with running(home, worker=FAKE_WORKER) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def model_cache() -> Path:
+    """A cache folder with the starter model, fetched once through the product and kept between runs."""
+    program = (
+        "import anyio, pathlib, sys\n"
+        "from foundrylocal.catalog.library import Library\n"
+        "from foundrylocal.catalog.registry import Registry\n"
+        "from foundrylocal.downloads.manager import DownloadManager\n"
+        "async def main():\n"
+        "    cache = pathlib.Path(sys.argv[1]); registry = Registry.load()\n"
+        "    manager = DownloadManager(registry, Library(cache), state_dir=cache)\n"
+        "    async with anyio.create_task_group() as group:\n"
+        "        await group.start(manager.run)\n"
+        "        await manager.fetch(registry.find(sys.argv[2])).result()\n"
+        "        group.cancel_scope.cancel()\n"
+        "anyio.run(main)\n"
+    )
+    TEST_MODELS.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, "-c", program, str(TEST_MODELS), CHAT_MODEL], check=True, timeout=600)
+    return TEST_MODELS
+
+
+@pytest.fixture
+def real_service(home: Path, model_cache: Path) -> Iterator[Service]:
+    """A service with the real engine and the starter model on disk."""
+    with running(home, FOUNDRYLOCAL_CACHE_DIR=str(model_cache)) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("FOUNDRYLOCAL_"):
+            monkeypatch.delenv(name)
