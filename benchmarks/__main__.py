@@ -1,0 +1,72 @@
+"""`python -m benchmarks`: the figures of the program in one run, as a table with their targets."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import engine_figures, processes, service_figures
+from benchmarks.report import Figure, show
+
+ROUNDS = 7
+
+
+def main() -> int:
+    """Measure all of it; 0 when it could be measured, whatever the figures, 1 when not."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (7)")
+    parser.add_argument("--only", choices=("chat", "relay", "start", "idle"), help="one group of figures")
+    given = parser.parse_args()
+    # As an exception, so that every process is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    folder = Path(tempfile.mkdtemp(prefix="fl-bench-"))
+    try:
+        return _measure(folder, given.rounds, given.only)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _measure(folder: Path, rounds: int, only: str | None) -> int:
+    began = time.monotonic()
+    _say(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {_load()}")
+    if rounds < 5:
+        _say("Fewer than five rounds: the medians say little.")
+    model_file = processes.fetch_model(folder / "fetch-home")
+    groups: dict[str, Callable[[], list[Figure]]] = {
+        "chat": lambda: engine_figures.chat_figures(folder, model_file, rounds),
+        "relay": lambda: service_figures.relay_figures(folder, rounds),
+        "start": lambda: engine_figures.start_figures(folder, model_file, rounds),
+        "idle": lambda: service_figures.idle_figures(folder, rounds),
+    }
+    figures: list[Figure] = []
+    for name, measure in groups.items():
+        if only in (None, name):
+            _say(f"{name}...")
+            figures += measure()
+    print(
+        f"\nMedians of {rounds} interleaved rounds (least-greatest); ratios are medians of the rounds' own.\n"
+    )
+    show(figures)
+    _say(f"It took {time.monotonic() - began:.0f} s; load {_load()} at the end.")
+    return 0
+
+
+def _load() -> str:
+    """Other work on the machine disturbs the figures: a load well above the benchmark's own tells of it."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

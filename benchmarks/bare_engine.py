@@ -1,0 +1,33 @@
+"""The engine with nothing around it: one process, xllamacpp's own server, the parameters of our worker.
+
+Reads the worker's order as one line on stdin, writes one JSON line `{"address", "load_s"}` when it serves,
+and ends with its stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.readline())
+    report = os.fdopen(os.dup(1), "w", buffering=1)
+    began = time.perf_counter()
+    import xllamacpp
+
+    # The worker's own choice of parameters, so that both sides run the same engine.
+    from foundrylocal.worker.__main__ import _parameters
+
+    server = xllamacpp.Server(_parameters(order))
+    load_s = time.perf_counter() - began
+    report.write(json.dumps({"address": server.listening_address, "load_s": load_s}) + "\n")
+    sys.stdin.read()
+    # The engine's own shutdown waits for its loops; nothing is left to save.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

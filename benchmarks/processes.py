@@ -1,0 +1,171 @@
+"""The processes that are measured: services, bare engines and their model; each ended by its own handle."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from foundrylocal.catalog.library import Library
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / ".test-models"
+MODEL = "SmolLM2-135M-Instruct-Q4_1-GGUF"
+BASE = "/iblink/v1/foundry-local"
+READY_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 15.0
+_READY = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service; `health_s` is the time from its start to its first answered health check."""
+
+    process: psutil.Process
+    port: int
+    health_s: float
+
+    def call(self, method: str, path: str, body: object = None, timeout_s: float = 600.0) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, BASE + path, data, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            decoded = json.loads(answer.read())
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise RuntimeError(f"{method} {path}: {decoded}")
+        return decoded
+
+    def cpu_s(self) -> float:
+        """CPU time of the service's own process so far; its workers are not in it."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+@contextmanager
+def service(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """Run `foundrylocal serve` on a free port with a home of its own and the cached models."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
+    environment |= {"FOUNDRYLOCAL_HOME": str(home), "FOUNDRYLOCAL_CACHE_DIR": str(MODELS)}
+    environment |= {"FOUNDRYLOCAL_PORT": "0", **(settings or {})}
+    home.mkdir(parents=True, exist_ok=True)
+    output = home / "output.log"
+    with output.open("wb") as file:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "foundrylocal", "serve", "--port", "0"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        port = _wait_port(process, output)
+        ready = Service(psutil.Process(process.pid), port, 0.0)
+        ready.call("GET", "/health")
+        yield Service(ready.process, port, time.perf_counter() - began)
+    finally:
+        _end(process)
+
+
+def _wait_port(process: subprocess.Popen[bytes], output: Path) -> int:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not (found := _READY.search(output.read_bytes())):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"The service is not ready: {output.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.002)
+    return int(found[1])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True)
+class BareEngine:
+    """A bare engine that serves at a UNIX socket; `load_s` is its import and load."""
+
+    socket: str
+    load_s: float
+
+
+@contextmanager
+def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
+    """Load the model in a process that is nothing but the engine."""
+    from foundrylocal.settings.schema import Settings
+
+    settings = Settings()
+    folder.mkdir(parents=True, exist_ok=True)
+    order = {
+        "socket": str(folder / "bare.sock"),
+        "host": "127.0.0.1",
+        "port": 0,
+        "api_key": "",
+        "model_path": str(model_file),
+        "projector_path": None,
+        "alias": "bare",
+        "context_size": settings.context_size,
+        "parallel": settings.parallel,
+        "threads": settings.threads,
+        "gpu_layers": settings.gpu_layers,
+        "is_embedding": False,
+        "is_reranking": False,
+    }
+    with (folder / "bare.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.bare_engine"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    assert process.stdin
+    assert process.stdout
+    try:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The bare engine ended: {(folder / 'bare.log').read_text()[-2000:]}")
+        yield BareEngine(str(order["socket"]), float(json.loads(line)["load_s"]))
+    finally:
+        process.stdin.close()
+        _end(process)
+        process.stdout.close()
+
+
+def interpreter_start_s() -> float:
+    """How long the interpreter itself takes to come and go."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    return time.perf_counter() - began
+
+
+def fetch_model(home: Path) -> Path:
+    """The model's file, downloaded through the product at the first time; its path."""
+    with service(home) as running:
+        running.call("POST", f"/models/{MODEL}/download")
+        entries = running.call("GET", "/models/downloaded")["models"]
+    model_id = next(entry["model_id"] for entry in entries if entry["simple_name"] == MODEL)
+    stored = Library(MODELS).get(model_id)
+    assert stored is not None
+    return Path(stored.files[0].path_in(str(stored.folder)))
