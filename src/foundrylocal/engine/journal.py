@@ -19,6 +19,7 @@ _REASONS = (
     re.compile(r"(?P<why>failed to allocate .+|unable to allocate .+|.*out of memory.*)$", re.IGNORECASE),
     re.compile(r"(?P<why>error: .+)$"),
 )
+_SAYS_NOTHING = "Failed to init server"
 KEPT_LINES = 60
 LINE_LENGTH = 2_000
 
@@ -45,12 +46,14 @@ class EngineJournal:
         rank = logging.DEBUG if _CHATTER.match(text) and level == "I" else _LEVELS[level]
         log.log(rank, "engine: %s", without_folders(" ".join(text.split())))
 
-    def reason(self) -> str | None:
-        """What the engine itself says went wrong, in its own words; None when it said nothing."""
+    def reason(self, reported: str | None = None) -> str | None:
+        """What went wrong in the engine's own words, or as the worker `reported` it; None when nobody said."""
         lines = [text for _, text in self._last]
         for pattern in _REASONS:
             for text in lines:
                 if found := pattern.search(text):
                     return without_folders(found["why"].strip())
+        if reported and not reported.startswith(_SAYS_NOTHING):
+            return reported
         errors = [text for level, text in self._last if level == "E"]
         return without_folders(" ".join(errors[0].split())) if errors else None

@@ -76,7 +76,12 @@ class LocalLauncher:
         return folder
 
     async def capacity(self) -> int:
-        return await anyio.to_thread.run_sync(available_bytes)
+        """What is available, less what a mapped file only seems to leave and what a load has yet to take."""
+        free = await anyio.to_thread.run_sync(available_bytes)
+        for worker in self._workers.values():
+            is_loaded = worker.state is ReplicaState.READY
+            free -= worker.spec.file_bytes if is_loaded else worker.spec.memory_bytes
+        return free
 
     async def launch(self, spec: ReplicaSpec) -> str:
         if spec.id in self._workers:

@@ -158,7 +158,7 @@ class WorkerProcess:
             self._move(ReplicaState.STOPPED)
         else:
             exit_text = processes.describe_exit(code) if code is not None else ""
-            told = None if self.endpoint else (self._journal.reason() or self.reason)
+            told = None if self.endpoint else (self._journal.reason(self.reason) or self.reason)
             self.reason = _sentence(told) if told else exit_text or "It could not be started."
             self._move(ReplicaState.FAILED)
         self.endpoint = None

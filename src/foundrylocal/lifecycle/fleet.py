@@ -28,7 +28,6 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 ON_DEMAND_TIMEOUT_S = 180.0
 IDLE_CHECK_S = 5.0
-RESTART_DELAYS_S = (1.0, 5.0, 15.0)
 FORGIVE_AFTER_S = 600.0
 FAILED_LOAD_PAUSE_S = 15.0
 
@@ -160,8 +159,9 @@ class Fleet:
         return member
 
     async def fits_beside(self, spec: ReplicaSpec) -> bool:
-        """Whether there is room for it with everything that is loaded staying."""
-        return await self._launcher.capacity() >= spec.memory_bytes
+        """Whether there is room for it with the pinned model staying; others would leave for it."""
+        others = sum(member.spec.memory_bytes for member in self.members() if not member.is_pinned)
+        return await self._launcher.capacity() + others >= spec.memory_bytes
 
     async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int) -> None:
         while True:
@@ -177,31 +177,39 @@ class Fleet:
             log.info("Unloading %s to make room for %s", oldest.model.simple_name, spec.model_id)
             await self.unload(oldest, self._settings.current.drain_seconds)
 
-    async def _ensure(self, model: Model) -> Member:
-        """The loaded member of `model`, loading it on demand; many callers share one load."""
+    async def ensure(self, model: Model, own: LoadOptions | None, *, is_insistent: bool = False) -> Member:
+        """The loaded member of `model`, loading it on demand; many callers share one load.
+
+        `own` are the options of the server's own model, which is pinned. A model that failed a moment ago is
+        refused with ModelLoading, unless the caller is insistent.
+        """
         member = self._members.get(model.model_id)
         if member is not None:
             return member
         operation = self._loads.get(model.model_id)
         if operation is None:
-            self._refuse_while_pausing(model)
+            if not is_insistent:
+                self._refuse_while_pausing(model)
             if self._group is None:
                 raise ModelLoading(model.simple_name)
             operation = self._loads[model.model_id] = Operation(f"Loading {model.simple_name}")
-            self._group.start_soon(self._load_on_demand, model, operation)
+            self._group.start_soon(self._load_on_demand, model, own, operation)
         return await operation.result()
 
-    async def _load_on_demand(self, model: Model, operation: Operation[Member]) -> None:
+    async def _load_on_demand(
+        self, model: Model, own: LoadOptions | None, operation: Operation[Member]
+    ) -> None:
         async def work() -> Member:
-            reserve = self._settings.current.memory_reserve_mb * 1024 * 1024
+            reserve = 0 if own else self._settings.current.memory_reserve_mb * 1024 * 1024
             try:
-                spec = await self._supply.specify(model, LoadOptions())
-                return await self.load(model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve)
+                spec = await self._supply.specify(model, own or LoadOptions())
+                member = await self.load(model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve)
+                member.is_pinned = own is not None
+                return member
             except FoundryLocalError as error:
                 reason = error.details or error.message
                 log.warning("Model %s could not be loaded: %s", model.simple_name, reason)
-                now = anyio.current_time()
-                self._misfortunes[model.model_id] = _Misfortune(1, now, now + FAILED_LOAD_PAUSE_S, reason)
+                self._note_misfortune(model, reason, FAILED_LOAD_PAUSE_S)
                 raise
 
         try:
@@ -220,9 +228,12 @@ class Fleet:
     # --- lending ----------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lend(self, model: Model) -> AsyncIterator[Member]:
-        """A loaded member for the time of one request. Raises ModelLoading, InsufficientMemory and the like."""
-        member = await self._ensure(model)
+    async def lend(self, model: Model, own: LoadOptions | None = None) -> AsyncIterator[Member]:
+        """A loaded member for the time of one request; `own` are the options of the server's own model.
+
+        Raises ModelLoading, InsufficientMemory, ServerStartFailed, ModelCorrupted, ModelNotDownloaded.
+        """
+        member = await self.ensure(model, own)
         member.in_flight += 1
         member.last_used = anyio.current_time()
         try:
@@ -296,14 +307,22 @@ class Fleet:
             if member.spec.id == event.id:
                 self._lost(member, event.reason or "It ended without a word.")
 
+    def _misfortune_count(self, model: Model) -> int:
+        """How often it failed without FORGIVE_AFTER_S of good health in between."""
+        before = self._misfortunes.get(model.model_id)
+        return before.count if before and anyio.current_time() - before.last < FORGIVE_AFTER_S else 0
+
+    def _note_misfortune(self, model: Model, reason: str, pause_s: float) -> None:
+        now = anyio.current_time()
+        count = self._misfortune_count(model) + 1
+        self._misfortunes[model.model_id] = _Misfortune(count, now, now + pause_s, reason)
+
     def _lost(self, member: Member, reason: str) -> None:
         """A ready worker ended: note when it may be tried again, and tell."""
         del self._members[member.model.model_id]
-        now = anyio.current_time()
-        before = self._misfortunes.get(member.model.model_id)
-        count = before.count if before and now - before.last < FORGIVE_AFTER_S else 0
-        delay = RESTART_DELAYS_S[count] if count < len(RESTART_DELAYS_S) else None
-        until = now + (FAILED_LOAD_PAUSE_S if delay is None else delay)
-        self._misfortunes[member.model.model_id] = _Misfortune(count + 1, now, until, reason)
+        count = self._misfortune_count(member.model)
+        delays = self._settings.current.restart_delays_seconds
+        delay = delays[count] if count < len(delays) else None
+        self._note_misfortune(member.model, reason, FAILED_LOAD_PAUSE_S if delay is None else delay)
         log.error("The worker of %s ended: %s", member.model.simple_name, reason)
         self.on_lost(member, reason, delay)

@@ -39,16 +39,16 @@ class HealthMonitor:
             self._answered is not None
             and anyio.current_time() - self._answered <= MOST_MISSED * self._period_s + LEAST_TIMEOUT_S
         )
+        is_recent = is_recent and self._has_own_model()
         return Health(is_recent, self._response_ms, self._checked_at_s)
+
+    def _has_own_model(self) -> bool:
+        """A model whose process is gone is not healthy, however short ago it answered."""
+        return any(member.is_pinned for member in self._fleet.members())
 
     def note_answer(self, seconds: float) -> None:
         self._answered = anyio.current_time()
         self._response_ms = round(seconds * 1000)
-        self._checked_at_s = now_s()
-
-    def note_loss(self) -> None:
-        """The worker is gone or silent for good: not healthy from this moment."""
-        self._answered = None
         self._checked_at_s = now_s()
 
     async def run(self) -> None:

@@ -31,6 +31,7 @@ from foundrylocal.kit.operation import Operation
 from foundrylocal.lifecycle.entrance import Entrance
 from foundrylocal.lifecycle.fleet import Fleet, Member
 from foundrylocal.lifecycle.monitor import HealthMonitor
+from foundrylocal.lifecycle.recovery import Recovery
 from foundrylocal.lifecycle.requests import Door, Doorway, ServerInfo, Snapshot, StartRequest
 from foundrylocal.lifecycle.state import IN_PROGRESS, SERVING, ServerState, Status
 from foundrylocal.lifecycle.supply import LoadOptions, Supply
@@ -66,18 +67,18 @@ class Server:
         self._monitor = HealthMonitor(launcher, fleet)
         self._entrance = Entrance(doorway)
         self._last_options = LoadOptions()
-        self._last_timeout_s = 180.0
         self._operation: Operation[ServerInfo] | None = None
         self._stopping: Operation[str] | None = None
         self._unloading: Operation[None] | None = None
         self._group: anyio.abc.TaskGroup | None = None
-        fleet.on_lost = self._on_lost
+        self._recovery = Recovery(self.state, fleet, self._reload, self._give_up)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the operations until cancelled."""
         async with anyio.create_task_group() as group:
             self._group = group
             group.start_soon(self._monitor.run)
+            await group.start(self._recovery.run)
             task_status.started()
             await anyio.sleep_forever()
 
@@ -154,7 +155,7 @@ class Server:
             raise ServerStartFailed("The model's process ended as soon as it was ready.")
         for other in self.fleet.members():
             other.is_pinned = other is member
-        self._last_options, self._last_timeout_s = request.options, request.timeout_s
+        self._last_options = request.options
         self._monitor.reset(request.health_period_s)
         self._monitor.note_answer(0.0)
         self.state.move(Status.RUNNING, member.model)
@@ -183,7 +184,6 @@ class Server:
                 self._entrance.let_pass()
                 await self.fleet.unload_all(0)
                 await self._entrance.close()
-                self._monitor.note_loss()
                 self.state.move(Status.STOPPED, None)
             log.info("Server stopped successfully")
             return "Server stopped successfully"
@@ -241,10 +241,11 @@ class Server:
         self, operation: Operation[ServerInfo], old: Member | None, model: Model, request: StartRequest
     ) -> Member:
         """Beside the old one when memory allows; otherwise requests wait while the old one makes room."""
-        if old is not None and old.model is model and request.options == self._last_options:
+        loaded = self.fleet.get(model)
+        if loaded is not None and request.options == (self._last_options if loaded is old else LoadOptions()):
             operation.report(Progress(WAITING))
             operation.report(Progress("Server health check passed"))
-            return old
+            return loaded
         spec = await self._supply.specify(model, request.options)
         if old is not None and not await self.fleet.fits_beside(spec):
             self._entrance.hold()
@@ -283,7 +284,6 @@ class Server:
 
         async def work() -> None:
             await self.fleet.unload_all(self._settings.current.drain_seconds)
-            self._monitor.note_loss()
             log.info("All models unloaded successfully")
 
         async def run() -> None:
@@ -304,37 +304,9 @@ class Server:
 
     async def _reload(self, model: Model) -> Member:
         """Load the server's own model as it was started."""
-        spec = await self._supply.specify(model, self._last_options)
-        member = await self.fleet.load(model, spec, self._last_timeout_s)
-        member.is_pinned = True
+        member = await self.fleet.ensure(model, self._last_options, is_insistent=True)
         self._monitor.note_answer(0.0)
         return member
-
-    # --- a worker is lost -------------------------------------------------------------------------------
-
-    def _on_lost(self, member: Member, reason: str, delay_s: float | None) -> None:
-        if not member.is_pinned or self.state.status is not Status.RUNNING:
-            return
-        self._monitor.note_loss()
-        if self._group is not None:
-            self._group.start_soon(self._recover, member.model, reason, delay_s)
-
-    async def _recover(self, model: Model, reason: str, delay_s: float | None) -> None:
-        if delay_s is None:
-            self._give_up(ServerStartFailed(f"The model's process crashed again and again. {reason}"))
-            return
-        log.warning("The worker of %s is started again in %g s", model.simple_name, delay_s)
-        self.state.fail(ServerStartFailed(reason))
-        await anyio.sleep(delay_s)
-        if self.state.status is not Status.RUNNING or self.state.current is not model:
-            return
-        if self.fleet.get(model) is not None:
-            return
-        try:
-            await self._reload(model)
-        except FoundryLocalError as error:
-            if self.state.status is Status.RUNNING and self.state.current is model:
-                self._give_up(error)
 
     def _give_up(self, error: FoundryLocalError) -> None:
         """Neither restart nor return worked: say so, and release the port for the next start."""
@@ -342,7 +314,6 @@ class Server:
             return
         log.error("The server gave up: %s", error.details or error.message)
         self.state.fail(error)
-        self._monitor.note_loss()
         self.state.move(Status.ERROR, self.state.current)
         if self._group is not None:
             self._group.start_soon(self._entrance.close)
@@ -359,8 +330,13 @@ class Server:
             raise ModelLoading(self._current_name())
         if status not in SERVING or self.state.current is None:
             raise ServerShuttingDown
-        async with self.fleet.lend(model or self.state.current) as member:
-            yield member
+        current = self.state.current
+        own = self._last_options if model in (None, current) else None
+        try:
+            async with self.fleet.lend(model or current, own) as member:
+                yield member
+        except OperationCancelled:  # its load made way for a stop or an unload
+            raise ServerShuttingDown from None
 
     def snapshot(self) -> Snapshot:
         """The server as it is now."""
@@ -368,7 +344,7 @@ class Server:
         member = self.fleet.get(current) if current is not None else None
         is_running = status in SERVING
         health = self._monitor.health()
-        should_answer = is_running and (member is not None or self.state.last_error is not None)
+        should_answer = is_running and (member is not None or self._recovery.is_under_way)
         return Snapshot(
             status=status,
             is_running=is_running,

@@ -38,6 +38,7 @@ def _pairs(value: Any) -> Any:
 
 TextList = Annotated[list[str], BeforeValidator(_from_text)]
 Words = Annotated[list[str], BeforeValidator(_words)]
+Numbers = Annotated[list[Annotated[float, Field(ge=0, le=3600)]], BeforeValidator(_from_text)]
 Aliases = Annotated[dict[str, str], BeforeValidator(_pairs)]
 
 
@@ -95,6 +96,11 @@ class Settings(BaseModel):
     queue_size: int = Field(64, ge=0, le=10_000, description="Requests that may wait for one model.")
     drain_seconds: int = Field(
         30, ge=0, le=3600, description="How long a switch waits for running requests to end."
+    )
+    restart_delays_seconds: Numbers = Field(
+        default_factory=lambda: [1.0, 5.0, 15.0],
+        max_length=16,
+        description="Pauses before a crashed model is started again; after the last one the server gives up.",
     )
     engine_path: str | None = Field(
         None, description="A llama-server program to use in place of the built-in engine, for GPU builds."
