@@ -85,6 +85,7 @@ class OperationView:
         self._stage = ""
         self._said_percent = -_LINE_EVERY_PERCENT
         self._said_at = 0.0
+        self._said = ""
 
     def __enter__(self) -> OperationView:
         return self
@@ -115,8 +116,9 @@ class OperationView:
         is_step = percent - self._said_percent >= _LINE_EVERY_PERCENT
         is_last = percent >= 100.0 > self._said_percent
         is_overdue = percent > self._said_percent and now - self._said_at >= _LINE_EVERY_S
-        if is_step or is_last or is_overdue:
-            self._said_percent, self._said_at = percent, now
+        # Stages follow each other with the same words at times.
+        if (is_step or is_last or is_overdue) and message != self._said:
+            self._said_percent, self._said_at, self._said = percent, now, message
             say(message)
 
     def _draw(self, measure: dict[str, Any]) -> None:

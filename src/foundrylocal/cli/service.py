@@ -73,9 +73,14 @@ def _started(api: ManagementClient, port: int | None, *, keep: bool) -> Iterator
             return
         ready = ManagementClient(url)
         ready.check(timeout_s=READY_TIMEOUT_S)
-        say(f"Service ready at {ready.url} (its output: {output})")
+        say(f"Service ready at {ready.url} (its log: {output.parent / 'logs'})")
         yield Service(ready, is_ours=True)
         is_kept = keep
+    except Failure as failure:
+        if "foundrylocal logs" in (failure.next_step or ""):
+            # The service ends with this command, and only its files will tell more.
+            failure.next_step = f"look into {output.parent / 'logs'}"
+        raise
     finally:
         if not is_kept:
             _end(process)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.fakes.management_api import Script, chunks
 
-from fakes.management_api import Script, chunks
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.operations import RunningServer

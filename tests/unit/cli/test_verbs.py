@@ -7,8 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-
-from fakes.management_api import MODEL, STOPPED, Run, Script, chunks, running
+from tests.fakes.management_api import MODEL, STOPPED, Run, Script, chunks, running
 
 PROGRESS = [
     {"type": "progress", "message": "Starting download: Tiny-GGUF"},

@@ -20,8 +20,8 @@ from foundrylocal.cli.operations import RunningServer, ensure_running
 from foundrylocal.cli.render import clean, facts, say, show_failure
 from foundrylocal.cli.service import reach
 
-QUESTION = "What is the capital of France?"
-# The same short answer each time, whatever the model.
+# One that a model of 135 million parameters answers well, and the same each time.
+QUESTION = "Tell me in one sentence what a cat is."
 QUESTION_OPTIONS = {"temperature": 0, "max_tokens": 100}
 _PROMPT = "> "
 _HELP = "/bye ends, /clear forgets what was said, Ctrl-C stops an answer."
@@ -190,7 +190,7 @@ def _show_end(is_ending: bool, options: RunOptions) -> None:
 def _show_next(is_ending: bool, server: RunningServer, options: RunOptions) -> None:
     say()
     if is_ending and not options.keep:
-        say("What this command started ends with it. The same endpoint and key to stay:")
+        say("What this command started ends with it. To have it stay, with the same key:")
         say("  foundrylocal serve")
         say(f"  foundrylocal start {server.model}      (in another terminal)")
     else:
