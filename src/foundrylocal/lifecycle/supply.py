@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_header
+from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_model
 from foundrylocal.catalog.library import Library, Stored
 from foundrylocal.catalog.memory import estimate
 from foundrylocal.catalog.registry import Model
@@ -86,10 +86,10 @@ class Supply:
         if stored is None:
             raise ModelNotDownloaded
         try:
-            return stored, read_header(stored.model_path)
+            return stored, read_model(stored.model_path)[0]
         except (GgufInvalid, OSError) as error:
-            reason = str(error) if isinstance(error, GgufInvalid) else (error.strerror or "It cannot be read")
-            raise ModelCorrupted(model.simple_name, f"{reason}.") from None
+            reason = str(error) if isinstance(error, GgufInvalid) else f"{error.strerror or 'It cannot be read'}."
+            raise ModelCorrupted(model.simple_name, reason) from None
 
     def _spec(
         self, model: Model, stored: Stored, header: GgufHeader, options: LoadOptions, settings: Settings
