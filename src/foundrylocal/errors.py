@@ -51,6 +51,15 @@ class RequestTooLarge(FoundryLocalError):
         super().__init__("Request body is too large", f"The limit is {limit_bytes} bytes.")
 
 
+class RequestHeadTooLarge(FoundryLocalError):
+    """The request line and headers together."""
+
+    type, code = "invalid_request_error", "request_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__("Request headers are too large", f"The limit is {limit_bytes} bytes.")
+
+
 class InvalidConfiguration(FoundryLocalError):
     type, code = "configuration_error", "invalid_configuration"
 

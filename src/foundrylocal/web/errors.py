@@ -30,6 +30,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.ModelNotDownloaded: 412,
     errors.RequestTooLarge: 413,
     errors.QueueFull: 429,
+    errors.RequestHeadTooLarge: 431,
     errors.DownloadFailed: 500,
     errors.ChecksumMismatch: 500,
     errors.ConfigurationUpdateFailed: 500,

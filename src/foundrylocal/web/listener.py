@@ -15,6 +15,7 @@ import uvicorn
 
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.web.asgi import App
+from foundrylocal.web.connection import GuardedConnection
 
 BACKLOG = 512
 PORT_TRIES = 20
@@ -140,7 +141,7 @@ class Listener:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http="httptools",
+                http=GuardedConnection,
                 loop="none",
                 interface="asgi3",
                 server_header=False,

@@ -1,0 +1,107 @@
+"""One HTTP connection, guarded: uvicorn's protocol with a limit on the head's size and the time it may take.
+
+Invariant: a peer that never ends its request head costs one small buffer and HEAD_TIMEOUT_S, no task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from foundrylocal.errors import FoundryLocalError, InvalidRequest, RequestHeadTooLarge
+from foundrylocal.web.errors import error_object, status_of
+
+HEAD_LIMIT_BYTES = 16 * 1024
+HEAD_TIMEOUT_S = 15.0
+ABORT_EXTENSION = "foundrylocal.abort"
+
+
+class GuardedConnection(HttpToolsProtocol):
+    """What uvicorn leaves to a proxy in front of it: 431 for a large head, the end for a slow one."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._is_in_head = True
+        self._received_bytes = 0
+        self._field_bytes = 0
+        self._is_head_too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return  # the rest of what was refused
+        self._received_bytes += len(data)
+        super().data_received(data)
+        # The parser tells of a header line at its end only: of an endless one nothing but these bytes are known.
+        if self._is_in_head and self._received_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
+            self._is_head_too_large = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._field_bytes = 0
+        self._start_timer()
+        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        self._is_in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_in_head = True
+        self._received_bytes = 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, in the one shape of errors; `msg` is uvicorn's."""
+        error: FoundryLocalError = (
+            RequestHeadTooLarge(HEAD_LIMIT_BYTES)
+            if self._is_head_too_large
+            else InvalidRequest("This is not a valid HTTP request", "Its head does not follow HTTP/1.1.")
+        )
+        body = json.dumps({"error": error_object(error)}).encode()
+        self.transport.write(
+            STATUS_LINE[status_of(error)]
+            + b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+            + body
+        )
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._field_bytes += size
+        if self._field_bytes > HEAD_LIMIT_BYTES:
+            self._is_head_too_large = True
+            raise ValueError("the head is too large")  # ends the parser's work; send_400_response answers
+
+    def _start_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        self.transport.abort()
