@@ -8,19 +8,30 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from foundrylocal import API_VERSION
-from foundrylocal.api import errors
-from foundrylocal.api.routes import config, health, logs, models, openai, server
+from foundrylocal.api import errors, openapi
+from foundrylocal.api.paths import BASE_PATH, MethodTable
+from foundrylocal.api.routes import config, downloads, events, health, logs, models, pages, server
+from foundrylocal.api.routes import openai as openai_routes
 from foundrylocal.api.services import Services
 from foundrylocal.errors import InvalidApiKey
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.web.asgi import App, Receive, Scope, Send
+from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
 from foundrylocal.web.errors import send_error
 from foundrylocal.web.keys import has_key
 from foundrylocal.web.security import CallerCheck
-from foundrylocal.wire.server import ErrorAnswer
 
-BASE_PATH = "/iblink/v1/foundry-local"
+__all__ = ["BASE_PATH", "make_app"]
+
 log = logging.getLogger("foundrylocal.API")
+
+# `models` last: its route for a model's name takes what no other route does.
+_ROUTERS = [
+    *((BASE_PATH, module.router) for module in (server, downloads, models, config, logs, health, events)),
+    ("", openai_routes.router),
+    (BASE_PATH, pages.router),
+    ("", pages.router),
+]
+_OPEN = frozenset(prefix + path for prefix in ("", BASE_PATH) for path in pages.OPEN_PATHS)
 
 
 class _ManagementKey:
@@ -33,10 +44,29 @@ class _ManagementKey:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         log.debug("Processing request: %s %s", scope["method"], scope["path"])
         key = self._settings.current.management_key
-        if key is not None and not has_key(scope, key):
+        if key is not None and scope["path"] not in _OPEN and not has_key(scope, key):
             await send_error(send, InvalidApiKey())
             return
         await self._app(scope, receive, send)
+
+
+class _Head:
+    """HEAD is GET without the body, but for streams, which have no end to wait for."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "HEAD" or scope["path"].endswith(("/stream", "/events")):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
 
 
 def make_app(services: Services) -> App:
@@ -46,18 +76,19 @@ def make_app(services: Services) -> App:
         version=API_VERSION,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         default_response_class=JSONResponse,
-        responses={"default": {"model": ErrorAnswer, "description": "Any error, in the one shape."}},
     )
     app.state.services = services
-    for module in (server, models, config, logs, health):
-        app.include_router(module.router, prefix=BASE_PATH)
-    app.include_router(openai.router)
+    app.state.methods = MethodTable(_ROUTERS)
+    for prefix, router in _ROUTERS:
+        app.include_router(router, prefix=prefix)
     errors.install(app)
+    openapi.install(app)
     settings = services.settings
     return CallerCheck(
-        errors.LastResort(_ManagementKey(app, settings)),
+        errors.LastResort(_ManagementKey(_Head(app), settings)),
         lambda: settings.current.allowed_hosts,
         lambda: settings.current.allowed_origins,
     )

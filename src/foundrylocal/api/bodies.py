@@ -50,9 +50,3 @@ def invalid_fields(problems: Any) -> InvalidRequest:
         what = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"]
         lines.append(f"{where or 'body'}: {what}")
     return InvalidRequest("The request is not valid", "; ".join(lines))
-
-
-def describe_body(shape: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
-    """The body's schema for OpenAPI, since the route reads it by itself."""
-    schema = {"$ref": f"#/components/schemas/{shape.__name__}"}
-    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -41,12 +42,12 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    path = request.url.path[:200]
+    path = request.url.path
     if error.status_code == 404:
-        return _answer(EndpointNotFound(request.method, path))
+        return _answer(EndpointNotFound(request.method, path[:200]))
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        return _answer(MethodNotAllowed(request.method, path, sorted(allowed.replace(" ", "").split(","))))
+        allowed: Callable[[str], list[str]] = request.app.state.methods.allowed
+        return _answer(MethodNotAllowed(request.method, path[:200], allowed(path)))
     return _answer(InvalidRequest("The request is not valid", str(error.detail)))
 
 

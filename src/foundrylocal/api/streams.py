@@ -10,7 +10,7 @@ import anyio
 from fastapi.responses import StreamingResponse
 
 from foundrylocal.errors import FoundryLocalError, InternalError
-from foundrylocal.events import Event, Failed, Progress, Succeeded
+from foundrylocal.events import Event, Failed, Measure, Progress, Succeeded
 from foundrylocal.kit import sse
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
@@ -54,14 +54,18 @@ def stream_operation(operation: Operation[T], body: Callable[[T], dict[str, Any]
     return EventStream(chunks())
 
 
+def measured(measure: Measure) -> dict[str, Any]:
+    """How far it is; what is not known is left out."""
+    return {name: value for name, value in asdict(measure).items() if value is not None}
+
+
 def _render(event: Event, body: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
     match event:
         case Progress(message, None):
             return {"type": "progress", "message": message}
         case Progress(message, measure):
             assert measure is not None  # noqa: S101 - the case before took None
-            known = {name: value for name, value in asdict(measure).items() if value is not None}
-            return {"type": "progress", "message": message, "progress": known}
+            return {"type": "progress", "message": message, "progress": measured(measure)}
         case Succeeded(message, result):
             return {"type": "success", "message": message, "data": body(result)}
         case Failed(error):

@@ -6,6 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
+_ID = f"Qwen/{_MODEL}"
+_AT = "2025-01-20T10:30:00Z"
+_ENDPOINT = "http://127.0.0.1:1234/v1"
+
+
+def _examples(*bodies: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
+
+
 StatusName = Literal["stopped", "starting", "running", "switching", "stopping", "error"]
 
 
@@ -33,7 +43,20 @@ class StartBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
-        json_schema_extra={"examples": [{"model_name": "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"}]},
+        json_schema_extra={
+            "examples": [
+                {"model_name": _MODEL},
+                {"model_name": _MODEL, "port": 1235},
+                {
+                    "model_name": "Qwen2.5-3B-Instruct-Q4_K_M-GGUF",
+                    "options": {
+                        "auto_download": True,
+                        "timeout_seconds": 300,
+                        "health_check_interval_seconds": 2,
+                    },
+                },
+            ]
+        },
     )
 
     model_name: str = Field(min_length=1, max_length=512, description="simple_name or model_id, any case.")
@@ -42,6 +65,18 @@ class StartBody(BaseModel):
 
 
 class StartAnswer(BaseModel):
+    model_config = _examples(
+        {
+            "success": True,
+            "message": "Server started successfully",
+            "port": 1234,
+            "model": _MODEL,
+            "loaded_model_id": _ID,
+            "endpoint": _ENDPOINT,
+            "api_key": "fl-YourApiKey123",
+        }
+    )
+
     success: bool
     message: str
     port: int
@@ -52,6 +87,8 @@ class StartAnswer(BaseModel):
 
 
 class DoneAnswer(BaseModel):
+    model_config = _examples({"success": True, "message": "Server stopped successfully"})
+
     success: bool
     message: str
 
@@ -60,11 +97,22 @@ class ErrorObject(BaseModel):
     message: str
     type: str
     code: str
-    details: str | None = None
+    details: str | None = Field(None, description="What to do, or which field is wrong.")
+    param: str | None = Field(None, description="The one field that is to blame.")
 
 
 class ErrorAnswer(BaseModel):
     """The one shape of every error on both ports."""
+
+    model_config = _examples(
+        {
+            "error": {
+                "message": "Model name is required",
+                "type": "invalid_request_error",
+                "code": "missing_model_name",
+            }
+        }
+    )
 
     error: ErrorObject
 
@@ -78,6 +126,37 @@ class StatusHealth(BaseModel):
 
 
 class StatusAnswer(BaseModel):
+    model_config = _examples(
+        {
+            "is_running": True,
+            "status": "running",
+            "current_model": _MODEL,
+            "loaded_model_id": _ID,
+            "port": 1234,
+            "health": {
+                "is_healthy": True,
+                "response_time_ms": 45,
+                "endpoint": _ENDPOINT,
+                "last_check": _AT,
+                "api_key": "fl-YourApiKey123",
+            },
+            "last_updated": _AT,
+            "last_error": None,
+            "uptime_seconds": 60,
+        },
+        {
+            "is_running": False,
+            "status": "stopped",
+            "current_model": None,
+            "loaded_model_id": None,
+            "port": None,
+            "health": {"is_healthy": False, "response_time_ms": 0, "endpoint": None, "last_check": _AT},
+            "last_updated": _AT,
+            "last_error": None,
+            "uptime_seconds": 0,
+        },
+    )
+
     is_running: bool
     status: StatusName
     current_model: str | None
@@ -98,6 +177,22 @@ class HealthServer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
+    model_config = _examples(
+        {
+            "status": "healthy",
+            "service": "foundry-local-api",
+            "version": "2.0.0",
+            "timestamp": _AT,
+            "foundry_local": {
+                "is_running": True,
+                "is_healthy": True,
+                "status": "running",
+                "port": 1234,
+                "model": _MODEL,
+            },
+        }
+    )
+
     status: Literal["healthy", "degraded"]
     service: str
     version: str
@@ -118,6 +213,27 @@ class InfoRegistry(BaseModel):
 
 
 class InfoAnswer(BaseModel):
+    model_config = _examples(
+        {
+            "service": "FoundryLocal API",
+            "version": "2.0.0",
+            "foundry_local_version": "0.5.0",
+            "capabilities": [
+                "model_management",
+                "server_control",
+                "streaming_download",
+                "health_monitoring",
+                "log_streaming",
+            ],
+            "configuration": {
+                "default_port": 1234,
+                "cache_dir": "C:\\Users\\user\\.cache\\foundrylocal",
+                "default_log_level": "INFO",
+            },
+            "model_registry": {"total_models": 45, "downloaded_models": 3, "loaded_models": 1},
+        }
+    )
+
     service: str
     version: str
     foundry_local_version: str
@@ -127,23 +243,16 @@ class InfoAnswer(BaseModel):
 
 
 class LogLine(BaseModel):
+    model_config = _examples(
+        {
+            "timestamp": _AT,
+            "level": "INFO",
+            "message": "Server started successfully",
+            "source": "FoundryLocalApiService",
+        }
+    )
+
     timestamp: str
     level: str
     message: str
     source: str
-
-
-class ConfigAnswer(BaseModel):
-    """Every setting, and the cache folder under both of its names."""
-
-    model_config = ConfigDict(extra="allow")
-
-    success: bool
-    message: str
-    port: int
-    cachedir: str
-    cache_dir: str
-    default_log_level: str
-
-
-Example = dict[str, Any]

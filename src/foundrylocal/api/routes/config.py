@@ -8,13 +8,15 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, create_model
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.bodies import json_object
+from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
 from foundrylocal.api.services import Services, services
-from foundrylocal.errors import InvalidConfiguration
+from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.settings.schema import SECRET_SETTINGS, Settings
-from foundrylocal.wire.server import ConfigAnswer, InfoAnswer
+from foundrylocal.wire.server import InfoAnswer
 
 router = APIRouter(tags=["Configuration and Info"])
 Ask = Annotated[Services, Depends(services)]
@@ -25,6 +27,8 @@ CAPABILITIES = [
     "health_monitoring",
     "log_streaming",
 ]
+_PUBLISHED_FIRST = ("port", "default_log_level")
+_HIDDEN = "********"
 
 
 @cache
@@ -32,7 +36,7 @@ def _engine_version() -> str:
     return importlib.metadata.version("xllamacpp")
 
 
-@router.get("/info", response_model=InfoAnswer)
+@router.get("/info", response_model=InfoAnswer, responses=refusals())
 async def info(ask: Ask) -> Any:
     """What this service is and can do, and how it is configured."""
     settings = ask.settings.current
@@ -55,18 +59,24 @@ async def info(ask: Ask) -> Any:
     }
 
 
-def _body_schema() -> dict[str, Any]:
-    schema = Settings.model_json_schema(ref_template="#/components/schemas/{model}")
-    properties = {
-        name: {key: value for key, value in field.items() if key != "default"}
-        for name, field in schema["properties"].items()
+def _config_answer() -> type[BaseModel]:
+    """The published fields, then every other setting; made from the settings' own schema."""
+    fields: dict[str, Any] = {"success": (bool, ...), "message": (str, ...), "port": (int, ...)}
+    fields |= {"cachedir": (str, ...), "default_log_level": (str, ...)}
+    fields |= {
+        name: (field.annotation, ...) for name, field in Settings.model_fields.items() if name not in fields
     }
-    properties["defaults"] = {"type": "boolean", "description": "Reset every setting first."}
-    body = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+    answer: type[BaseModel] = create_model("ConfigAnswer", **fields)
+    answer.__doc__ = "Every setting, and the cache folder under both of its names."
+    return answer
 
 
-@router.post("/config", response_model=ConfigAnswer, openapi_extra=_body_schema())
+@router.post(
+    "/config",
+    response_model=_config_answer(),
+    openapi_extra=describe_body("ConfigBody"),
+    responses=refusals(*OF_A_BODY, InvalidConfiguration, ConfigurationUpdateFailed),
+)
 async def update_config(request: Request, ask: Ask) -> Any:
     """Change any of the settings; what is not given stays as it is."""
     changes = await json_object(request)
@@ -76,12 +86,12 @@ async def update_config(request: Request, ask: Ask) -> Any:
     settings = await anyio.to_thread.run_sync(lambda: ask.settings.update(changes, reset=reset))
     shown = settings.model_dump()
     for name in SECRET_SETTINGS:
-        shown[name] = "********" if shown[name] else None
+        shown[name] = _HIDDEN if shown[name] else None
     return {
         "success": True,
         "message": "Configuration updated successfully",
-        "port": shown.pop("port"),
+        "port": shown["port"],
         "cachedir": shown["cache_dir"],
-        "default_log_level": shown.pop("default_log_level"),
-        **shown,
+        "default_log_level": shown["default_log_level"],
+        **{name: value for name, value in shown.items() if name not in _PUBLISHED_FIRST},
     }

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from foundrylocal import API_VERSION
+from foundrylocal.api.describe import refusals
 from foundrylocal.api.services import Services, services
 from foundrylocal.kit.clock import format_time, now_s
 from foundrylocal.wire.server import HealthAnswer
@@ -14,7 +15,7 @@ from foundrylocal.wire.server import HealthAnswer
 router = APIRouter(tags=["Health and Monitoring"])
 
 
-@router.get("/health", response_model=HealthAnswer)
+@router.get("/health", response_model=HealthAnswer, responses=refusals())
 async def health(ask: Annotated[Services, Depends(services)]) -> Any:
     """Always 200 while the API lives; `degraded` when the server should answer and does not."""
     now = ask.server.snapshot()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 
+from foundrylocal.api.answers import json_answer
+from foundrylocal.api.describe import StreamAnswer, describe_stream, refusals
 from foundrylocal.api.services import Services, services
 from foundrylocal.api.streams import EventStream, with_keepalive
+from foundrylocal.errors import InvalidRequest
 from foundrylocal.events import LogEntry
 from foundrylocal.kit import sse
 from foundrylocal.kit.clock import format_time, now_s
@@ -18,6 +22,10 @@ router = APIRouter(tags=["Logging"])
 Ask = Annotated[Services, Depends(services)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["FoundryLocalApiService", "FoundryLocalService", "HealthMonitor", "DownloadService", "API"]
+_STREAM = (
+    'data: {"timestamp":"2025-01-20T10:30:00Z","level":"INFO","message":"Server started",'
+    '"source":"FoundryLocalApiService"}\nid: 1\n\n'
+)
 
 
 def _line(entry: LogEntry) -> dict[str, str]:
@@ -29,7 +37,7 @@ def _line(entry: LogEntry) -> dict[str, str]:
     }
 
 
-@router.get("/logs", response_model=list[LogLine])
+@router.get("/logs", response_model=list[LogLine], responses=refusals(InvalidRequest))
 async def logs(
     ask: Ask,
     count: Annotated[int, Query(ge=1, le=10_000, description="How many entries, the newest ones.")] = 100,
@@ -37,17 +45,22 @@ async def logs(
     source: Annotated[Source | None, Query(description="Only this source.")] = None,
 ) -> Any:
     """Recent log entries, oldest first."""
-    return [_line(entry) for entry in ask.ring.recent(count, level=level, source=source)]
+    return json_answer([_line(entry) for entry in ask.ring.recent(count, level=level, source=source)])
 
 
-@router.get("/logs/stream", response_class=EventStream)
+@router.get(
+    "/logs/stream",
+    response_class=StreamAnswer,
+    responses=describe_stream(LogLine, _STREAM) | refusals(InvalidRequest),
+)
 async def stream_logs(
     ask: Ask,
     tail: Annotated[int, Query(ge=0, le=10_000, description="Begin with the last entries.")] = 0,
     last_event_id: Annotated[str | None, Header(description="Resume after this entry.")] = None,
 ) -> EventStream:
     """What is logged from the moment of connecting, as server-sent events."""
-    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
+    is_number = last_event_id is not None and re.fullmatch(r"[0-9]{1,18}", last_event_id)
+    after = int(last_event_id) if last_event_id and is_number else None
     lost, subscription = ask.ring.follow(tail=tail, after=after)
 
     async def chunks() -> AsyncIterator[bytes]:

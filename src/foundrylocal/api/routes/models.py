@@ -1,4 +1,4 @@
-"""What models there are: lists, downloads, deletion."""
+"""What models there are: lists, details, unloading, deletion."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import anyio
+import msgspec
 from fastapi import APIRouter, Depends
 
+from foundrylocal.api import details
+from foundrylocal.api.answers import encode, json_answer
+from foundrylocal.api.describe import refusals
 from foundrylocal.api.services import Services, services
-from foundrylocal.api.streams import EventStream, stream_operation
 from foundrylocal.catalog.library import Stored
 from foundrylocal.catalog.registry import Model
-from foundrylocal.downloads.manager import Downloaded
+from foundrylocal.errors import (
+    ModelInUse,
+    ModelNotFound,
+    ModelNotOnDisk,
+    OperationCancelled,
+    OperationInProgress,
+)
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.wire.catalogue import DeleteAnswer, DownloadAnswer, DownloadedList, LoadedList, ModelList
+from foundrylocal.wire.catalogue import DeleteAnswer, DownloadedList, LoadedList, ModelDetails, ModelList
 from foundrylocal.wire.server import DoneAnswer
 
 router = APIRouter(prefix="/models", tags=["Model Management"])
@@ -36,7 +45,18 @@ def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, A
     }
 
 
-def _list(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+# Most of a big registry is neither on disk nor loaded, and its entries never change.
+_idle_entries: dict[str, tuple[Model, msgspec.Raw]] = {}
+
+
+def _idle_entry(model: Model) -> msgspec.Raw:
+    known = _idle_entries.get(model.model_id)
+    if known is None or known[0] is not model:
+        known = _idle_entries[model.model_id] = (model, msgspec.Raw(encode(_entry(model, None, set()))))
+    return known[1]
+
+
+def _list(entries: Iterable[Any]) -> dict[str, Any]:
     models = list(entries)
     return {"models": models, "total_count": len(models)}
 
@@ -49,25 +69,34 @@ def _loaded(ask: Services) -> set[str]:
     return {member.model.model_id for member in ask.server.fleet.members()}
 
 
-@router.get("", response_model=ModelList)
+@router.get("", response_model=ModelList, responses=refusals())
 async def list_models(ask: Ask) -> Any:
     """All models there are, on disk or not."""
     stored, loaded = await _stored(ask), _loaded(ask)
-    return _list(_entry(model, stored.get(model.model_id), loaded) for model in ask.registry.all())
-
-
-@router.get("/downloaded", response_model=DownloadedList)
-async def list_downloaded(ask: Ask) -> Any:
-    """The models that are whole on disk."""
-    stored, loaded = await _stored(ask), _loaded(ask)
-    return _list(
-        _entry(model, found, loaded) | {"download_date": format_time(found.downloaded_at)}
-        for model in ask.registry.all()
-        if (found := stored.get(model.model_id))
+    return json_answer(
+        _list(
+            _entry(model, stored.get(model.model_id), loaded)
+            if model.model_id in stored or model.model_id in loaded
+            else _idle_entry(model)
+            for model in ask.registry.all()
+        )
     )
 
 
-@router.get("/loaded", response_model=LoadedList)
+@router.get("/downloaded", response_model=DownloadedList, responses=refusals())
+async def list_downloaded(ask: Ask) -> Any:
+    """The models that are whole on disk."""
+    stored, loaded = await _stored(ask), _loaded(ask)
+    return json_answer(
+        _list(
+            _entry(model, found, loaded) | {"download_date": format_time(found.downloaded_at)}
+            for model in ask.registry.all()
+            if (found := stored.get(model.model_id))
+        )
+    )
+
+
+@router.get("/loaded", response_model=LoadedList, responses=refusals())
 async def list_loaded(ask: Ask) -> Any:
     """The models in memory."""
     stored = await _stored(ask)
@@ -81,40 +110,28 @@ async def list_loaded(ask: Ask) -> Any:
     )
 
 
-@router.post("/unload-all", response_model=DoneAnswer)
+@router.post(
+    "/unload-all", response_model=DoneAnswer, responses=refusals(OperationInProgress, OperationCancelled)
+)
 async def unload_all(ask: Ask) -> Any:
     """Free the memory of all models; the server stays up and loads again with the next request."""
     await ask.server.unload_all()
     return {"success": True, "message": "All models unloaded successfully"}
 
 
-def _downloaded(done: Downloaded) -> dict[str, Any]:
-    return {
-        "success": True,
-        "message": "Model downloaded successfully",
-        "model_name": done.model.simple_name,
-        "actual_model_id": done.model.model_id,
-        "file_size_bytes": done.file_size_bytes,
-        "download_time_seconds": done.seconds,
-    }
+@router.get("/{model_name:model}", response_model=ModelDetails, responses=refusals(ModelNotFound))
+async def show(model_name: str, ask: Ask) -> Any:
+    """One model: what its file says of itself, what memory it takes, whether that is free now."""
+    model = ask.server.resolve(model_name)
+    stored, loaded = await anyio.to_thread.run_sync(ask.library.get, model.model_id), _loaded(ask)
+    return _entry(model, stored, loaded) | await details.of_model(ask, model)
 
 
-@router.post("/{model_name:path}/download", response_model=DownloadAnswer)
-async def download(model_name: str, ask: Ask) -> Any:
-    """Fetch a model and wait for it; callers of the same model share one download."""
-    operation = ask.downloads.fetch(ask.server.resolve(model_name))
-    return _downloaded(await operation.result())
-
-
-@router.post("/{model_name:path}/download-stream", response_class=EventStream)
-async def download_stream(model_name: str, ask: Ask) -> EventStream:
-    """Fetch a model, with the progress as server-sent events; a second caller joins the first."""
-    operation = ask.downloads.fetch(ask.server.resolve(model_name))
-    await operation.begun()
-    return stream_operation(operation, _downloaded)
-
-
-@router.delete("/{model_name:path}", response_model=DeleteAnswer)
+@router.delete(
+    "/{model_name:model}",
+    response_model=DeleteAnswer,
+    responses=refusals(ModelNotFound, ModelNotOnDisk, ModelInUse),
+)
 async def delete(model_name: str, ask: Ask) -> Any:
     """Remove a model from disk."""
     model = ask.server.resolve(model_name)

@@ -7,17 +7,19 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, Depends
 
+from foundrylocal.api.answers import json_answer
+from foundrylocal.api.describe import refusals
 from foundrylocal.api.services import Services, services
 from foundrylocal.wire.catalogue import OpenAIModelList
 
 router = APIRouter(tags=["OpenAI Compatibility"])
 
 
-@router.get("/v1/models", response_model=OpenAIModelList)
+@router.get("/v1/models", response_model=OpenAIModelList, responses=refusals())
 async def list_openai_models(ask: Annotated[Services, Depends(services)]) -> Any:
     """Only downloaded models, as OpenAI lists only what can be used."""
     stored = await anyio.to_thread.run_sync(ask.library.all)
-    return {
+    body = {
         "object": "list",
         "data": [
             {
@@ -29,3 +31,4 @@ async def list_openai_models(ask: Annotated[Services, Depends(services)]) -> Any
             for one in stored
         ],
     }
+    return json_answer(body)

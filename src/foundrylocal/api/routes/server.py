@@ -6,17 +6,66 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from foundrylocal.api.bodies import describe_body, parse_body
+from foundrylocal.api.bodies import parse_body
+from foundrylocal.api.describe import (
+    OF_A_BODY,
+    OF_A_DOWNLOAD,
+    StreamAnswer,
+    describe_body,
+    describe_stream,
+    refusals,
+)
 from foundrylocal.api.services import Services, services
 from foundrylocal.api.streams import EventStream, stream_operation
+from foundrylocal.errors import (
+    InsufficientMemory,
+    MissingModelName,
+    ModelCorrupted,
+    ModelInUse,
+    ModelNotDownloaded,
+    ModelNotFound,
+    OperationCancelled,
+    OperationInProgress,
+    PortInUse,
+    ServerAlreadyRunning,
+    ServerStartFailed,
+    ServerStartTimeout,
+)
 from foundrylocal.kit.clock import format_time
 from foundrylocal.lifecycle.requests import ServerInfo, StartRequest
 from foundrylocal.lifecycle.supply import LoadOptions
 from foundrylocal.web.errors import error_object
+from foundrylocal.wire.events import OperationEvent
 from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusAnswer
 
 router = APIRouter(tags=["Server Management"])
 Ask = Annotated[Services, Depends(services)]
+
+# What speaks against a start before anything is done, and what may go wrong after.
+_AT_ONCE = (
+    *OF_A_BODY,
+    MissingModelName,
+    ModelNotFound,
+    OperationInProgress,
+    PortInUse,
+    ModelInUse,
+    ModelNotDownloaded,
+    ModelCorrupted,
+)
+_LATER = (*OF_A_DOWNLOAD, ServerStartTimeout, ServerStartFailed, InsufficientMemory)
+_STREAM = """data: {"type":"progress","message":"Checking if model is downloaded..."}
+
+data: {"type":"progress","message":"Model found locally"}
+
+data: {"type":"progress","message":"Starting FoundryLocal server..."}
+
+data: {"type":"progress","message":"Waiting for server to be ready..."}
+
+data: {"type":"progress","message":"Server health check passed"}
+
+data: {"type":"success","message":"Server started successfully","data":{"success":true,"port":1234}}
+
+"""
 
 
 def _request(body: StartBody) -> StartRequest:
@@ -43,34 +92,50 @@ def _started(info: ServerInfo) -> dict[str, Any]:
     }
 
 
-@router.post("/start", response_model=StartAnswer, openapi_extra=describe_body(StartBody))
+@router.post(
+    "/start",
+    response_model=StartAnswer,
+    openapi_extra=describe_body(StartBody),
+    responses=refusals(*_AT_ONCE, *_LATER, ServerAlreadyRunning),
+)
 async def start(request: Request, ask: Ask) -> Any:
     """Start the FoundryLocal server with a model, fetching it when it is not on disk."""
     operation = await ask.server.start(_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 
-@router.post("/start-stream", response_class=EventStream, openapi_extra=describe_body(StartBody))
+@router.post(
+    "/start-stream",
+    response_class=StreamAnswer,
+    openapi_extra=describe_body(StartBody),
+    responses=describe_stream(OperationEvent, _STREAM)
+    | refusals(*_AT_ONCE, OperationCancelled, ServerAlreadyRunning),
+)
 async def start_stream(request: Request, ask: Ask) -> EventStream:
     """Start the FoundryLocal server, with its progress as server-sent events."""
     operation = await ask.server.start(_request(await parse_body(request, StartBody)))
     return stream_operation(operation, _started)
 
 
-@router.post("/switch-model", response_model=StartAnswer, openapi_extra=describe_body(StartBody))
+@router.post(
+    "/switch-model",
+    response_model=StartAnswer,
+    openapi_extra=describe_body(StartBody),
+    responses=refusals(*_AT_ONCE, *_LATER),
+)
 async def switch_model(request: Request, ask: Ask) -> Any:
     """Replace the model in use; the former one serves on when the new one cannot be loaded."""
     operation = await ask.server.switch(_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 
-@router.post("/stop", response_model=DoneAnswer)
+@router.post("/stop", response_model=DoneAnswer, responses=refusals())
 async def stop(ask: Ask) -> Any:
     """Stop the FoundryLocal server, cancelling a start or a switch under way."""
     return {"success": True, "message": await ask.server.stop()}
 
 
-@router.get("/status", response_model=StatusAnswer, response_model_exclude_unset=True)
+@router.get("/status", response_model=StatusAnswer, response_model_exclude_unset=True, responses=refusals())
 async def status(ask: Ask) -> Any:
     """The FoundryLocal server as it is now, with the key for those who may manage it."""
     now = ask.server.snapshot()

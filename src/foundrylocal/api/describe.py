@@ -1,0 +1,98 @@
+"""What OpenAPI says of a route beyond its signature: refusals with their statuses, bodies, event streams.
+
+Invariant: a status stands here only through the web's one table, so the description cannot differ from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+from pydantic import BaseModel
+
+from foundrylocal import errors
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.web.errors import error_object, status_of
+from foundrylocal.wire.server import ErrorAnswer
+
+Described = dict[str, Any]
+Responses = dict[int | str, dict[str, Any]]
+_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
+
+# One of each that a route may name; the examples of the description are made of these.
+_SAMPLES: tuple[FoundryLocalError, ...] = (
+    errors.MissingModelName(),
+    errors.InvalidJson("Expecting value at line 1 column 1."),
+    errors.InvalidRequest("The request is not valid", "port: Input should be a valid integer"),
+    errors.InvalidConfiguration("The configuration is not valid", "port: Input should be a valid integer"),
+    errors.InvalidApiKey(),
+    errors.HostNotAllowed(),
+    errors.OriginNotAllowed(),
+    errors.ModelNotFound("nonexistent-model"),
+    errors.ModelNotOnDisk(_MODEL),
+    errors.ServerStartTimeout(180),
+    errors.ServerAlreadyRunning(_MODEL),
+    errors.OperationInProgress("starting"),
+    errors.OperationCancelled("The start"),
+    errors.PortInUse(1234, "python3 (pid 4242)"),
+    errors.ModelInUse(_MODEL),
+    errors.ModelNotDownloaded(),
+    errors.RequestTooLarge(65536),
+    errors.DownloadFailed(),
+    errors.ChecksumMismatch("model.gguf", "ca59ca7f…", "00000000…"),
+    errors.ConfigurationUpdateFailed(),
+    errors.ServerStartFailed("The engine ended before it was ready."),
+    errors.ModelCorrupted(_MODEL, "File 'model.gguf' is cut short."),
+    errors.InternalError(),
+    errors.ServerShuttingDown(),
+    errors.InsufficientDiskSpace("2.1 GB", "1.0 GB", "the cache folder"),
+    errors.InsufficientMemory("2.1 GB", "1.0 GB"),
+)
+# These can befall every call: who calls, and a fault inside.
+EVERYWHERE = (errors.InvalidApiKey, errors.HostNotAllowed, errors.OriginNotAllowed, errors.InternalError)
+OF_A_BODY = (errors.InvalidJson, errors.InvalidRequest, errors.RequestTooLarge)
+OF_A_DOWNLOAD = (
+    errors.DownloadFailed,
+    errors.ChecksumMismatch,
+    errors.InsufficientDiskSpace,
+    errors.OperationCancelled,
+    errors.ServerShuttingDown,
+)
+
+
+def refusals(*kinds: type[FoundryLocalError]) -> Responses:
+    """The `responses` of a route that may end in these errors, with an example of each."""
+    by_status: Responses = {}
+    for sample in _SAMPLES:
+        if type(sample) in kinds or type(sample) in EVERYWHERE:
+            entry = by_status.setdefault(status_of(sample), {"model": ErrorAnswer, "codes": {}})
+            entry["codes"][sample.code] = {"value": {"error": error_object(sample)}}
+    for entry in by_status.values():
+        codes = entry.pop("codes")
+        entry["description"] = ", ".join(f"`{code}`" for code in codes)
+        entry["content"] = {"application/json": {"examples": codes}}
+    return by_status
+
+
+def describe_body(shape: type[BaseModel] | str, *, is_required: bool = True) -> Described:
+    """The body's schema for OpenAPI, since the route reads it by itself."""
+    name = shape if isinstance(shape, str) else shape.__name__
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}
+
+
+class StreamAnswer(Response):
+    """The media type of an event stream, for the description alone."""
+
+    media_type = "text/event-stream"
+
+
+def describe_stream(event: type[BaseModel] | str, example: str) -> Responses:
+    """A 200 that is an event stream; `event` is the shape of what stands after each `data: `."""
+    name = event if isinstance(event, str) else event.__name__
+    content = {
+        "schema": {"type": "string", "description": "One `data: {JSON}` line and a blank line an event."},
+        "x-event-schema": {"$ref": f"#/components/schemas/{name}"},
+        "example": example,
+    }
+    return {200: {"description": "Server-sent events", "content": {"text/event-stream": content}}}

@@ -1,0 +1,76 @@
+"""Everything that changes, as one stream: the server's state, downloads, models loaded and on disk.
+
+Invariant: each event carries the whole of what it is about, so a reader that missed one has missed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends
+
+from foundrylocal.api.describe import StreamAnswer, describe_stream, refusals
+from foundrylocal.api.routes.downloads import entry
+from foundrylocal.api.services import Services, services
+from foundrylocal.api.streams import KEEPALIVE_S, EventStream
+from foundrylocal.kit import sse
+from foundrylocal.wire.events import ChangeEvent
+
+router = APIRouter(tags=["Health and Monitoring"])
+LOOK_PERIOD_S = 0.5
+DISK_PERIOD_S = 3.0
+_STREAM = (
+    'data: {"type":"state","data":{"status":"running","current_model":"Qwen2.5-0.5B-Instruct-Q8_0-GGUF",'
+    '"loaded_model_id":"Qwen/Qwen2.5-0.5B-Instruct-Q8_0-GGUF","is_healthy":true,"port":1234}}\n\n'
+)
+
+
+@router.get(
+    "/events", response_class=StreamAnswer, responses=describe_stream(ChangeEvent, _STREAM) | refusals()
+)
+async def events(ask: Annotated[Services, Depends(services)]) -> EventStream:
+    """What there is now, then each change."""
+    return EventStream(_changes(ask))
+
+
+async def _changes(ask: Services) -> AsyncIterator[bytes]:
+    told: dict[str, Any] = {}
+    next_disk_s = quiet_since_s = anyio.current_time()
+    with ask.server.state.changes.subscribe() as moves:
+        while True:
+            now = anyio.current_time()
+            seen = _in_memory(ask)
+            if now >= next_disk_s or len(seen["downloads"]) < len(told.get("downloads", ())):
+                next_disk_s = now + DISK_PERIOD_S
+                stored = await anyio.to_thread.run_sync(ask.library.all)
+                seen["downloaded"] = [one.model_id for one in stored]
+            for kind, data in seen.items():
+                if kind not in told or told[kind] != data:
+                    told[kind] = data
+                    quiet_since_s = now
+                    yield sse.encode({"type": kind, "data": data})
+            if now - quiet_since_s >= KEEPALIVE_S:
+                quiet_since_s = now
+                yield sse.KEEPALIVE
+            try:
+                with anyio.move_on_after(LOOK_PERIOD_S):
+                    await anext(moves)
+            except StopAsyncIteration:
+                return
+
+
+def _in_memory(ask: Services) -> dict[str, Any]:
+    now = ask.server.snapshot()
+    return {
+        "state": {
+            "status": now.status.value,
+            "current_model": now.current.simple_name if now.current else None,
+            "loaded_model_id": now.loaded.model_id if now.loaded else None,
+            "is_healthy": now.is_running and now.health.is_healthy,
+            "port": now.port,
+        },
+        "downloads": [entry(status) for status in ask.downloads.jobs()],
+        "loaded": [member.model.model_id for member in ask.server.fleet.members()],
+    }

@@ -1,0 +1,99 @@
+"""Shapes of what stands after `data: ` in an event stream."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from foundrylocal.wire.server import ErrorObject, StatusName
+
+
+class ProgressMeasure(BaseModel):
+    """How far it is; what is not known is left out."""
+
+    stage: str
+    percent: float | None = None
+    downloaded_bytes: int | None = None
+    total_bytes: int | None = None
+    bytes_per_second: float | None = None
+    eta_seconds: int | None = None
+
+
+class ProgressEvent(BaseModel):
+    type: Literal["progress"]
+    message: str
+    progress: ProgressMeasure | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"type": "progress", "message": "Checking if model is downloaded..."}]
+        }
+    )
+
+
+class SuccessEvent(BaseModel):
+    type: Literal["success"]
+    message: str
+    data: dict[str, Any] = Field(description="The body that the plain call would return.")
+
+
+class ErrorEvent(BaseModel):
+    type: Literal["error"]
+    message: str
+    error: ErrorObject
+
+
+class OperationEvent(RootModel[ProgressEvent | SuccessEvent | ErrorEvent]):
+    """Exactly one success or error ends the stream."""
+
+    model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})
+
+
+class ServerState(BaseModel):
+    status: StatusName
+    current_model: str | None
+    loaded_model_id: str | None
+    is_healthy: bool
+    port: int | None
+
+
+class StateEvent(BaseModel):
+    type: Literal["state"]
+    data: ServerState
+
+
+class DownloadEntry(BaseModel):
+    """A download that runs or waits for its turn."""
+
+    model_name: str
+    model_id: str
+    state: Literal["queued", "downloading", "verifying"]
+    requested_at: str
+    progress: ProgressMeasure | None
+
+
+class DownloadsEvent(BaseModel):
+    type: Literal["downloads"]
+    data: list[DownloadEntry]
+
+
+class LoadedEvent(BaseModel):
+    type: Literal["loaded"]
+    data: list[str] = Field(description="Ids of the models in memory.")
+
+
+class ModelsEvent(BaseModel):
+    type: Literal["downloaded"]
+    data: list[str] = Field(description="Ids of the models on disk.")
+
+
+class ChangeEvent(RootModel[StateEvent | DownloadsEvent | LoadedEvent | ModelsEvent]):
+    """One of each when the stream begins, then each as it changes; the newest is the whole truth."""
+
+    model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})
+
+
+class DownloadList(BaseModel):
+    downloads: list[DownloadEntry]
+    total_count: int
