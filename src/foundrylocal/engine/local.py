@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import secrets
 import shutil
 import sys
@@ -22,9 +23,12 @@ from foundrylocal.engine.spec import Address, Endpoint, ReplicaEvent, ReplicaSpe
 from foundrylocal.engine.worker_process import WorkerProcess
 from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, WorkerCrashed
 from foundrylocal.kit.broadcast import Broadcast, Subscription
+from foundrylocal.kit.contain import contain
 
 if TYPE_CHECKING:
     import aiohttp
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 FIRST_PROBE_TIMEOUT_S = 10.0
 PROGRESS_PERIOD_S = 0.5
@@ -95,7 +99,7 @@ class LocalLauncher:
             spec, Address(socket, "127.0.0.1", 0, key), self._command, incarnation, self._tell
         )
         self._workers[spec.id] = worker
-        self._group.start_soon(self._see_through, worker)
+        self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id
 
     async def _see_through(self, worker: WorkerProcess) -> None:

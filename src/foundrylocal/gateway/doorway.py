@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import anyio
 import anyio.abc
 
@@ -9,6 +11,9 @@ from foundrylocal.lifecycle.requests import Door
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import Listener, bind_or_name_owner
+
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
 class GatewayDoorway:
@@ -30,5 +35,12 @@ class GatewayDoorway:
         assert self._group is not None  # noqa: S101 - run is running
         sockets = await bind_or_name_owner(self._settings.current.gateway_host, port)
         listener = Listener(self.app, sockets)
-        await self._group.start(listener.serve)
+        await self._group.start(self._hold, listener)
         return listener
+
+    async def _hold(self, listener: Listener, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """A fault of one listener ends that one, not the service."""
+        try:
+            await listener.serve(task_status=task_status)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            log.error("The gateway's port %d failed: %r", listener.port, error, exc_info=error)

@@ -28,17 +28,31 @@ class Entrance:
         """The address that clients are given."""
         return f"http://127.0.0.1:{self._door.port}/v1" if self._door else None
 
+    @property
+    def door(self) -> Door | None:
+        return self._door
+
     async def open(self, port: int) -> None:
-        """Bind the port, or raise PortInUse."""
-        async with self._lock:  # one that is still closing would hold the port
+        """Bind the port, or raise PortInUse; one that was to be closed is closed first."""
+        async with self._lock:
+            await self._close()
             self._door = await self._doorway.open(port)
 
     async def close(self) -> None:
         """Release the port; connections have GRACE_S to end."""
         async with self._lock:
-            door, self._door = self._door, None
-            if door is not None:
-                await door.close(GRACE_S)
+            await self._close()
+
+    async def close_this(self, door: Door | None) -> None:
+        """Release that port, unless another was opened since."""
+        async with self._lock:
+            if self._door is door:
+                await self._close()
+
+    async def _close(self) -> None:
+        door, self._door = self._door, None
+        if door is not None:
+            await door.close(GRACE_S)
 
     async def open_another(self, port: int | None) -> Door | None:
         """A second port beside the first, when it is asked for and another one. Raises PortInUse."""

@@ -19,6 +19,7 @@ from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.spec import Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState
 from foundrylocal.errors import FoundryLocalError, InsufficientMemory, ModelInUse, ModelLoading
 from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.lifecycle.supply import LoadOptions, Supply
@@ -88,7 +89,7 @@ class Fleet:
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         async with anyio.create_task_group() as group:
             self._group = group
-            group.start_soon(self._reap_idle)
+            group.start_soon(contain, log, self._reap_idle)
             with self._launcher.events() as events:
                 task_status.started()
                 async for event in events:
@@ -263,7 +264,7 @@ class Fleet:
 
     def _leave_later(self, member: Member) -> None:
         if self._group is not None:
-            self._group.start_soon(self.unload, member, self._settings.current.drain_seconds)
+            self._group.start_soon(contain, log, self.unload, member, self._settings.current.drain_seconds)
 
     def retire(self, member: Member) -> None:
         """Let it end its requests in the background and leave."""

@@ -9,6 +9,7 @@ import anyio
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.errors import WorkerCrashed
 from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.contain import contain
 from foundrylocal.lifecycle.fleet import Fleet, Member
 from foundrylocal.lifecycle.requests import Health
 
@@ -24,14 +25,14 @@ class HealthMonitor:
     def __init__(self, launcher: Launcher, fleet: Fleet) -> None:
         self._launcher = launcher
         self._fleet = fleet
-        self.reset(2.0)
-
-    def reset(self, period_s: float) -> None:
-        """Forget all checks; from now on check every `period_s`."""
-        self._period_s = period_s
+        self._period_s = 2.0
         self._answered: float | None = None
         self._response_ms = 0
         self._checked_at_s = now_s()
+
+    def set_period(self, period_s: float) -> None:
+        """From now on check every `period_s`."""
+        self._period_s = period_s
 
     def health(self) -> Health:
         """Healthy is a worker that has answered within the last three periods."""
@@ -46,6 +47,10 @@ class HealthMonitor:
         """A model whose process is gone is not healthy, however short ago it answered."""
         return any(member.is_pinned for member in self._fleet.members())
 
+    async def first_check(self, member: Member) -> None:
+        """The check that a start reports. Raises WorkerCrashed."""
+        self.note_answer(await self._launcher.probe(member.spec.id, LEAST_TIMEOUT_S))
+
     def note_answer(self, seconds: float) -> None:
         self._answered = anyio.current_time()
         self._response_ms = round(seconds * 1000)
@@ -57,7 +62,7 @@ class HealthMonitor:
             began = anyio.current_time()
             async with anyio.create_task_group() as group:
                 for member in self._fleet.members():
-                    group.start_soon(self._check, member)
+                    group.start_soon(contain, log, self._check, member)
             await anyio.sleep(max(0.05, began + self._period_s - anyio.current_time()))
 
     async def _check(self, member: Member) -> None:

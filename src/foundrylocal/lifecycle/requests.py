@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import FoundryLocalError
-from foundrylocal.lifecycle.state import Status
 from foundrylocal.lifecycle.supply import LoadOptions
 
 
@@ -40,23 +38,6 @@ class Health:
     is_healthy: bool
     response_ms: int
     checked_at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The server at one moment, for /status and /health."""
-
-    status: Status
-    is_running: bool
-    current: Model | None
-    loaded: Model | None
-    port: int | None
-    endpoint: str | None
-    health: Health
-    is_degraded: bool
-    last_error: FoundryLocalError | None
-    changed_at_s: float
-    uptime_s: int
 
 
 class Door(Protocol):

@@ -27,12 +27,14 @@ from foundrylocal.errors import (
     ServerStartFailed,
 )
 from foundrylocal.events import Measure, Progress
+from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
 from foundrylocal.lifecycle.entrance import Entrance
 from foundrylocal.lifecycle.fleet import Fleet, Member
 from foundrylocal.lifecycle.monitor import HealthMonitor
 from foundrylocal.lifecycle.recovery import Recovery
-from foundrylocal.lifecycle.requests import Door, Doorway, ServerInfo, Snapshot, StartRequest
+from foundrylocal.lifecycle.requests import Door, Doorway, ServerInfo, StartRequest
+from foundrylocal.lifecycle.snapshot import Snapshot, take_snapshot
 from foundrylocal.lifecycle.state import IN_PROGRESS, SERVING, ServerState, Status
 from foundrylocal.lifecycle.supply import LoadOptions, Supply
 from foundrylocal.settings.store import SettingsStore
@@ -136,6 +138,7 @@ class Server:
             on_spawned=lambda: operation.report(Progress(WAITING)),
             on_progress=_LoadProgress(operation),
         )
+        await self._monitor.first_check(member)
         operation.report(Progress("Server health check passed"))
         return member
 
@@ -156,8 +159,7 @@ class Server:
         for other in self.fleet.members():
             other.is_pinned = other is member
         self._last_options = request.options
-        self._monitor.reset(request.health_period_s)
-        self._monitor.note_answer(0.0)
+        self._monitor.set_period(request.health_period_s)
         self.state.move(Status.RUNNING, member.model)
         self.state.last_error = None
 
@@ -304,9 +306,7 @@ class Server:
 
     async def _reload(self, model: Model) -> Member:
         """Load the server's own model as it was started."""
-        member = await self.fleet.ensure(model, self._last_options, is_insistent=True)
-        self._monitor.note_answer(0.0)
-        return member
+        return await self.fleet.ensure(model, self._last_options, is_insistent=True)
 
     def _give_up(self, error: FoundryLocalError) -> None:
         """Neither restart nor return worked: say so, and release the port for the next start."""
@@ -316,7 +316,7 @@ class Server:
         self.state.fail(error)
         self.state.move(Status.ERROR, self.state.current)
         if self._group is not None:
-            self._group.start_soon(self._entrance.close)
+            self._group.start_soon(contain, log, self._entrance.close_this, self._entrance.door)
 
     # --- what others ask --------------------------------------------------------------------------------
 
@@ -340,24 +340,7 @@ class Server:
 
     def snapshot(self) -> Snapshot:
         """The server as it is now."""
-        status, current = self.state.status, self.state.current
-        member = self.fleet.get(current) if current is not None else None
-        is_running = status in SERVING
-        health = self._monitor.health()
-        should_answer = is_running and (member is not None or self._recovery.is_under_way)
-        return Snapshot(
-            status=status,
-            is_running=is_running,
-            current=current,
-            loaded=current if member is not None else None,
-            port=self._entrance.port if is_running else None,
-            endpoint=self._entrance.url if is_running else None,
-            health=health,
-            is_degraded=status is Status.ERROR or (should_answer and not health.is_healthy),
-            last_error=self.state.last_error,
-            changed_at_s=self.state.changed_at_s,
-            uptime_s=self.state.uptime_s,
-        )
+        return take_snapshot(self.state, self.fleet, self._monitor, self._entrance, self._recovery)
 
     @property
     def api_key(self) -> str:

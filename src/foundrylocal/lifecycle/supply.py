@@ -88,7 +88,9 @@ class Supply:
         try:
             return stored, read_model(stored.model_path)[0]
         except (GgufInvalid, OSError) as error:
-            reason = str(error) if isinstance(error, GgufInvalid) else f"{error.strerror or 'It cannot be read'}."
+            reason = (
+                str(error) if isinstance(error, GgufInvalid) else f"{error.strerror or 'It cannot be read'}."
+            )
             raise ModelCorrupted(model.simple_name, reason) from None
 
     def _spec(

@@ -102,9 +102,6 @@ class Settings(BaseModel):
         max_length=16,
         description="Pauses before a crashed model is started again; after the last one the server gives up.",
     )
-    engine_path: str | None = Field(
-        None, description="A llama-server program to use in place of the built-in engine, for GPU builds."
-    )
     worker_command: Words = Field(
         default_factory=list, description="The command of the worker process; empty is the built-in one."
     )
@@ -135,4 +132,4 @@ class Settings(BaseModel):
 
 SECRET_SETTINGS = frozenset({"management_key"})
 # What another program could be made to run, or who may call, is no business of an HTTP call.
-FILE_ONLY_SETTINGS = frozenset({"worker_command", "engine_path"})
+FILE_ONLY_SETTINGS = frozenset({"worker_command"})

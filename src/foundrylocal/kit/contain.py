@@ -1,0 +1,18 @@
+"""Keep a fault where it happens: one background task that fails must not take the service with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVarTuple
+
+Args = TypeVarTuple("Args")
+
+
+async def contain(log: logging.Logger, work: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
+    """Await `work(*args)`; an unexpected exception is logged whole and ends there, a cancellation passes."""
+    try:
+        await work(*args)
+    except Exception as error:
+        name = getattr(work, "__qualname__", repr(work))
+        log.error("Unexpected fault in %s: %r", name, error, exc_info=error)
