@@ -83,6 +83,7 @@ class Fleet:
         self._loading: list[str] = []
         self._removing: set[str] = set()
         self._room = anyio.Lock()
+        self._arrival = anyio.Event()
         self._group: anyio.abc.TaskGroup | None = None
         self.on_lost: Callable[[Member, str, float | None], None] = lambda member, reason, delay: None
 
@@ -156,6 +157,8 @@ class Fleet:
         self._members[model.model_id] = member
         if former is not None:
             self._leave_later(former)
+        self._arrival.set()
+        self._arrival = anyio.Event()
         log.info("Model loaded: %s", model.simple_name)
         return member
 
@@ -190,6 +193,8 @@ class Fleet:
         operation = self._loads.get(model.model_id)
         if operation is None:
             if not is_insistent:
+                if model.model_id in self._loading:  # by a start or a switch, with options of its own
+                    raise ModelLoading(model.simple_name)
                 self._refuse_while_pausing(model)
             if self._group is None:
                 raise ModelLoading(model.simple_name)
@@ -218,6 +223,10 @@ class Fleet:
         finally:
             self._loads.pop(model.model_id, None)
 
+    async def arrival(self) -> None:
+        """Wait until any model has been loaded; the caller bounds it."""
+        await self._arrival.wait()
+
     def _refuse_while_pausing(self, model: Model) -> None:
         trouble = self._misfortunes.get(model.model_id)
         if trouble is None:
@@ -241,6 +250,10 @@ class Fleet:
             yield member
         finally:
             member.release(anyio.current_time())
+
+    def is_leaving(self, member: Member) -> bool:
+        """Whether it was taken out of service on purpose, and its process is being ended."""
+        return member in self._leaving
 
     def is_alive(self, member: Member) -> bool:
         """Whether this very process still serves, or ends its last requests."""
