@@ -19,10 +19,13 @@ def connect(endpoint: Endpoint) -> aiohttp.ClientSession:
 
     connector: aiohttp.BaseConnector
     if endpoint.url.startswith(_UNIX):
-        connector = aiohttp.UnixConnector(path=endpoint.url.removeprefix(_UNIX), limit=0)
+        # No connection is used twice: the engine closes idle ones by its own clock, which would look like a
+        # crash to the next request, and until then each holds one of its threads.
+        path = endpoint.url.removeprefix(_UNIX)
+        connector = aiohttp.UnixConnector(path=path, limit=0, force_close=True)
         base = "http://worker"
     else:
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
         base = endpoint.url
     return aiohttp.ClientSession(
         base,
