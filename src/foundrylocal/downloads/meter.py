@@ -53,6 +53,11 @@ class Meter:
         self._samples.append((self._clock(), done_bytes))
         self._has_news = True
 
+    def set_total(self, total_bytes: int) -> None:
+        """The size turned out to be another than was known."""
+        self._has_news = self._has_news or total_bytes != self._total
+        self._total = total_bytes
+
     def advance(self, done_bytes: int) -> None:
         """So many bytes of the total have arrived; fewer than before means that a part was discarded."""
         if done_bytes < self._done:

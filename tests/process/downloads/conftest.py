@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from fakes.hub import FakeHub
 from fakes.index import FakeIndex
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Model, Registry
@@ -28,6 +29,16 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIndex]:
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     with FakeIndex() as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with FakeHub() as running:
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         yield running

@@ -1,0 +1,94 @@
+"""Talking to the hub through a child process: one request, its events, its failure.
+
+Invariant: huggingface_hub is never loaded into the service, and a child that says nothing for the stall
+time is ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from foundrylocal.downloads import child
+from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalError
+
+STALL_S = 30.0
+# The child notices a stall by itself; this much later it is ended from outside.
+STALL_MARGIN_S = 5.0
+PUBLISHED_REASON = "Network connection error or model not available"
+
+
+class HubFailed(Exception):
+    """One try failed; `error` is what a caller is told when there is no other."""
+
+    def __init__(
+        self, error: FoundryLocalError | OSError, *, may_retry: bool, retry_after_s: float | None
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.may_retry = may_retry
+        self.retry_after_s = retry_after_s
+
+
+async def ask(
+    request: dict[str, Any], *, cwd: Path, stall_s: float = STALL_S
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Carry out a request in a child and yield what it tells; raises HubFailed or DownloadFailed."""
+    is_done = False
+    # Without this every call would tell the hub about the machine, and ask it for more than was asked for.
+    environment = {"HF_HUB_DISABLE_TELEMETRY": os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1")}
+    async with child.running(
+        "foundrylocal.downloads.hub_child", (), cwd=cwd, environment=environment
+    ) as process:
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        await process.stdin.send(json.dumps({**request, "stall_s": stall_s}).encode() + b"\n")
+        async with aclosing(child.lines(process.stdout, silence_s=stall_s + STALL_MARGIN_S)) as lines:
+            try:
+                async for line in lines:
+                    event = _parse(line)
+                    if event.get("event") == "error":
+                        raise _failure(event)
+                    if event:
+                        yield event
+            except TimeoutError:
+                reason = f"{PUBLISHED_REASON}: the hub sent nothing for {stall_s:g} seconds."
+                raise HubFailed(DownloadFailed(reason), may_retry=True, retry_after_s=None) from None
+        is_done = await process.wait() == 0
+    if not is_done:
+        raise HubFailed(
+            DownloadFailed("The process that downloads ended unexpectedly."),
+            may_retry=True,
+            retry_after_s=None,
+        )
+
+
+def _parse(line: str) -> dict[str, Any]:
+    """An event, or an empty one for a line that is none, such as a warning of a library."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _failure(event: dict[str, Any]) -> HubFailed:
+    error: FoundryLocalError | OSError
+    match event["kind"]:
+        case "mismatch":
+            error = ChecksumMismatch(event["name"], event["expected"], event["actual"])
+        case "full" | "disk":
+            error = OSError(event.get("errno", errno.EIO), event["text"])
+        case "network" | "missing" | "busy":
+            error = DownloadFailed(f"{PUBLISHED_REASON}: {_continued(event['text'])}")
+        case _:
+            error = DownloadFailed(event["text"])
+    return HubFailed(error, may_retry=event["may_retry"], retry_after_s=event["retry_after_s"])
+
+
+def _continued(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,37 @@
+"""The child process that talks to the hub, the only place where huggingface_hub is loaded.
+
+Invariant: it carries out the one request on its stdin, tells on stdout, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from foundrylocal.downloads.guard import end_with_parent
+from foundrylocal.downloads.hub_child import queries, transfer
+from foundrylocal.downloads.hub_child.failures import describe
+from foundrylocal.downloads.hub_child.session import prepare
+from foundrylocal.downloads.hub_child.wire import Failure, read_request, tell
+
+_COMMANDS = {"download": transfer.download, "files": queries.files, "search": queries.search}
+
+
+def main() -> int:
+    request = read_request()
+    end_with_parent()
+    # The hub's own warnings name addresses; what matters of them is told as an error.
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    try:
+        prepare(request)
+        _COMMANDS[request["command"]](request)
+    except Failure as failure:
+        tell(failure.as_event())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the service must hear why, whatever it was
+        tell(describe(error).as_event())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

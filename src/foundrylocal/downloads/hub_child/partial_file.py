@@ -1,0 +1,117 @@
+"""A file that arrives in pieces and over several tries, with a note of which version the pieces are of.
+
+Invariant: `<name>.part` holds the first bytes of the version named in `<name>.part.json` and nothing
+else; bytes go to the system at once, so that a killed process loses none that it counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from foundrylocal.downloads.hub_child.wire import Failure
+from foundrylocal.kit.atomic_file import write_atomically
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class PartialFile:
+    """One file on its way; `size_bytes` is what was received, `is_resumed` whether an earlier try began it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.final = folder / name
+        self._part = folder / f"{name}.part"
+        self._note = folder / f"{name}.part.json"
+        self._hasher = hashlib.sha256()
+        self._file: Any = None
+        self.size_bytes = 0
+        self.is_resumed = False
+
+    def finished(self) -> str | None:
+        """The sha256 of the whole file when an earlier try finished it and it is unchanged, else None."""
+        try:
+            found, note = self.final.stat(), json.loads(self._note.read_bytes())
+        except (OSError, ValueError):
+            return None
+        if isinstance(note, dict) and note.get("finished") == [found.st_size, found.st_mtime_ns]:
+            return str(note["sha256"])
+        return None
+
+    def open(self, version: str, most_bytes: int | None, heartbeat: Callable[[], None]) -> None:
+        """Go on with the bytes of this version, hashing them again, or begin anew."""
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        if not self._is_of(version, most_bytes):
+            self._part.unlink(missing_ok=True)
+            write_atomically(self._note, json.dumps({"version": version}).encode())
+        self._file = self._part.open("ab+", buffering=0)
+        self._file.seek(0)
+        told = time.monotonic()
+        while data := self._file.read(CHUNK_BYTES):
+            self._hasher.update(data)
+            self.size_bytes += len(data)
+            if time.monotonic() - told > 1:
+                told = time.monotonic()
+                heartbeat()
+        self.is_resumed = self.size_bytes > 0
+
+    def _is_of(self, version: str, most_bytes: int | None) -> bool:
+        try:
+            note = json.loads(self._note.read_bytes())
+            size = self._part.stat().st_size
+        except (OSError, ValueError):
+            return False
+        is_same = isinstance(note, dict) and note.get("version") == version
+        return is_same and (most_bytes is None or size <= most_bytes)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes; raises OSError."""
+        view = memoryview(data)
+        while view:
+            written = self._file.write(view)
+            self._hasher.update(view[:written])
+            self.size_bytes += written
+            view = view[written:]
+
+    def restart(self) -> None:
+        """Throw away what is there."""
+        os.ftruncate(self._file.fileno(), 0)
+        self._hasher = hashlib.sha256()
+        self.size_bytes = 0
+        self.is_resumed = False
+
+    def discard(self) -> None:
+        """Remove every trace, so that the next try starts clean."""
+        self.close()
+        self._part.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def finish(self, expected_sha256: str | None) -> str:
+        """Check the whole and give it its name; its sha256. Raises Failure of kind `mismatch`."""
+        sha256 = self._hasher.hexdigest()
+        was_resumed = self.is_resumed
+        if expected_sha256 is not None and sha256 != expected_sha256:
+            self.discard()
+            raise Failure(
+                "mismatch",
+                "The file is not the published one.",
+                # A part of an earlier try may be what was wrong; a file that came whole would come so again.
+                may_retry=was_resumed,
+                expected=expected_sha256,
+                actual=sha256,
+                name=self.final.name,
+            )
+        self.close()
+        self._part.replace(self.final)
+        found = self.final.stat()
+        note = {"finished": [found.st_size, found.st_mtime_ns], "sha256": sha256}
+        write_atomically(self._note, json.dumps(note).encode())
+        return sha256
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,65 @@
+"""Questions to the hub: the files of a repository, and which repositories there are.
+
+Invariant: an answer holds facts of the hub as it gave them, bounded in number, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from foundrylocal.downloads.hub_child.session import CONNECT_S
+from foundrylocal.downloads.hub_child.wire import tell
+
+MAX_FILES = 5000
+ASKED_AT_ONCE = 4
+
+
+def files(request: dict[str, Any]) -> None:
+    """The GGUF files of `repo` at `revision`, with the commit that they are of."""
+    tell({"event": "answer", **_files_of(HfApi(), request["repo"], request["revision"])})
+
+
+def search(request: dict[str, Any]) -> None:
+    """Up to `limit` GGUF repositories for the words in `query`, most downloaded first, with their files."""
+    api = HfApi()
+    found = [
+        info.id
+        for info in api.list_models(
+            search=request["query"], filter="gguf", sort="downloads", limit=int(request["limit"])
+        )
+    ]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        answers = list(pool.map(lambda repo: _files_or_none(api, repo), found))
+    tell({"event": "answer", "repositories": [answer for answer in answers if answer is not None]})
+
+
+def _files_or_none(api: HfApi, repo: str) -> dict[str, Any] | None:
+    try:
+        return _files_of(api, repo, None)
+    except Exception:  # noqa: BLE001 - one repository that cannot be read does not spoil the others
+        return None
+
+
+def _files_of(api: HfApi, repo: str, revision: str | None) -> dict[str, Any]:
+    info = api.model_info(repo, revision=revision, files_metadata=True, timeout=CONNECT_S)
+    card: Any = info.card_data
+    return {
+        "repo": info.id,
+        "revision": info.sha,
+        "license": card.get("license") if card is not None else None,
+        "downloads": info.downloads,
+        "is_gated": bool(info.gated),
+        "files": list(_gguf_files(info.siblings or ())),
+    }
+
+
+def _gguf_files(siblings: Iterable[Any]) -> Iterable[dict[str, Any]]:
+    for sibling in list(siblings)[:MAX_FILES]:
+        if sibling.rfilename.lower().endswith(".gguf"):
+            lfs = sibling.lfs
+            sha256 = (lfs.get("sha256") if isinstance(lfs, dict) else lfs.sha256) if lfs else None
+            yield {"path": sibling.rfilename, "size_bytes": sibling.size, "sha256": sha256}

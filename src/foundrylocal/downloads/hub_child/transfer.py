@@ -1,0 +1,191 @@
+"""One try at the files of a repository: metadata of all, then the bytes of each that is not there yet.
+
+Invariant: only bytes that the server says belong at the end of the part are added to it; an answer that
+ignores the range, or is of another size, never is. huggingface_hub's `hf_hub_download` cannot resume over
+processes, so its pieces are used: metadata, headers, session, errors and Xet.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub.file_download import HfFileMetadata
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+from foundrylocal.downloads.hub_child import xet
+from foundrylocal.downloads.hub_child.partial_file import CHUNK_BYTES, PartialFile
+from foundrylocal.downloads.hub_child.session import CONNECT_S, timeouts
+from foundrylocal.downloads.hub_child.wire import Failure, tell
+
+TELL_EVERY_S = 0.1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One file of the request with what the hub says of it."""
+
+    url: str
+    partial: PartialFile
+    metadata: HfFileMetadata
+    size_bytes: int | None
+    sha256: str | None
+    headers: dict[str, str]
+    stall_s: float
+    may_use_xet: bool
+
+    @property
+    def version(self) -> str:
+        return f"{self.metadata.etag} {self.size_bytes}"
+
+
+class _Progress:
+    """Tells of the bytes of all files together, not too often."""
+
+    def __init__(self) -> None:
+        self._finished = 0
+        self._told = 0.0
+
+    def at(self, size_bytes: int, *, is_last: bool = False) -> None:
+        now = time.monotonic()
+        if is_last or now - self._told >= TELL_EVERY_S:
+            self._told = now
+            tell({"event": "bytes", "bytes": self._finished + size_bytes})
+
+    def end_file(self, size_bytes: int) -> None:
+        self._finished += size_bytes
+        self.at(0, is_last=True)
+
+
+def download(request: dict[str, Any]) -> None:
+    """Fetch `files` (path, name, size_bytes, sha256) of `repo` at `revision` into `folder`."""
+    folder, stall_s = Path(request["folder"]), float(request["stall_s"])
+    progress = _Progress()
+    wanted = []
+    for entry in request["files"]:
+        partial = PartialFile(folder, entry["name"])
+        sha256 = partial.finished()
+        if sha256 is not None and entry["sha256"] in (None, sha256):
+            size = partial.final.stat().st_size
+            progress.end_file(size)
+            tell({"event": "file", "name": entry["name"], "sha256": sha256, "size_bytes": size})
+        else:
+            wanted.append(_look_up(request, entry, partial, stall_s))
+    tell({"event": "plan", "sizes": {file.partial.final.name: file.size_bytes for file in wanted}})
+    for file in wanted:
+        sha256 = _fetch(file, progress)
+        size = file.partial.size_bytes
+        progress.end_file(size)
+        tell({"event": "file", "name": file.partial.final.name, "sha256": sha256, "size_bytes": size})
+
+
+def _look_up(request: dict[str, Any], entry: dict[str, Any], partial: PartialFile, stall_s: float) -> _Wanted:
+    revision = request["revision"] or constants.DEFAULT_REVISION
+    url = hf_hub_url(request["repo"], entry["path"], revision=revision)
+    metadata = get_hf_file_metadata(url, timeout=min(CONNECT_S, stall_s))
+    etag = (metadata.etag or "").lower()
+    etag_sha256 = etag if _SHA256.fullmatch(etag) else None
+    published = entry["sha256"]
+    if published is not None and etag_sha256 not in (None, published):
+        raise Failure(
+            "mismatch",
+            "The file on the hub is not the published one any more.",
+            expected=published,
+            actual=etag_sha256,
+            name=entry["name"],
+        )
+    size = entry["size_bytes"] if entry["size_bytes"] is not None else metadata.size
+    headers = build_hf_headers(library_name="foundrylocal")
+    headers["Accept-Encoding"] = "identity"
+    may_use_xet = bool(request["may_use_xet"])
+    return _Wanted(url, partial, metadata, size, published or etag_sha256, headers, stall_s, may_use_xet)
+
+
+def _fetch(file: _Wanted, progress: _Progress) -> str:
+    """All bytes of one file; its sha256."""
+    partial = file.partial
+
+    def heartbeat() -> None:
+        tell({"event": "checking"})
+
+    partial.open(file.version, file.size_bytes, heartbeat)
+    try:
+        progress.at(partial.size_bytes, is_last=True)
+        if file.size_bytes is None or partial.size_bytes < file.size_bytes:
+            for data in _bytes(file):
+                partial.write(data)
+                progress.at(partial.size_bytes)
+                if file.size_bytes is not None and partial.size_bytes > file.size_bytes:
+                    raise _unfit(partial, "more bytes than the file has")
+        if file.size_bytes is not None and partial.size_bytes < file.size_bytes:
+            raise Failure("network", "The connection to the hub ended too early.", may_retry=True)
+        return partial.finish(file.sha256)
+    finally:
+        partial.close()
+
+
+def _bytes(file: _Wanted) -> Iterator[bytes]:
+    """The bytes that are missing: by Xet where the hub offers it and it works, else by plain HTTP."""
+    if file.may_use_xet and file.metadata.xet_file_data is not None and xet.is_available():
+        before = file.partial.size_bytes
+        try:
+            yield from xet.stream(file.metadata.xet_file_data, file.headers, file.size_bytes, before)
+            return
+        except xet.XetFailed:
+            # Whatever arrived is good: plain HTTP goes on behind it.
+            tell({"event": "checking"})
+    yield from _http_bytes(file)
+
+
+def _http_bytes(file: _Wanted) -> Iterator[bytes]:
+    """From the hub's own address, so that a redirect is fresh; the client drops the token on the way."""
+    partial = file.partial
+    for _ in range(2):
+        start = partial.size_bytes
+        headers = {**file.headers, **({"Range": f"bytes={start}-"} if start else {})}
+        with get_session().stream(
+            "GET", file.url, headers=headers, timeout=timeouts(file.stall_s)
+        ) as response:
+            if start and response.status_code == 416:
+                partial.restart()
+                continue
+            hf_raise_for_status(response)
+            if start and not _continues(response, start, file.size_bytes):
+                partial.restart()
+                if response.status_code != 200:
+                    continue
+            _require_fit(response, file)
+            yield from response.iter_raw(CHUNK_BYTES)
+            return
+    raise _unfit(partial, "parts of another size or place than asked for")
+
+
+def _continues(response: Any, start: int, size_bytes: int | None) -> bool:
+    """Whether an answer begins where the part ends; a whole file in answer to a range does not."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status_code != 206 or found is None or int(found[1]) != start:
+        return False
+    return found[3] == "*" or size_bytes is None or int(found[3]) == size_bytes
+
+
+def _require_fit(response: Any, file: _Wanted) -> None:
+    """Refuse an answer of another size than the rest of the file before a byte of it is taken."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise _unfit(file.partial, "a compressed file")
+    length = response.headers.get("Content-Length")
+    if length is None or file.size_bytes is None:
+        return
+    if int(length) > file.size_bytes - file.partial.size_bytes:
+        raise _unfit(file.partial, "more bytes than the file has")
+
+
+def _unfit(partial: PartialFile, what: str) -> Failure:
+    partial.discard()
+    return Failure("protocol", f"The hub sent {what}.", may_retry=True)

@@ -1,0 +1,64 @@
+"""What the child tells the service: one JSON object a line on stdout.
+
+Invariant: a line is written whole and at once, and holds no address, token or path outside the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+_MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+
+class Failure(Exception):
+    """Why the child gives up: `kind` is for the service, `text` for a person.
+
+    `may_retry` says that the same request may succeed later, `retry_after_s` when at the earliest.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        text: str,
+        *,
+        may_retry: bool = False,
+        retry_after_s: float | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+        self.may_retry = may_retry
+        self.retry_after_s = retry_after_s
+        self.facts = facts
+
+    def as_event(self) -> dict[str, Any]:
+        return {
+            "event": "error",
+            "kind": self.kind,
+            "text": self.text,
+            "may_retry": self.may_retry,
+            "retry_after_s": self.retry_after_s,
+            **self.facts,
+        }
+
+
+def tell(event: dict[str, Any]) -> None:
+    """Write one line; a service that is gone ends the child."""
+    data = json.dumps(event, ensure_ascii=True).encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def read_request() -> dict[str, Any]:
+    """The one line that the service writes first; byte by byte, so that nothing after it is taken."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        data = os.read(0, 1)
+        if not data or len(line) > _MAX_REQUEST_BYTES:
+            raise SystemExit(2)
+        line += data
+    request: dict[str, Any] = json.loads(line)
+    return request

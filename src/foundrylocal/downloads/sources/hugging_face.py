@@ -1,0 +1,158 @@
+"""Models on the Hugging Face hub, fetched by a child process that can be ended at any moment.
+
+Invariant: what has arrived stays in the partial folder and is gone on with, over tries, over a cancel and
+over a death of the service; tries that bring nothing new are bounded in number and in waiting time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from foundrylocal.catalog import names
+from foundrylocal.catalog.library import Place, StagedFile
+from foundrylocal.catalog.registry import HubSource, Model, SourceFile
+from foundrylocal.downloads import hub
+from foundrylocal.downloads.hub import HubFailed
+from foundrylocal.downloads.meter import Meter
+from foundrylocal.errors import ChecksumMismatch, DownloadFailed
+from foundrylocal.kit.backoff import delay_s
+
+FRUITLESS_TRIES = 5
+FIRST_DELAY_S = 1.0
+MOST_DELAY_S = 30.0
+MOST_RETRY_AFTER_S = 120.0
+
+_log = logging.getLogger("foundrylocal.DownloadService")
+
+
+class HuggingFaceFetcher:
+    """Tries until the files are there or a bounded number of tries in a row brought nothing."""
+
+    def __init__(
+        self,
+        *,
+        stall_s: float = hub.STALL_S,
+        first_delay_s: float = FIRST_DELAY_S,
+        fruitless_tries: int = FRUITLESS_TRIES,
+    ) -> None:
+        self._stall_s = stall_s
+        self._first_delay_s = first_delay_s
+        self._fruitless_tries = fruitless_tries
+
+    def needed_bytes(self, source: HubSource, place: Place) -> int:
+        """What has not arrived yet of the sizes that the catalogue knows."""
+        return sum(max(0, (file.size_bytes or 0) - _arrived(file, place)) for file in source.files)
+
+    async def fetch(self, model: Model, source: HubSource, place: Place, meter: Meter) -> list[StagedFile]:
+        await anyio.to_thread.run_sync(lambda: place.partial.mkdir(parents=True, exist_ok=True))
+        one = _Fetch(source, place, meter, self._stall_s)
+        fruitless = 0
+        while True:
+            before = one.most_bytes
+            try:
+                return await one.attempt()
+            except HubFailed as failure:
+                fruitless = 1 if one.most_bytes > before else fruitless + 1
+                wait_s = self._wait_s(failure, fruitless)
+                if wait_s is None:
+                    raise failure.error from None
+                _log.warning(
+                    "Download of %s: %s Trying again in %.1f s.", model.simple_name, _why(failure), wait_s
+                )
+            await anyio.sleep(wait_s)
+
+    def _wait_s(self, failure: HubFailed, fruitless: int) -> float | None:
+        """How long to wait before the next try; None when there is none."""
+        if not failure.may_retry or fruitless >= self._fruitless_tries:
+            return None
+        wait_s = delay_s(fruitless, first_s=self._first_delay_s, most_s=MOST_DELAY_S)
+        if failure.retry_after_s is not None:
+            # Earlier than the hub asks is no use, and a wait without a bound looks like a hang.
+            return max(wait_s, failure.retry_after_s) if failure.retry_after_s <= MOST_RETRY_AFTER_S else None
+        return wait_s
+
+
+class _Fetch:
+    """The files of one model over all tries; `most_bytes` is the most that was there at any time."""
+
+    def __init__(self, source: HubSource, place: Place, meter: Meter, stall_s: float) -> None:
+        self._source = source
+        self._place = place
+        self._meter = meter
+        self._stall_s = stall_s
+        self._names = {names.safe_file_name(file.path): file for file in source.files}
+        self._sizes = {name: file.size_bytes for name, file in self._names.items()}
+        self._tries = 0
+        self.most_bytes = 0
+
+    async def attempt(self) -> list[StagedFile]:
+        """One child; the files when it brought them all."""
+        self._tries += 1
+        self._meter.begin(self._total(), 0)
+        sums: dict[str, str] = {}
+        async with aclosing(self._ask()) as events:
+            async for event in events:
+                match event["event"]:
+                    case "plan":
+                        self._plan(event["sizes"])
+                    case "bytes":
+                        self.most_bytes = max(self.most_bytes, event["bytes"])
+                        self._meter.advance(event["bytes"])
+                    case "file":
+                        sums[event["name"]] = event["sha256"]
+                        self._require_size(event)
+        if sums.keys() != self._names.keys():
+            raise DownloadFailed("The hub did not send all of the model's files.")
+        return [StagedFile(self._place.partial / name, sums[name]) for name in self._names]
+
+    def _ask(self) -> AsyncGenerator[dict[str, Any], None]:
+        request = {
+            "command": "download",
+            "repo": self._source.repo,
+            "revision": self._source.revision,
+            "folder": str(self._place.partial),
+            # A try that failed may have failed by it.
+            "may_use_xet": self._tries == 1,
+            "files": [
+                {"path": file.path, "name": name, "size_bytes": file.size_bytes, "sha256": file.sha256}
+                for name, file in self._names.items()
+            ],
+        }
+        return hub.ask(request, cwd=self._place.partial, stall_s=self._stall_s)
+
+    def _total(self) -> int | None:
+        known = [size for size in self._sizes.values() if size is not None]
+        return sum(known) if len(known) == len(self._sizes) else None
+
+    def _plan(self, sizes: dict[str, int | None]) -> None:
+        self._sizes |= {name: size for name, size in sizes.items() if size is not None}
+        self._meter.set_total(sum(size or 0 for size in self._sizes.values()))
+
+    def _require_size(self, event: dict[str, Any]) -> None:
+        published = self._names[event["name"]].size_bytes
+        if published is not None and event["size_bytes"] != published:
+            raise DownloadFailed(
+                f"File '{event['name']}' has {event['size_bytes']} bytes instead of {published}."
+            )
+
+
+def _arrived(file: SourceFile, place: Place) -> int:
+    name = names.safe_file_name(file.path)
+    for path in (place.partial / name, place.partial / f"{name}.part"):
+        try:
+            return path.stat().st_size
+        except OSError:
+            continue
+    return 0
+
+
+def _why(failure: HubFailed) -> str:
+    error = failure.error
+    details = error.details if isinstance(error, DownloadFailed | ChecksumMismatch) else None
+    return details or str(error)
