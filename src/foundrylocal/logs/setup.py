@@ -7,6 +7,7 @@ the files are written by a thread of their own, and what a full disk refuses is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import logging.handlers
 import queue
@@ -110,5 +111,6 @@ class Logging:
         for handler in self._handlers:
             self._logger.removeHandler(handler)
         self._listener.stop()
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take
+            self._file.close()
         self._ring.close()

@@ -1,0 +1,129 @@
+"""The settings: order of their sources, what is refused, and what becomes of a damaged file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
+from foundrylocal.settings.folders import Folders, default_cache_dir
+from foundrylocal.settings.key import load_or_make_key
+from foundrylocal.settings.store import SettingsStore
+
+
+def test_command_line_over_environment_over_saved_over_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SettingsStore(tmp_path).current.port == 1234
+    (tmp_path / "config.json").write_text('{"port": 1, "parallel": 2}')
+    assert SettingsStore(tmp_path).current.port == 1
+    monkeypatch.setenv("FOUNDRYLOCAL_PORT", "2")
+    assert SettingsStore(tmp_path).current.port == 2
+    assert SettingsStore(tmp_path, {"port": 3}).current.port == 3
+    assert SettingsStore(tmp_path, {"port": None}).current.parallel == 2
+
+
+def test_a_list_in_the_environment_is_separated_by_commas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOUNDRYLOCAL_ALLOWED_HOSTS", "box.local, Other")
+    monkeypatch.setenv("FOUNDRYLOCAL_ALIASES", "small=SmolLM2-135M-Instruct-Q4_1-GGUF")
+    current = SettingsStore(tmp_path).current
+    assert current.allowed_hosts == ["box.local", "other"]
+    assert current.aliases == {"small": "SmolLM2-135M-Instruct-Q4_1-GGUF"}
+
+
+def test_a_wrong_environment_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDRYLOCAL_PORT", "many")
+    with pytest.raises(InvalidConfiguration) as caught:
+        SettingsStore(tmp_path)
+    assert "port" in (caught.value.details or "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 64,
+        b'{"port": 12',
+        b'{"port": "many"}',
+        b"[]",
+        b'{"nothing": 1}',
+        b'{"aliases": {"a":"' + b"x" * 300_000 + b'"}}',
+        b"\xff\xfe",
+        b"[" * 50_000,
+    ],
+    ids=["empty", "nul", "cut", "type", "array", "unknown", "huge", "not utf-8", "deep"],
+)
+def test_row_22_a_damaged_file_is_set_aside_and_the_defaults_are_used(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    assert SettingsStore(tmp_path).current.port == 1234
+    (aside,) = tmp_path.glob("config.corrupt-*")
+    assert aside.read_bytes() == content
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_row_22_a_symbolic_link_is_set_aside_and_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere.json"
+    target.write_text('{"port": 7}')
+    (tmp_path / "config.json").symlink_to(target)
+    assert SettingsStore(tmp_path).current.port == 1234
+    assert target.read_text() == '{"port": 7}'
+
+
+def test_an_update_is_saved_before_it_is_used_and_a_refused_one_changes_nothing(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path)
+    heard: list[int] = []
+    store.on_change(lambda settings: heard.append(settings.port))
+    assert store.update({"port": 7}).port == 7
+    assert json.loads((tmp_path / "config.json").read_text()) == {"port": 7}
+    for wrong in ({"port": 70000}, {"port": "7"}, {"nothing": 1}, {"cache_dir": "relative"}):
+        with pytest.raises(InvalidConfiguration):
+            store.update({"default_log_level": "DEBUG", **wrong})
+    assert (store.current.port, store.current.default_log_level) == (7, "INFO")
+    assert store.update({}, reset=True).port == 1234
+    assert heard == [7, 1234]
+
+
+def test_a_command_cannot_be_set_over_http(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        SettingsStore(tmp_path).update({"worker_command": ["sh"]})
+    assert "FOUNDRYLOCAL_WORKER_COMMAND" in (caught.value.details or "")
+
+
+def test_a_save_that_fails_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    store = SettingsStore(folder)
+    folder.rmdir()
+    with pytest.raises(ConfigurationUpdateFailed) as caught:
+        store.update({"port": 7})
+    assert caught.value.message == "Failed to update configuration. Check logs for details."
+    assert store.current.port == 1234
+
+
+def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
+    key = load_or_make_key(tmp_path)
+    assert key.startswith("fl-")
+    assert load_or_make_key(tmp_path) == key
+    path = tmp_path / "gateway.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    assert load_or_make_key(tmp_path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("broken")
+    assert load_or_make_key(tmp_path) not in ("broken", key)
+
+
+def test_one_home_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDRYLOCAL_HOME", str(tmp_path))
+    folders = Folders.locate()
+    assert (folders.config, folders.state, default_cache_dir()) == (
+        tmp_path / "config",
+        tmp_path / "state",
+        tmp_path / "cache",
+    )
+    monkeypatch.delenv("FOUNDRYLOCAL_HOME")
+    assert default_cache_dir() == Path.home() / ".cache" / "foundrylocal"
