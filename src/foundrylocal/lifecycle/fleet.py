@@ -17,7 +17,13 @@ import anyio.abc
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.spec import Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState
-from foundrylocal.errors import FoundryLocalError, InsufficientMemory, ModelInUse, ModelLoading
+from foundrylocal.errors import (
+    FoundryLocalError,
+    InsufficientMemory,
+    ModelInUse,
+    ModelLoading,
+    ServerStartFailed,
+)
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
@@ -84,6 +90,7 @@ class Fleet:
         self._removing: set[str] = set()
         self._room = anyio.Lock()
         self._arrival = anyio.Event()
+        self._load_ended = anyio.Event()
         self._group: anyio.abc.TaskGroup | None = None
         self.on_lost: Callable[[Member, str, float | None], None] = lambda member, reason, delay: None
 
@@ -152,11 +159,17 @@ class Fleet:
             raise
         finally:
             self._loading.remove(model.model_id)
+            self._load_ended.set()
+            self._load_ended = anyio.Event()
         member = Member(model, spec, endpoint, anyio.current_time())
         former = self._members.get(model.model_id)
         self._members[model.model_id] = member
+        # From here on its end would be heard; whether it came before is asked once.
+        if await self._launcher.inspect(spec.id) is None and self._members.get(model.model_id) is member:
+            del self._members[model.model_id]
+            raise ServerStartFailed("The model's process ended as soon as it was ready.")
         if former is not None:
-            self._leave_later(former)
+            self.retire(former)
         self._arrival.set()
         self._arrival = anyio.Event()
         log.info("Model loaded: %s", model.simple_name)
@@ -192,9 +205,10 @@ class Fleet:
             return member
         operation = self._loads.get(model.model_id)
         if operation is None:
+            if model.model_id in self._loading:  # by a switch, with options of its own: wait for its end
+                await self._load_ended.wait()
+                return await self.ensure(model, own, is_insistent=is_insistent)
             if not is_insistent:
-                if model.model_id in self._loading:  # by a start or a switch, with options of its own
-                    raise ModelLoading(model.simple_name)
                 self._refuse_while_pausing(model)
             if self._group is None:
                 raise ModelLoading(model.simple_name)
@@ -275,16 +289,13 @@ class Fleet:
                 self._leaving.discard(member)
         log.info("Model unloaded: %s", member.model.simple_name)
 
-    def _leave_later(self, member: Member) -> None:
-        if self._group is not None:
-            self._group.start_soon(contain, log, self.unload, member, self._settings.current.drain_seconds)
-
     def retire(self, member: Member) -> None:
         """Let it end its requests in the background and leave."""
         if self._members.get(member.model.model_id) is member:
             del self._members[member.model.model_id]
         self._leaving.add(member)
-        self._leave_later(member)
+        if self._group is not None:
+            self._group.start_soon(contain, log, self.unload, member, self._settings.current.drain_seconds)
 
     async def unload_all(self, drain_s: float) -> None:
         """Empty the memory: loads under way are cancelled, members drained for `drain_s` at most, then ended."""
