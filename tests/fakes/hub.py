@@ -76,10 +76,9 @@ class FakeHub:
         self.storage_faults: deque[str] = deque()
         self.hub_faults: deque[str] = deque()
         self.has_xet = False
-        self.is_sending = threading.Event()
         self.go_on = threading.Event()
         self.bytes_per_piece_wait_s = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._servers = [self._serve(_Hub, port), self._serve(_Storage, 0)]
 
     def _serve(self, handler: type[BaseHTTPRequestHandler], port: int) -> ThreadingHTTPServer:
@@ -129,6 +128,13 @@ class FakeHub:
     def count(self, size: int) -> None:
         with self._lock:
             self.sent_bytes += size
+            self._lock.notify_all()
+
+    def wait_for_sent(self, size: int, timeout_s: float = 30.0) -> None:
+        """Wait until so many bytes were sent in all; raises TimeoutError."""
+        with self._lock:
+            if not self._lock.wait_for(lambda: self.sent_bytes >= size, timeout_s):
+                raise TimeoutError(f"{self.sent_bytes} of {size} bytes were asked for")
 
     def take(self, faults: deque[str]) -> str:
         with self._lock:
@@ -315,6 +321,8 @@ class _Storage(_Handler):
                 return partial(self._send, stop=int(value), then=self.reset)
             case "stall":
                 return partial(self._send, stop=int(value), then=self._stall)
+            case "pause":
+                return partial(self._pause, stop=int(value))
             case "end":
                 return partial(self._send, stop=int(value), then=self._hang_up)
         return None
@@ -374,7 +382,6 @@ class _Storage(_Handler):
             self.wfile.write(piece)
             self.hub.count(len(piece))
             at += len(piece)
-            self.hub.is_sending.set()
             if self.hub.bytes_per_piece_wait_s:
                 self.hub.go_on.wait(self.hub.bytes_per_piece_wait_s)
         if then is not None:
@@ -387,6 +394,14 @@ class _Storage(_Handler):
         self.end_headers()
         self.wfile.write(body)
         self.close_connection = True
+
+    def _pause(self, file: RepoFile, start: int, *, stop: int) -> None:
+        """Stop at a place until `go_on` is set, then send the rest."""
+        self._send(file, start, stop=stop, then=lambda: None)
+        self.wfile.flush()
+        self.hub.go_on.wait(60)
+        self.wfile.write(file.read(max(start, stop), file.size))
+        self.hub.count(file.size - max(start, stop))
 
     def _hang_up(self) -> None:
         self.close_connection = True

@@ -8,6 +8,7 @@ processes, so its pieces are used: metadata, headers, session, errors and Xet.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,21 +48,37 @@ class _Wanted:
 
 
 class _Progress:
-    """Tells of the bytes of all files together, not too often."""
+    """The bytes of all files together, told by a thread of its own while they change.
+
+    A reader that told of them itself would keep the last ones to itself when the connection stalls.
+    """
 
     def __init__(self) -> None:
         self._finished = 0
-        self._told = 0.0
+        self._now = 0
+        self._told = -1
+        self._lock = threading.Lock()
+        threading.Thread(target=self._tell_for_ever, name="progress", daemon=True).start()
 
-    def at(self, size_bytes: int, *, is_last: bool = False) -> None:
-        now = time.monotonic()
-        if is_last or now - self._told >= TELL_EVERY_S:
-            self._told = now
-            tell({"event": "bytes", "bytes": self._finished + size_bytes})
+    def at(self, size_bytes: int) -> None:
+        """So many bytes of the file that is on its way are there."""
+        self._now = self._finished + size_bytes
 
     def end_file(self, size_bytes: int) -> None:
         self._finished += size_bytes
-        self.at(0, is_last=True)
+        self._now = self._finished
+        self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._now != self._told:
+                self._told = self._now
+                tell({"event": "bytes", "bytes": self._told})
+
+    def _tell_for_ever(self) -> None:
+        while True:
+            self.flush()
+            time.sleep(TELL_EVERY_S)
 
 
 def download(request: dict[str, Any]) -> None:
@@ -117,7 +134,8 @@ def _fetch(file: _Wanted, progress: _Progress) -> str:
 
     partial.open(file.version, file.size_bytes, heartbeat)
     try:
-        progress.at(partial.size_bytes, is_last=True)
+        progress.at(partial.size_bytes)
+        progress.flush()
         if file.size_bytes is None or partial.size_bytes < file.size_bytes:
             for data in _bytes(file):
                 partial.write(data)

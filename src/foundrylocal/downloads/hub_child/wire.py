@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import Any
 
 _MAX_REQUEST_BYTES = 4 * 1024 * 1024
+_lock = threading.Lock()
 
 
 class Failure(Exception):
@@ -46,10 +48,11 @@ class Failure(Exception):
 
 
 def tell(event: dict[str, Any]) -> None:
-    """Write one line; a service that is gone ends the child."""
+    """Write one line, from any thread; a service that is gone ends the child."""
     data = json.dumps(event, ensure_ascii=True).encode() + b"\n"
-    while data:
-        data = data[os.write(1, data) :]
+    with _lock:
+        while data:
+            data = data[os.write(1, data) :]
 
 
 def read_request() -> dict[str, Any]:

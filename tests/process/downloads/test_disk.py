@@ -1,0 +1,79 @@
+"""Downloads onto a disk that is full or refuses: a small file system of its own, and errors at system calls."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.gguf_corpus import gguf
+from fakes.hub import FakeHub
+from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.registry import HubSource, Model, SourceFile
+from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
+from foundrylocal.errors import InsufficientDiskSpace
+from foundrylocal.events import Progress
+
+from .conftest import Running
+
+pytestmark = pytest.mark.anyio
+
+MB = 1024 * 1024
+CONTENT = gguf() + os.urandom(12 * MB)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+SOURCE = HubSource("me/repo", None, (SourceFile("tiny.gguf", len(CONTENT), SHA256),))
+MODEL = Model("me/Tiny-GGUF", "Tiny-GGUF", None, None, None, None, None, (), (SOURCE,))
+
+
+@pytest.fixture
+def small_disk(library: Library) -> Iterator[Path]:
+    """16 MB of file system under the cache folder."""
+    library.cache_dir.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=16m", "none", str(library.cache_dir)]
+    if sys.platform != "linux" or subprocess.run(["mount", *options], capture_output=True).returncode != 0:
+        pytest.skip("needs to mount a file system")
+    yield library.cache_dir
+    subprocess.run(["umount", "-l", str(library.cache_dir)], check=True)
+
+
+async def test_row_17_no_room_before_is_told_with_needed_and_free(
+    hub: FakeHub, running: Running, small_disk: Path
+) -> None:
+    hub.add("me/repo", "tiny.gguf", CONTENT)
+    async with running(MODEL, reserve_bytes=8 * MB) as manager:
+        with pytest.raises(InsufficientDiskSpace) as caught:
+            await manager.fetch(MODEL).begun()
+    assert str(caught.value.details).startswith("Needed: 20.0 MB, free: 16.0 MB")
+    assert hub.asked == []
+
+
+async def test_row_17_a_disk_that_fills_half_way_ends_the_download_and_room_resumes_it(
+    hub: FakeHub, running: Running, library: Library, small_disk: Path
+) -> None:
+    hub.add("me/repo", "tiny.gguf", CONTENT)
+    hub.storage_faults.append(f"pause:{6 * MB}")
+    filler = small_disk / "somebody's file"
+    fetchers = {HubSource: HuggingFaceFetcher(first_delay_s=0.01)}
+    async with running(MODEL, reserve_bytes=0, fetchers=fetchers) as manager:
+        operation = manager.fetch(MODEL)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and (event.measure.percent or 0) > 40:
+                    break
+        filler.write_bytes(bytes(9 * MB))
+        hub.go_on.set()
+        with pytest.raises(InsufficientDiskSpace) as caught:
+            await operation.result()
+        assert "Needed: " in str(caught.value.details)
+        assert library.all() == []
+        filler.unlink()
+        await manager.fetch(MODEL).result()
+    stored = library.check(MODEL)
+    assert stored is not None
+    assert stored.model_path.read_bytes() == CONTENT
+    assert hub.sent_bytes <= len(CONTENT) + 8 * MB
