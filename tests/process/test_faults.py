@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -118,26 +119,49 @@ def _start_until_cut(service: Service) -> None:
         return
 
 
-def test_row_06_sigterm_with_open_streams_ends_them_and_exits_with_0(service: Service) -> None:
-    service.start()
-    endings: list[list[str]] = []
+def test_row_06_sigterm_with_open_streams_and_chats_ends_them_and_exits_with_0(home: Path) -> None:
+    store_tiny_model(home, worker_flags="--rate 20 --tokens 100000 --slots 8")
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start(options={"parallel": 8})
+        endings: list[list[str]] = []
+        opened = threading.Semaphore(0)
 
-    def follow() -> None:
-        with service.http.stream("GET", "/logs/stream") as answer:
-            opened.release()
-            endings.append(list(answer.iter_lines()))
+        def follow(client: httpx.Client, method: str, path: str, body: object) -> None:
+            with client.stream(method, path, json=body) as answer:
+                lines = answer.iter_lines()
+                first = next(lines)
+                opened.release()
+                endings.append([first, *lines])
 
-    opened = threading.Semaphore(0)
-    readers = [threading.Thread(target=follow, daemon=True) for _ in range(8)]
-    for reader in readers:
-        reader.start()
-    for _ in readers:
-        assert opened.acquire(timeout=10)
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(10) == 0
-    for reader in readers:
-        reader.join(5)
+        with service.gateway() as gateway:
+            calls = [(service.http, "GET", "/logs/stream", None)] * 50
+            calls += [(gateway, "POST", "/v1/chat/completions", {**HELLO, "stream": True})] * 8
+            readers = [threading.Thread(target=follow, args=call, daemon=True) for call in calls]
+            for reader in readers:
+                reader.start()
+            for _ in readers:
+                assert opened.acquire(timeout=20)
+            service.process.send_signal(signal.SIGTERM)
+            assert service.process.wait(10) == 0
+            for reader in readers:
+                reader.join(5)
     assert len(endings) == len(readers)
+    chats = [lines for lines in endings if "chat.completion.chunk" in "".join(lines)]
+    assert len(chats) == 8
+    assert all("server_shutting_down" in "".join(lines) and "[DONE]" not in lines[-1] for lines in chats)
+
+
+def test_row_06_a_second_sigterm_ends_at_once(home: Path) -> None:
+    store_tiny_model(home, worker_flags="--ignore-sigterm")
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        workers = service.workers()
+        service.process.send_signal(signal.SIGTERM)
+        eventually("it is stopping", lambda: service.status()["status"] == "stopping")
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(2) != 0
+        _, left = psutil.wait_procs(workers, timeout=2)
+        assert not left
 
 
 def test_row_07_a_worker_that_ignores_sigterm_is_killed(home: Path) -> None:
