@@ -140,8 +140,8 @@ async def status(ask: Ask) -> Any:
     """The FoundryLocal server as it is now, with the key for those who may manage it."""
     now = ask.server.snapshot()
     health: dict[str, Any] = {
-        "is_healthy": now.health.is_healthy,
-        "response_time_ms": now.health.response_ms,
+        "is_healthy": now.is_running and now.health.is_healthy,
+        "response_time_ms": now.health.response_ms if now.is_running else 0,
         "endpoint": now.endpoint,
         "last_check": format_time(now.health.checked_at_s),
     }
