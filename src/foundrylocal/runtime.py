@@ -126,7 +126,9 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     await anyio.to_thread.run_sync(library.sweep)
     registry = Registry.load()
     downloads = DownloadManager(registry, library, state_dir=folders.state)
-    launcher = LocalLauncher(folders.state, store.current.worker_command)
+    launcher = LocalLauncher(
+        folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
+    )
     supply = Supply(library, downloads, store)
     fleet = Fleet(launcher, supply, store)
     doorway = GatewayDoorway(store)
@@ -156,6 +158,10 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
             front.cancel_scope.cancel()
         await gateway.close()
         group.cancel_scope.cancel()
+
+
+def _budget_bytes(settings: Settings) -> int | None:
+    return None if settings.memory_budget_mb is None else settings.memory_budget_mb * 1024 * 1024
 
 
 @contextlib.asynccontextmanager

@@ -12,8 +12,8 @@ from foundrylocal.kit.broadcast import Subscription
 class Launcher(Protocol):
     """Runs replicas of models; the same id is the same replica."""
 
-    async def capacity(self) -> int:
-        """Bytes of memory that a further replica could use now."""
+    async def capacity(self, reserve_bytes: int = 0) -> int:
+        """Bytes of memory that a further replica could use now and leave `reserve_bytes` free."""
 
     async def launch(self, spec: ReplicaSpec) -> str:
         """Begin to run `spec` and return its id. Raises InsufficientMemory, ServerStartFailed."""

@@ -39,7 +39,13 @@ _FOLDER_PREFIX = "foundrylocal-"
 class LocalLauncher:
     """Owner of all worker processes of this service. `run` must be running; its end is theirs."""
 
-    def __init__(self, state_dir: Path, command: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        command: Sequence[str] = (),
+        budget_bytes: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._budget_bytes = budget_bytes
         self._command = tuple(command) or BUILT_IN_WORKER
         self._record = state_dir / "run-folder"
         self._folder: Path | None = None
@@ -79,12 +85,15 @@ class LocalLauncher:
         self._record.write_text(str(folder), "utf-8")
         return folder
 
-    async def capacity(self) -> int:
+    async def capacity(self, reserve_bytes: int = 0) -> int:
         """What is available, less what a mapped file only seems to leave and what a load has yet to take."""
-        free = await anyio.to_thread.run_sync(available_bytes)
+        free = await anyio.to_thread.run_sync(available_bytes) - reserve_bytes
         for worker in self._workers.values():
             is_loaded = worker.state is ReplicaState.READY
             free -= worker.spec.file_bytes if is_loaded else worker.spec.memory_bytes
+        budget = self._budget_bytes()
+        if budget is not None:
+            free = min(free, budget - sum(worker.spec.memory_bytes for worker in self._workers.values()))
         return free
 
     async def launch(self, spec: ReplicaSpec) -> str:

@@ -182,7 +182,7 @@ class Fleet:
 
     async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int) -> None:
         while True:
-            free = await self._launcher.capacity() - reserve_bytes
+            free = await self._launcher.capacity(reserve_bytes)
             if free >= spec.memory_bytes:
                 return
             candidates = [

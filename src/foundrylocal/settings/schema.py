@@ -90,6 +90,12 @@ class Settings(BaseModel):
     memory_reserve_mb: int = Field(
         512, ge=0, le=1_048_576, description="Memory that loading a model leaves free, in MB."
     )
+    memory_budget_mb: int | None = Field(
+        None,
+        ge=1,
+        le=67_108_864,
+        description="Memory that all models may take together; null is what is free.",
+    )
     idle_unload_seconds: int = Field(
         600, ge=0, le=604_800, description="A model loaded on demand leaves after this time; 0 is never."
     )
