@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import engine_figures, processes, service_figures
+from benchmarks import engine_figures, processes, quiet, service_figures
 from benchmarks.report import Figure, show
 
 ROUNDS = 7
@@ -55,6 +55,7 @@ def _measure(folder: Path, rounds: int, only: str | None) -> int:
         f"\nMedians of {rounds} interleaved rounds (least-greatest); ratios are medians of the rounds' own.\n"
     )
     show(figures)
+    _say(quiet.summary())
     _say(f"It took {time.monotonic() - began:.0f} s; load {_load()} at the end.")
     return 0
 

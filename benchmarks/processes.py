@@ -115,21 +115,9 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
 
     settings = Settings()
     folder.mkdir(parents=True, exist_ok=True)
-    order = {
-        "socket": str(folder / "bare.sock"),
-        "host": "127.0.0.1",
-        "port": 0,
-        "api_key": "",
-        "model_path": str(model_file),
-        "projector_path": None,
-        "alias": "bare",
-        "context_size": settings.context_size,
-        "parallel": settings.parallel,
-        "threads": settings.threads,
-        "gpu_layers": settings.gpu_layers,
-        "is_embedding": False,
-        "is_reranking": False,
-    }
+    order: dict[str, object] = {"socket": str(folder / "bare.sock"), "model_path": str(model_file)}
+    order |= {"projector_path": None, "alias": "bare", "is_embedding": False, "is_reranking": False}
+    order |= {name: getattr(settings, name) for name in ("context_size", "parallel", "threads", "gpu_layers")}
     with (folder / "bare.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.bare_engine"],

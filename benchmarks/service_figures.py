@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.processes import MODEL, ROOT, service
+from benchmarks.quiet import gather
 from benchmarks.report import Figure, spread
 from benchmarks.streams import Target, measure_clients
 
@@ -30,12 +31,14 @@ def relay_figures(folder: Path, rounds: int) -> list[Figure]:
     with service(folder / "relay-home", settings) as running:
         answer = running.call("POST", "/start", {"model_name": MODEL, "port": 0})
         target = Target("/v1/chat/completions", port=answer["port"], key=answer["api_key"])
-        costs: list[float] = []
-        for number in range(rounds + 1):
+
+        def measure(number: int) -> float:
             before = running.cpu_s()
             events = sum(one.events for one in measure_clients(target, None, CHUNKS, STREAMS))
-            if number:
-                costs.append((running.cpu_s() - before) / events * 1e6)
+            return (running.cpu_s() - before) / events * 1e6
+
+        measure(-1)
+        costs = gather(rounds, measure)
     return [
         Figure(
             f"CPU us a relayed chunk, {STREAMS} streams of {CHUNKS_PER_S}/s",
@@ -48,19 +51,17 @@ def relay_figures(folder: Path, rounds: int) -> list[Figure]:
 
 def idle_figures(folder: Path, rounds: int) -> list[Figure]:
     """From `serve` to the first answered health check, and the memory of a service that does nothing."""
-    healths: list[float] = []
-    resident: list[float] = []
-    unique: list[float] = []
-    for number in range(rounds + 1):
+
+    def measure(number: int) -> tuple[float, float, float]:
         with service(folder / f"idle-home-{number}") as running:
             running.call("GET", "/status")
             running.call("GET", "/models")
             time.sleep(SETTLE_S)
             memory = running.process.memory_full_info()
-            if number:
-                healths.append(running.health_s)
-                resident.append(memory.rss / 1024**2)
-                unique.append(memory.uss / 1024**2)
+            return running.health_s, memory.rss / 1024**2, memory.uss / 1024**2
+
+    measure(-1)
+    healths, resident, unique = (list(values) for values in zip(*gather(rounds, measure), strict=True))
     return [
         Figure(
             "serve to first /health s",

@@ -82,6 +82,7 @@ class OperationView:
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._has_bytes = False
         self._stage = ""
         self._said_percent = -_LINE_EVERY_PERCENT
         self._said_at = 0.0
@@ -124,12 +125,16 @@ class OperationView:
     def _draw(self, measure: dict[str, Any]) -> None:
         stage = str(measure.get("stage") or "working")
         total = measure.get("total_bytes")
-        if self._bar is None or stage != self._stage:
+        if self._bar is None or self._has_bytes != (total is not None):
             self._end_bar()
-            self._stage = stage
-            self._bar = _bar(has_bytes=total is not None)
+            self._has_bytes = total is not None
+            self._bar = _bar(has_bytes=self._has_bytes)
             self._bar.start()
+        if self._task is None:
             self._task = self._bar.add_task(clean(stage).capitalize(), total=total or 100.0)
+        elif stage != self._stage:
+            self._bar.reset(self._task, description=clean(stage).capitalize())
+        self._stage = stage
         if self._task is not None:
             done = measure.get("downloaded_bytes") if total is not None else None
             self._bar.update(
