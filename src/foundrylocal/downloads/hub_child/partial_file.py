@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import queue
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,30 @@ from foundrylocal.downloads.hub_child.wire import Failure
 from foundrylocal.kit.atomic_file import write_atomically
 
 CHUNK_BYTES = 1024 * 1024
+PIECES_AHEAD = 8
+
+
+class _ThreadHasher:
+    """sha256 in a thread of its own, a few pieces behind: on two cores it costs no time that way."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(PIECES_AHEAD)
+        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._hash.update(piece)
+
+    def update(self, piece: bytes) -> None:
+        self._pieces.put(piece)
+
+    def hexdigest(self) -> str:
+        """End it; the digest of all pieces."""
+        self._pieces.put(None)
+        self._thread.join()
+        return self._hash.hexdigest()
 
 
 class PartialFile:
@@ -27,7 +53,7 @@ class PartialFile:
         self.final = folder / name
         self._part = folder / f"{name}.part"
         self._note = folder / f"{name}.part.json"
-        self._hasher = hashlib.sha256()
+        self._hasher: _ThreadHasher
         self._file: Any = None
         self.size_bytes = 0
         self.is_resumed = False
@@ -48,6 +74,7 @@ class PartialFile:
         if not self._is_of(version, most_bytes):
             self._part.unlink(missing_ok=True)
             write_atomically(self._note, json.dumps({"version": version}).encode())
+        self._hasher = _ThreadHasher()
         self._file = self._part.open("ab+", buffering=0)
         self._file.seek(0)
         told = time.monotonic()
@@ -73,14 +100,15 @@ class PartialFile:
         view = memoryview(data)
         while view:
             written = self._file.write(view)
-            self._hasher.update(view[:written])
             self.size_bytes += written
             view = view[written:]
+        self._hasher.update(data)
 
     def restart(self) -> None:
         """Throw away what is there."""
         os.ftruncate(self._file.fileno(), 0)
-        self._hasher = hashlib.sha256()
+        self._hasher.hexdigest()
+        self._hasher = _ThreadHasher()
         self.size_bytes = 0
         self.is_resumed = False
 
