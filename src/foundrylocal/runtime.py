@@ -141,7 +141,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
         doorway=doorway,
         api_key=key,
     )
-    gateway = Gateway(server, library)
+    gateway = Gateway(server, library, store)
     doorway.app = CallerCheck(
         gateway, lambda: store.current.allowed_hosts, lambda: store.current.allowed_origins
     )

@@ -1,9 +1,10 @@
-"""The gateway, put together: key, route, relay. Plain ASGI, since every token passes here."""
+"""The gateway, put together: key, path, body, answer. Plain ASGI, since every token passes here."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -15,55 +16,88 @@ from foundrylocal.errors import (
     InvalidApiKey,
     MethodNotAllowed,
     ModelLoading,
-    ServerShuttingDown,
-    WorkerCrashed,
+    ModelNotFound,
 )
-from foundrylocal.gateway.relay import NothingSent, Request, crashed, headers_for_worker, relay
-from foundrylocal.gateway.routing import is_relayed, model_of
-from foundrylocal.gateway.upstreams import Upstreams
+from foundrylocal.gateway.dispatch import Dispatcher
+from foundrylocal.gateway.endpoints import ENDPOINTS, Dialect, Endpoint
+from foundrylocal.gateway.engine_errors import error_body
+from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.listing import render_model, render_models
+from foundrylocal.gateway.metrics import Metrics, Totals
+from foundrylocal.gateway.queue import FairQueue, QueueFigures
+from foundrylocal.gateway.relay import READER_TIMEOUT_S, ClientStalled, watch_client
+from foundrylocal.gateway.requests import prepare
 from foundrylocal.lifecycle.service import Server
-from foundrylocal.lifecycle.state import SERVING
-from foundrylocal.web.asgi import Receive, Scope, Send, send_whole
+from foundrylocal.settings.store import SettingsStore
+from foundrylocal.web.asgi import Message, Receive, Scope, Send, headers_named, send_whole
 from foundrylocal.web.body import ClientGone, read_body
-from foundrylocal.web.errors import send_error
+from foundrylocal.web.connection import ABORT_EXTENSION
+from foundrylocal.web.errors import error_headers, status_of
 from foundrylocal.web.keys import has_key
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 BODY_LIMIT = 8 * 1024 * 1024
-TRIES = 3
+_MODELS = "/v1/models"
 
 
 class Gateway:
     """The ASGI app of the gateway's port."""
 
-    def __init__(self, server: Server, library: Library) -> None:
+    def __init__(
+        self,
+        server: Server,
+        library: Library,
+        settings: SettingsStore,
+        *,
+        reader_timeout_s: float = READER_TIMEOUT_S,
+    ) -> None:
         self._server = server
         self._library = library
-        self._upstreams = Upstreams()
+        self._queue = FairQueue(lambda: settings.current.queue_size)
+        self._metrics = Metrics(self._queue)
+        self._dispatcher = Dispatcher(server, self._queue, settings, reader_timeout_s=reader_timeout_s)
 
     async def close(self) -> None:
-        await self._upstreams.close()
+        await self._dispatcher.close()
+
+    # --- what others ask --------------------------------------------------------------------------------
+
+    def queues(self) -> dict[str, QueueFigures]:
+        """The lines as they are, by model id."""
+        return self._queue.snapshot()
+
+    @property
+    def totals(self) -> Totals:
+        """The figures since the service began."""
+        return self._metrics.totals
+
+    def render_metrics(self) -> bytes:
+        """The figures for Prometheus (content type `metrics.CONTENT_TYPE`)."""
+        return self._metrics.render()
+
+    # --- requests ---------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
 
-        async def first_send(message: dict[str, object]) -> None:
+        async def first_send(message: Message) -> None:
             nonlocal has_begun
             has_begun = True
             await send(message)
 
         try:
-            await self._answer(scope, receive, first_send)  # type: ignore[arg-type]
+            await self._answer(scope, receive, first_send)
+            return
         except ClientGone:
             return
         except FoundryLocalError as error:
-            if not has_begun:
-                await send_error(send, error)
+            told = error
         except Exception as error:
             log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], error, exc_info=error)
-            if not has_begun:
-                await send_error(send, InternalError())
+            told = InternalError()
+        if not has_begun:
+            await _send_error(scope, send, told)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -73,11 +107,13 @@ class Gateway:
             return
         if not has_key(scope, self._server.api_key):
             raise InvalidApiKey
-        if path == "/v1/models":
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is not None:
+            _only(("POST",), method, path)
+            await self._serve(endpoint, scope, receive, send)
+        elif path == _MODELS or path.startswith(_MODELS + "/"):
             _only(("GET", "HEAD"), method, path)
-            await self._list_models(send)
-        elif is_relayed(path):
-            await self._relay(scope, receive, send)
+            await self._list(path.removeprefix(_MODELS).removeprefix("/"), send)
         else:
             raise EndpointNotFound(method, path[:200])
 
@@ -87,43 +123,75 @@ class Gateway:
             raise ModelLoading(now.current.simple_name if now.current else None)
         await send_whole(send, 200, b'{"status":"ok"}')
 
-    async def _list_models(self, send: Send) -> None:
-        stored = await anyio.to_thread.run_sync(self._library.all)
-        data = [
-            {
-                "id": one.model_id,
-                "object": "model",
-                "created": int(one.downloaded_at),
-                "owned_by": "foundry-local",
-            }
-            for one in stored
-        ]
-        await send_whole(send, 200, json.dumps({"object": "list", "data": data}).encode())
+    async def _list(self, name: str, send: Send) -> None:
+        if name:
+            model = self._server.resolve(name)
+            stored = await anyio.to_thread.run_sync(self._library.get, model.model_id)
+            if stored is None:
+                raise ModelNotFound(name[:200])
+            body = render_model(stored)
+        else:
+            body = render_models(await anyio.to_thread.run_sync(self._library.all))
+        await send_whole(send, 200, json.dumps(body).encode())
 
-    async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of an endpoint, with its figures noted whatever its end."""
         body = await read_body(scope, receive, BODY_LIMIT)
-        model = model_of(body) if scope["method"] == "POST" else None
-        query = scope["query_string"].decode("latin-1")
-        target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
-        request = Request(scope["method"], target, headers_for_worker(scope["headers"]), body)
-        for attempt in range(1, TRIES + 1):
-            async with self._server.lend(model) as member, self._upstreams.use(member.endpoint) as session:
-                try:
-                    await relay(session, request, receive, send, self._why_gone)
-                    return
-                except* NothingSent:
-                    if attempt == TRIES:
-                        raise crashed(None) from None
-                except* FoundryLocalError as errors:
-                    raise errors.exceptions[0] from None
+        figures = Figures(endpoint.path, anyio.current_time())
+        try:
+            prepared = prepare(endpoint, body)
+            figures.is_stream = prepared.asked.is_stream
+            client = _client(scope, prepared.asked.client)
+            await _while_there(
+                receive, lambda: self._dispatcher.answer(endpoint, prepared, client, figures, send)
+            )
+        except FoundryLocalError as error:
+            figures.outcome, figures.status = error.code, status_of(error)
+            raise
+        except ClientStalled:
+            figures.note_outcome("client_stalled")
+            abort = (scope.get("extensions") or {}).get(ABORT_EXTENSION)
+            if abort is not None:
+                abort["abort"]()
+            raise ClientGone from None
+        except Exception:
+            figures.outcome, figures.status = "internal_error", 500
+            raise
+        finally:
+            figures.note_end()
+            self._metrics.note(figures)
 
-    def _why_gone(self) -> FoundryLocalError:
-        """Why a worker's connection broke: a stop that was asked for, or a crash."""
-        if self._server.state.status not in SERVING:
-            return ServerShuttingDown()
-        return WorkerCrashed("It closed the connection before the answer was complete.")
+
+async def _while_there(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work as long as the client is there."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch_client, receive, group.cancel_scope)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - raised below, outside the group, as what it is
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _client(scope: Scope, told: str) -> str:
+    """Who is to be treated fairly: the peer's address, its program, and the user it names.
+
+    All programs of one machine share an address and, here, a key; what they call themselves tells them apart.
+    """
+    peer = scope.get("client")
+    program = b"".join(headers_named(scope, b"user-agent"))[:200].decode("latin-1")
+    return f"{peer[0] if peer else ''}|{program}|{told[:200]}"
+
+
+async def _send_error(scope: Scope, send: Send, error: FoundryLocalError) -> None:
+    dialect = Dialect.MESSAGES if scope["path"].startswith("/v1/messages") else None
+    body = json.dumps(error_body(error, dialect), ensure_ascii=False).encode("utf-8", "replace")
+    await send_whole(send, status_of(error), body, error_headers(error))
 
 
 def _only(allowed: tuple[str, ...], method: str, path: str) -> None:
     if method not in allowed:
-        raise MethodNotAllowed(method, path, allowed)
+        raise MethodNotAllowed(method, path[:200], allowed)

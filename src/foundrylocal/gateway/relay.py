@@ -1,160 +1,249 @@
-"""Bytes through: a request to a worker and its answer back, unbuffered, cancelled with its client.
+"""A request to a worker and its answer back: unbuffered, made to conform, cancelled with its client.
 
-Invariant: after the first byte to the client a failure is an event of the stream, before it a status.
+Invariant: after the first byte to the client a failure is an event of the stream, before it an error raised.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import msgspec
 
-from foundrylocal.errors import FoundryLocalError, WorkerCrashed
+from foundrylocal.errors import FoundryLocalError, InternalError
+from foundrylocal.gateway.conformance import complete
+from foundrylocal.gateway.endpoints import Endpoint
+from foundrylocal.gateway.engine_errors import EngineRefused, error_event, error_of, error_of_object
+from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.requests import Prepared
+from foundrylocal.gateway.streams import Rewriter, rewriter
 from foundrylocal.web.asgi import Header, Receive, Send, send_whole
-from foundrylocal.web.errors import error_object
 
 if TYPE_CHECKING:
     import aiohttp
 
 READER_TIMEOUT_S = 60.0
-_PASSED_TO_WORKER = frozenset({b"content-type", b"accept"})
-# Of the connection, not of the answer; and what the engine says of itself and of who may call.
-_NOT_PASSED_BACK = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "transfer-encoding",
-        "content-length",
-        "server",
-        "date",
-        "trailer",
-        "upgrade",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request for a worker, read whole."""
-
-    method: str
-    target: str
-    headers: list[Header]
-    body: bytes
+_CHECKS_A_TIMEOUT = 4
+_HEADERS = {"Content-Type": "application/json"}
+_STREAM_HEADERS: list[Header] = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_ERROR_MARK = b'"error":{'
 
 
 class NothingSent(Exception):
-    """The worker went away before anything of its answer reached the client."""
+    """The worker was not reached, or left on purpose before its answer began: another may try."""
 
 
 class ClientStalled(Exception):
-    """The client took nothing for READER_TIMEOUT_S."""
+    """The client took nothing for the reader's timeout."""
 
 
-async def relay(
-    session: aiohttp.ClientSession,
-    request: Request,
-    receive: Receive,
-    send: Send,
-    cause: Callable[[], FoundryLocalError],
-) -> None:
-    """Answer the client with what the worker says; `cause` tells why a worker went away.
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with all that its way back needs.
 
-    Returns when all is sent or the client is gone. Raises NothingSent when another worker may try.
+    `cause(has_begun)` tells why a worker went away; only before the answer has begun is it NothingSent.
     """
-    async with anyio.create_task_group() as group:
-        group.start_soon(_watch_client, receive, group.cancel_scope)
-        await _exchange(session, request, send, cause)
-        group.cancel_scope.cancel()
+
+    endpoint: Endpoint
+    prepared: Prepared
+    figures: Figures
+    send: Send
+    cause: Callable[[bool], Exception]
+    reader_timeout_s: float = READER_TIMEOUT_S
 
 
-async def _watch_client(receive: Receive, scope: anyio.CancelScope) -> None:
+async def watch_client(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Cancel the scope when the client goes away."""
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
 
 
-async def _exchange(
-    session: aiohttp.ClientSession, request: Request, send: Send, cause: Callable[[], FoundryLocalError]
-) -> None:
-    import aiohttp
-    from yarl import URL
+async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
+    """Answer the client with what the worker says.
 
-    headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
+    Raises NothingSent, ClientStalled, and the error that the worker's answer or its end stands for.
+    """
+    import aiohttp
+
     try:
-        response = await session.request(
-            request.method,
-            URL(request.target, encoded=True),
-            data=request.body or None,
-            headers=headers,
-            allow_redirects=False,
+        response = await session.post(
+            exchange.endpoint.path, data=exchange.prepared.body, headers=_HEADERS, allow_redirects=False
         )
     except aiohttp.ClientConnectorError as error:
         raise NothingSent from error
     except (aiohttp.ClientError, OSError) as error:
-        raise cause() from error
+        raise exchange.cause(False) from error
     try:
-        if response.content_type == "text/event-stream":
-            await _stream(response, send, cause)
+        if response.status < 400 and response.content_type == "text/event-stream":
+            await _stream(response, exchange)
         else:
-            try:
-                body = await response.read()
-            except (aiohttp.ClientError, OSError) as error:
-                raise cause() from error
-            kind = response.headers.get("Content-Type", "application/json").encode("latin-1")
-            await send_whole(send, response.status, body, _headers_back(response), kind)
+            await _whole(response, exchange)
     finally:
-        response.close() if not response.closed else None
+        response.close()
 
 
-def _headers_back(response: aiohttp.ClientResponse) -> list[Header]:
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.headers.items()
-        if name.lower() not in _NOT_PASSED_BACK
-        and name.lower() != "content-type"
-        and not name.lower().startswith("access-control-")
-    ]
-
-
-async def _stream(
-    response: aiohttp.ClientResponse, send: Send, cause: Callable[[], FoundryLocalError]
-) -> None:
+async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
     import aiohttp
 
-    headers = [
-        (b"content-type", b"text/event-stream"),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-        *(pair for pair in _headers_back(response) if pair[0] != b"cache-control"),
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    read = response.content.readany
-    tail = b"\n\n"
     try:
-        # The one loop that runs for every token: nothing in it but bytes.
-        while chunk := await read():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            tail = chunk
-    except (aiohttp.ClientError, OSError):
-        await send({"type": "http.response.body", "body": _last_event(tail, cause())})
+        body = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise exchange.cause(False) from error
+    if response.status >= 400:
+        raise error_of(response.status, body, exchange.prepared)
+    figures = exchange.figures
+    try:
+        answer: Any = msgspec.json.decode(body)
+        if isinstance(answer, dict):
+            figures.note_timings(answer.get("timings") or {})
+            figures.note_usage(answer.get("usage") or {})
+            answer = complete(exchange.endpoint.dialect, answer, exchange.prepared.asked)
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        raise EngineRefused("Its answer is not what the API promises.") from error
+    figures.status = response.status
+    figures.note_first()
+    figures.note_outcome("ok")
+    sender = _Sender(exchange.send)
+    data = msgspec.json.encode(answer)
+    await sender.guard(
+        lambda: send_whole(sender, response.status, data, figures.headers()), exchange.reader_timeout_s
+    )
+
+
+async def _stream(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
+    sender = _Sender(exchange.send)
+    await sender.guard(lambda: _pump(response, exchange, sender), exchange.reader_timeout_s)
+
+
+async def _pump(response: aiohttp.ClientResponse, exchange: Exchange, send: _Sender) -> None:
+    import aiohttp
+
+    figures, dialect = exchange.figures, exchange.endpoint.dialect
+    rewrite = rewriter(dialect, exchange.prepared.asked, figures)
+    read = response.content.readany
+    rest = b""
+    has_begun = False
+    try:
+        # The loop that runs for every token: nothing in it but bytes.
+        while block := await read():
+            block, rest = whole_events(rest, block)
+            if not block:
+                continue
+            if not has_begun:
+                has_begun = True
+                await _begin(exchange, send)
+            block = _with_errors(block, exchange, rewrite) if _ERROR_MARK in block else rewrite(block)
+            figures.events += block.count(b"\n\n")
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+    except (aiohttp.ClientError, OSError) as error:
+        cause = exchange.cause(has_begun)
+        if not has_begun:
+            raise cause from error
+        failure = cause if isinstance(cause, FoundryLocalError) else InternalError()
+        figures.note_outcome(failure.code)
+        await send({"type": "http.response.body", "body": error_event(failure, dialect)})
         return
+    if not has_begun:
+        await _begin(exchange, send)
+    figures.note_outcome("ok")
     await send({"type": "http.response.body", "body": b""})
 
 
-def _last_event(tail: bytes, error: FoundryLocalError) -> bytes:
-    """The failure as an event of its own, whatever half a line the worker left."""
-    begin = b"" if tail.endswith(b"\n\n") else b"\n\n"
-    return begin + b"data: " + json.dumps({"error": error_object(error)}).encode() + b"\n\n"
+def whole_events(rest: bytes, read: bytes) -> tuple[bytes, bytes]:
+    """What is whole of the bytes so far, and the begin of an event whose end is still to come."""
+    block = rest + read if rest else read
+    if block.endswith(b"\n\n"):
+        return block, b""
+    cut = block.rfind(b"\n\n")
+    return (block[: cut + 2], block[cut + 2 :]) if cut >= 0 else (b"", block)
 
 
-def crashed(reason: str | None) -> WorkerCrashed:
-    return WorkerCrashed(reason or "It closed the connection.")
+async def _begin(exchange: Exchange, send: Send) -> None:
+    figures = exchange.figures
+    figures.status = 200
+    figures.note_first()
+    headers = [*_STREAM_HEADERS, *figures.headers()]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-def headers_for_worker(headers: list[Header]) -> list[Header]:
-    """The few that matter to the engine; keys, cookies and origins stay here."""
-    return [(name, value) for name, value in headers if name in _PASSED_TO_WORKER]
+def _with_errors(block: bytes, exchange: Exchange, rewrite: Rewriter) -> bytes:
+    """The same events, those in which the engine tells of an error in our form."""
+    parts: list[bytes] = []
+    for event in block.split(b"\n\n")[:-1]:
+        _, found, data = (b"\n" + event).partition(b"\ndata: ")
+        if not found:
+            _, found, data = (b"\n" + event).partition(b"\nerror: ")
+        said = _error_in(data)
+        if said is None:
+            parts.append(rewrite(event + b"\n\n"))
+            continue
+        code = said.get("code")
+        status = code if isinstance(code, int) and code >= 400 else 500
+        error = error_of_object(status, said, str(said.get("message") or ""), exchange.prepared)
+        exchange.figures.note_outcome(error.code)
+        parts.append(error_event(error, exchange.endpoint.dialect))
+    return b"".join(parts)
+
+
+def _error_in(data: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    said = body.get("error") if "error" in body else None
+    return said if isinstance(said, dict) else None
+
+
+@dataclass(eq=False)
+class _Sender:
+    """Sends, and knows since when the client has taken nothing."""
+
+    send: Send
+    sent: int = 0
+    is_sending: bool = False
+    has_stalled: bool = False
+
+    async def __call__(self, message: Any) -> None:
+        self.is_sending = True
+        await self.send(message)
+        self.is_sending = False
+        self.sent += 1
+
+    async def guard(self, work: Callable[[], Awaitable[None]], timeout_s: float) -> None:
+        """Do the work; raises ClientStalled when one message could not be sent for the timeout.
+
+        A clock beside the work and not a limit on each message: that would cost more than the message.
+        """
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch, timeout_s, group.cancel_scope)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - raised below, outside the group, as what it is
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        if self.has_stalled:
+            raise ClientStalled
+
+    async def _watch(self, timeout_s: float, scope: anyio.CancelScope) -> None:
+        seen, since = -1, anyio.current_time()
+        while True:
+            await anyio.sleep(timeout_s / _CHECKS_A_TIMEOUT)
+            now = anyio.current_time()
+            if not self.is_sending or self.sent != seen:
+                seen, since = self.sent, now
+            elif now - since >= timeout_s:
+                self.has_stalled = True
+                scope.cancel()

@@ -1,0 +1,185 @@
+"""Whole answers of the engine completed to what the published schemas require, nullable fields included.
+
+Invariant: what the engine said stays; only fields that are missing, or of another shape than published, change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from foundrylocal.gateway import shapes
+from foundrylocal.gateway.endpoints import Dialect
+
+Json = dict[str, Any]
+_ENGINE_ID = "chatcmpl-"
+
+
+def complete(dialect: Dialect, answer: Json, asked: shapes.Body) -> Json:
+    """The answer as its schema wants it; `asked` is the request it answers."""
+    return _BY_DIALECT[dialect](answer, asked)
+
+
+# --- chat -----------------------------------------------------------------------------------------------
+
+
+def _chat(answer: Json, asked: shapes.Body) -> Json:
+    for choice in answer["choices"]:
+        message = choice["message"]
+        message.setdefault("content", None)
+        message.setdefault("refusal", None)
+        choice["logprobs"] = chat_logprobs(choice.get("logprobs"), asked)
+    return answer
+
+
+def chat_logprobs(given: Json | None, asked: shapes.Body) -> Json | None:
+    """Logprobs without the engine's own fields, and with as many alternatives as were asked for."""
+    if not given or given.get("content") is None:
+        return None
+    wanted = getattr(asked, "top_logprobs", 0) or 0
+    content = [
+        {
+            "token": one["token"],
+            "logprob": one["logprob"],
+            "bytes": one.get("bytes"),
+            "top_logprobs": [
+                {"token": top["token"], "logprob": top["logprob"], "bytes": top.get("bytes")}
+                for top in one.get("top_logprobs", ())[:wanted]
+            ],
+        }
+        for one in given["content"]
+    ]
+    return {"content": content, "refusal": None}
+
+
+# --- text -----------------------------------------------------------------------------------------------
+
+
+def _text(answer: Json, asked: shapes.Body) -> Json:
+    answer["id"] = text_id(answer.get("id"))
+    for choice in answer["choices"]:
+        choice["logprobs"], _ = text_logprobs(choice.get("logprobs"), 0, asked)
+    return answer
+
+
+def text_id(given: object) -> str:
+    return "cmpl-" + str(given or "").removeprefix(_ENGINE_ID)
+
+
+def text_logprobs(given: Json | None, offset: int, asked: shapes.Body) -> tuple[Json | None, int]:
+    """The older shape of logprobs, by columns; `offset` is where in the text its first token begins."""
+    if not given or given.get("content") is None:
+        return None, offset
+    wanted = getattr(asked, "logprobs", 0) or 0
+    columns: Json = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+    for one in given["content"]:
+        columns["tokens"].append(one["token"])
+        columns["token_logprobs"].append(one["logprob"])
+        tops = one.get("top_logprobs", ())[:wanted]
+        columns["top_logprobs"].append({top["token"]: top["logprob"] for top in tops})
+        columns["text_offset"].append(offset)
+        offset += len(one["token"])
+    return columns, offset
+
+
+# --- messages -------------------------------------------------------------------------------------------
+
+_USAGE = ("cache_creation", "cache_creation_input_tokens", "cache_read_input_tokens", "server_tool_use")
+
+
+def _messages(answer: Json, asked: shapes.Body) -> Json:
+    if "content" not in answer:
+        return answer  # a count of tokens
+    answer["id"] = "msg_" + str(answer.get("id") or "").removeprefix(_ENGINE_ID)
+    answer.setdefault("stop_sequence", None)
+    for block in answer["content"]:
+        complete_block(block)
+    usage = answer["usage"]
+    for name in (*_USAGE, "service_tier"):
+        usage.setdefault(name, None)
+    return answer
+
+
+def complete_block(block: Json) -> Json:
+    if block.get("type") == "text":
+        block.setdefault("citations", None)
+    return block
+
+
+def complete_delta_usage(usage: Json) -> Json:
+    for name in ("cache_creation_input_tokens", "cache_read_input_tokens", "input_tokens", "server_tool_use"):
+        usage.setdefault(name, None)
+    return usage
+
+
+# --- responses ------------------------------------------------------------------------------------------
+
+
+def _responses(answer: Json, asked: shapes.Body) -> Json:
+    created = answer.get("created_at") or 0
+    named: Json = {
+        "created_at": created,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": getattr(asked, "instructions", None),
+        "max_output_tokens": getattr(asked, "max_output_tokens", None),
+        "metadata": getattr(asked, "metadata", None) or {},
+        "output": [],
+        "parallel_tool_calls": getattr(asked, "parallel_tool_calls", None) is not False,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "store": False,
+        "temperature": getattr(asked, "temperature", None),
+        "text": {"format": _text_format(asked)},
+        "tool_choice": getattr(asked, "tool_choice", None) or "auto",
+        "tools": getattr(asked, "tools", None) or [],
+        "top_p": getattr(asked, "top_p", None),
+        "truncation": "disabled",
+        "user": asked.user,
+    }
+    complete_answer: Json = {**named, **answer}
+    for item in complete_answer["output"]:
+        for part in item.get("content") or ():
+            complete_part(part)
+    usage = complete_answer.get("usage")
+    if usage:
+        usage.setdefault("input_tokens_details", {"cached_tokens": 0})
+        usage["input_tokens_details"].setdefault("cache_write_tokens", 0)
+        usage.setdefault("output_tokens_details", {"reasoning_tokens": 0})
+    _tell_incomplete(complete_answer, asked)
+    return complete_answer
+
+
+def _tell_incomplete(answer: Json, asked: shapes.Body) -> None:
+    """An answer that the limit cut short is not called complete."""
+    limit = getattr(asked, "max_output_tokens", None)
+    made = (answer.get("usage") or {}).get("output_tokens", 0)
+    if answer.get("status") == "completed" and limit is not None and made >= limit:
+        answer["status"] = "incomplete"
+        answer["incomplete_details"] = {"reason": "max_output_tokens"}
+
+
+def _text_format(asked: shapes.Body) -> Json:
+    text = getattr(asked, "text", None)
+    return (text.format if text is not None else None) or {"type": "text"}
+
+
+def complete_part(part: Json) -> Json:
+    if part.get("type") == "output_text":
+        part.setdefault("annotations", [])
+        part.setdefault("logprobs", [])
+        part.setdefault("text", "")
+    return part
+
+
+def _plain(answer: Json, asked: shapes.Body) -> Json:
+    return answer
+
+
+_BY_DIALECT: dict[Dialect, Callable[[Json, shapes.Body], Json]] = {
+    Dialect.CHAT: _chat,
+    Dialect.TEXT: _text,
+    Dialect.MESSAGES: _messages,
+    Dialect.RESPONSES: _responses,
+    Dialect.PLAIN: _plain,
+}

@@ -1,0 +1,91 @@
+"""What the engine says when it refuses, told in the one error shape: the caller's fault is a 4xx that says so."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from foundrylocal.errors import FoundryLocalError, InternalError, InvalidRequest, ModelLoading
+from foundrylocal.gateway.endpoints import Dialect
+from foundrylocal.gateway.requests import Prepared
+from foundrylocal.web.errors import error_object
+
+_UNSUPPORTED_INPUT = re.compile(r"(image|audio|video) input is not supported", re.IGNORECASE)
+# Of a request's content, though the engine calls some of it a fault of its own.
+_CALLERS_FAULT = re.compile(
+    r"template|jinja|parse|grammar|schema|invalid|range_check|token|base64|decode|image|audio", re.IGNORECASE
+)
+_MOST_SHOWN = 300
+
+
+class EngineRefused(InternalError):
+    """The engine failed on this request and lives."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.message = "The engine could not answer this request"
+        self.details = reason
+
+
+def error_of(status: int, body: bytes, asked: Prepared | None = None) -> FoundryLocalError:
+    """The error that an engine's answer of 400 or more stands for."""
+    try:
+        said = json.loads(body)["error"]
+        text = str(said.get("message") or "").strip(" .")[:_MOST_SHOWN]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return EngineRefused(f"It answered {status}.")
+    return error_of_object(status, said, text, asked)
+
+
+def error_of_object(
+    status: int, said: dict[str, Any], text: str, asked: Prepared | None = None
+) -> FoundryLocalError:
+    if said.get("type") == "exceed_context_size_error" or "n_prompt_tokens" in said:
+        return context_exceeded(said.get("n_prompt_tokens"), said.get("n_ctx"), asked)
+    found = _UNSUPPORTED_INPUT.search(text)
+    if found:
+        kind = found[1].lower()
+        return InvalidRequest(f"This model cannot take {kind} input", f"{text}.", param="messages")
+    if status == 501 or said.get("type") == "not_supported_error":
+        return InvalidRequest("This model cannot do that", f"{text}.")
+    if status == 503:
+        return ModelLoading(None, text or None)
+    if "_M_range_check" in text:
+        return InvalidRequest(
+            "A token is not one of the model's", "See /tokenize for its tokens.", param="tokens"
+        )
+    if status < 500 or _CALLERS_FAULT.search(text):
+        return InvalidRequest("The engine refused the request", f"{text}.")
+    return EngineRefused(f"{text}.")
+
+
+def context_exceeded(prompt: object, context: object, asked: Prepared | None) -> InvalidRequest:
+    """A prompt that does not fit, with both counts, in the words that OpenAI's clients look for."""
+    field = next(
+        (name for name in ("messages", "prompt", "input") if hasattr(asked and asked.asked, name)), None
+    )
+    return InvalidRequest(
+        f"This model's maximum context length is {context} tokens, and the request has {prompt} tokens",
+        f"context_length_exceeded: prompt {prompt} tokens, context {context} tokens. Shorten it, or start the "
+        "model with a larger context_size.",
+        param=field,
+    )
+
+
+def error_body(error: FoundryLocalError, dialect: Dialect | None) -> dict[str, Any]:
+    """The one shape; with `type` beside it where Anthropic's clients look for it."""
+    body: dict[str, Any] = {"error": error_object(error)}
+    if dialect is Dialect.MESSAGES:
+        return {"type": "error", **body}
+    return body
+
+
+def error_event(error: FoundryLocalError, dialect: Dialect) -> bytes:
+    """The failure of a stream that has begun, as an event of its own in the form of its dialect."""
+    body = error_body(error, dialect)
+    if dialect is Dialect.RESPONSES:
+        about = {"code": error.code, "message": error.message, "param": error.param, "sequence_number": 0}
+        body = {"type": "error", **about, **body}
+    head = b"event: error\n" if dialect in (Dialect.MESSAGES, Dialect.RESPONSES) else b""
+    return head + b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"

@@ -1,0 +1,157 @@
+"""Who waits for a model: slots that are taken in turn by its clients, and a bounded line before them.
+
+Invariant: a free slot and a waiting request of one model never exist at the same time, and every slot that
+was granted is given back, whatever becomes of its request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from foundrylocal.errors import QueueFull
+
+# What the clients' own libraries wait for an answer; a request that stood in line longer has no reader.
+QUEUE_TIMEOUT_S = 600.0
+MOST_RETRY_AFTER_S = 60
+_FIRST_GUESS_S = 2.0
+_SMOOTHING = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """How a request came to its slot: `position` is its place in line on arrival, 0 when there was none."""
+
+    position: int
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """One model's line at one moment."""
+
+    limit: int
+    running: int
+    waiting: int
+    longest_wait_s: float
+
+
+@dataclass(eq=False)
+class _Waiter:
+    client: str
+    since: float
+    granted: anyio.Event = field(default_factory=anyio.Event)
+
+
+class _Line:
+    """The slots of one model and those who wait for them, a short queue for each client."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.running = 0
+        self.waiting = 0
+        self.usual_s = _FIRST_GUESS_S
+        self._clients: OrderedDict[str, deque[_Waiter]] = OrderedDict()
+
+    def join(self, waiter: _Waiter) -> None:
+        self._clients.setdefault(waiter.client, deque()).append(waiter)
+        self.waiting += 1
+
+    def leave(self, waiter: _Waiter) -> None:
+        own = self._clients[waiter.client]
+        own.remove(waiter)
+        self.waiting -= 1
+        if not own:
+            del self._clients[waiter.client]
+
+    def grant(self) -> None:
+        """Fill the free slots: one request of each client in turn, oldest first within a client."""
+        while self._clients and self.running < self.limit:
+            client, own = next(iter(self._clients.items()))
+            waiter = own.popleft()
+            self._clients.move_to_end(client)
+            if not own:
+                del self._clients[client]
+            self.waiting -= 1
+            self.running += 1
+            waiter.granted.set()
+
+    def release(self, took_s: float) -> None:
+        self.running -= 1
+        self.usual_s += _SMOOTHING * (took_s - self.usual_s)
+        self.grant()
+
+    def retry_after_s(self) -> int:
+        """When a place in line is likely: what usually ends one request, by the slots there are."""
+        return min(MOST_RETRY_AFTER_S, max(1, math.ceil(self.usual_s / self.limit)))
+
+    def longest_wait_s(self, now: float) -> float:
+        return max((now - own[0].since for own in self._clients.values()), default=0.0)
+
+
+class FairQueue:
+    """Owner of all lines; `most_waiting` is asked for each request, so a changed setting holds at once."""
+
+    def __init__(self, most_waiting: Callable[[], int]) -> None:
+        self._most_waiting = most_waiting
+        self._lines: dict[str, _Line] = {}
+
+    def set_limit(self, model_id: str, limit: int) -> None:
+        """How many requests the model answers at once; more slots are taken by those who wait."""
+        line = self._lines.get(model_id)
+        if line is None:
+            self._lines[model_id] = _Line(limit)
+        elif line.limit != limit:
+            line.limit = limit
+            line.grant()
+
+    @asynccontextmanager
+    async def slot(self, model_id: str, client: str, *, is_readmitted: bool = False) -> AsyncIterator[Ticket]:
+        """A slot for the time of the block; waits for it in turn. `set_limit` comes first.
+
+        `is_readmitted` passes the bound: it had a place already. Raises QueueFull.
+        """
+        line = self._lines[model_id]
+        ticket = await self._wait(line, client, is_readmitted)
+        began = anyio.current_time()
+        try:
+            yield ticket
+        finally:
+            line.release(anyio.current_time() - began)
+
+    async def _wait(self, line: _Line, client: str, is_readmitted: bool) -> Ticket:
+        if line.running < line.limit and not line.waiting:
+            line.running += 1
+            return Ticket(0, 0.0)
+        most = self._most_waiting()
+        if line.waiting >= most and not is_readmitted:
+            raise QueueFull(line.waiting, line.retry_after_s())
+        waiter = _Waiter(client, anyio.current_time())
+        line.join(waiter)
+        position = line.waiting
+        try:
+            with anyio.move_on_after(QUEUE_TIMEOUT_S):
+                await waiter.granted.wait()
+        except BaseException:
+            if waiter.granted.is_set():
+                line.release(line.usual_s)
+            else:
+                line.leave(waiter)
+            raise
+        if not waiter.granted.is_set():
+            line.leave(waiter)
+            raise QueueFull(line.waiting, line.retry_after_s())
+        return Ticket(position, anyio.current_time() - waiter.since)
+
+    def snapshot(self) -> dict[str, QueueFigures]:
+        """By model id: what runs and what waits now."""
+        now = anyio.current_time()
+        return {
+            model_id: QueueFigures(line.limit, line.running, line.waiting, line.longest_wait_s(now))
+            for model_id, line in self._lines.items()
+        }

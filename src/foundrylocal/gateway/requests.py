@@ -1,0 +1,291 @@
+"""Bodies checked before they reach the engine: depth, fields, types, ranges, and what only looks harmless.
+
+Invariant: what `prepare` returns is safe to hand to the engine; everything else is an InvalidRequest that
+names its field.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NoReturn
+
+import msgspec
+
+from foundrylocal.errors import InvalidJson, InvalidRequest
+from foundrylocal.gateway import shapes, shapes_messages
+from foundrylocal.gateway.endpoints import Endpoint
+
+MOST_DEPTH = 32
+MOST_GRAMMAR_DEPTH = 32
+_BOM = b"\xef\xbb\xbf"
+# Of the engine, not of the published API: slots, adapters, files of this machine, other templates.
+_INTERNAL = frozenset(
+    {
+        *("id_slot", "slot_id", "lora", "control_vectors", "action", "filename", "image_data", "model_path"),
+        *("mmproj", "chat_template", "chat_template_file", "grammar_file", "slot_save_path", "samplers"),
+        *("multimodal_data", "prompt_file", "api_key", "hf_repo", "hf_file", "model_url", "media_path"),
+    }
+)
+_INTERNAL_PREFIX = "speculative."
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
+_DATA_IMAGE = re.compile(r"data:image/[a-z0-9.+\-]{1,40};base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that passed: `body` is what the engine gets."""
+
+    asked: shapes.Body
+    body: bytes
+    has_image: bool
+    has_audio: bool
+
+
+@cache
+def _decoder(shape: type[shapes.Body]) -> msgspec.json.Decoder[shapes.Body]:
+    return msgspec.json.Decoder(shape)
+
+
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def prepare(endpoint: Endpoint, body: bytes) -> Prepared:
+    """Check a body and write what the engine gets. Raises InvalidJson, InvalidRequest."""
+    body = body.removeprefix(_BOM)
+    _refuse_depth(body)
+    try:
+        _refuse_internal(_keys.decode(body))
+        asked = _decoder(endpoint.shape).decode(body)
+    except msgspec.ValidationError as error:
+        _refuse_invalid(str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidJson(f"{error}.") from None
+    images, audio = _check(asked)
+    return Prepared(asked, msgspec.json.encode(_for_engine(asked)), images, audio)
+
+
+def _for_engine(asked: shapes.Body) -> dict[str, Any]:
+    sent = {
+        name: value
+        for name in asked.__struct_fields__
+        if name not in asked.own and (value := getattr(asked, name)) is not None
+    }
+    # The engine takes 0 as no logprobs at all; conformance removes the one alternative again.
+    if isinstance(asked, shapes.ChatBody) and asked.logprobs and not asked.top_logprobs:
+        sent["top_logprobs"] = 1
+    if isinstance(asked, shapes.CompletionBody) and asked.logprobs == 0:
+        sent["logprobs"] = 1
+    return sent
+
+
+# --- before decoding ------------------------------------------------------------------------------------
+
+
+def _refuse_depth(body: bytes) -> None:
+    if body.count(b"[") + body.count(b"{") <= MOST_DEPTH:
+        return
+    depth = 0
+    for found in _TOKENS.finditer(body):
+        first = body[found.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > MOST_DEPTH:
+                raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
+        elif first in b"]}":
+            depth -= 1
+
+
+def _refuse_internal(fields: dict[str, msgspec.Raw]) -> None:
+    for name in fields:
+        if name in _INTERNAL or name.startswith(_INTERNAL_PREFIX):
+            refuse(name, "is not a field of this API")
+
+
+# --- what the decoder refused ---------------------------------------------------------------------------
+
+
+def refuse(param: str, reason: str) -> NoReturn:
+    """Raise the InvalidRequest that names its field."""
+    raise InvalidRequest(f"Invalid request: '{param}' {reason}", f"{param}: {reason}.", param=param)
+
+
+def _refuse_invalid(text: str) -> NoReturn:
+    place = _PLACE.search(text)
+    path = place["path"].replace("[...]", "") if place else ""
+    reason = text[: place.start()] if place else text
+    missing = _MISSING.search(text)
+    if missing:
+        name = f"{path}.{missing['name']}" if path else missing["name"]
+        refuse(name, "is required")
+    if not path:
+        raise InvalidRequest("Invalid request: the body must be a JSON object", f"{reason}.")
+    refuse(path, f"is not valid: {reason.replace('`', '')[:1].lower()}{reason.replace('`', '')[1:]}")
+
+
+# --- what types do not say ------------------------------------------------------------------------------
+
+
+def _check(asked: shapes.Body) -> tuple[bool, bool]:
+    """Whether it holds an image, and whether audio; raises InvalidRequest."""
+    if isinstance(asked, shapes.Sampling):
+        _check_sampling(asked)
+    if isinstance(asked, shapes.ChatBody):
+        _check_chat(asked)
+        return _check_messages(asked.messages)
+    if isinstance(asked, shapes.TemplateBody):
+        return _check_messages(asked.messages)
+    if isinstance(asked, shapes.CompletionBody):
+        _check_completion(asked)
+    elif isinstance(asked, shapes.EmbeddingBody):
+        _check_embedding(asked)
+    elif isinstance(asked, shapes.ResponsesBody):
+        return _check_responses(asked), False
+    elif isinstance(asked, shapes_messages.CountBody):
+        return _check_turns(asked), False
+    return False, False
+
+
+def _check_sampling(asked: shapes.Sampling) -> None:
+    if asked.seed is not None:
+        asked.seed &= 0xFFFFFFFF
+    if asked.grammar is not None and _nesting(asked.grammar) > MOST_GRAMMAR_DEPTH:
+        refuse("grammar", f"is nested deeper than {MOST_GRAMMAR_DEPTH} levels")
+    if asked.grammar is not None and asked.json_schema is not None:
+        refuse("json_schema", "cannot be combined with 'grammar'")
+    for key in asked.logit_bias or {}:
+        if not key.isdecimal() or int(key) >= 2**31:
+            refuse("logit_bias", "must have token numbers as its keys")
+
+
+def _nesting(grammar: str) -> int:
+    depth = deepest = 0
+    for char in grammar:
+        if char == "(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char == ")":
+            depth -= 1
+    return deepest
+
+
+def _check_chat(asked: shapes.ChatBody) -> None:
+    if asked.top_logprobs is not None and not asked.logprobs:
+        refuse("top_logprobs", "needs 'logprobs' to be true")
+    if asked.stream_options is not None and not asked.stream:
+        refuse("stream_options", "is for requests with 'stream': true")
+    wanted = asked.response_format
+    if isinstance(wanted, shapes.SchemaFormat) and wanted.json_schema.schema is None:
+        refuse("response_format.json_schema.schema", "is required")
+    if isinstance(asked.tool_choice, shapes.ChosenTool):
+        names = {tool.function.name for tool in asked.tools or ()}
+        if asked.tool_choice.function.name not in names:
+            refuse("tool_choice", "names a function that is not in 'tools'")
+    elif asked.tool_choice == "required" and not asked.tools:
+        refuse("tool_choice", "is 'required', and there are no 'tools'")
+
+
+def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
+    images = audio = False
+    for number, message in enumerate(messages):
+        place = f"messages[{number}]"
+        if message.role == "developer":
+            message.role = "system"  # the same thing by its newer name, which few templates know
+        if not isinstance(message.content, str | list):
+            if message.role != "assistant" or not message.tool_calls:
+                refuse(f"{place}.content", "is required")
+            message.content = None
+        if message.role == "tool" and not message.tool_call_id:
+            refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
+        for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if isinstance(part, shapes.ImagePart):
+                images = True
+                _check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
+            audio = audio or isinstance(part, shapes.AudioPart)
+    return images, audio
+
+
+def _check_image(url: str, place: str) -> None:
+    if not _DATA_IMAGE.match(url):
+        refuse(place, "must hold the image itself (data:image/...;base64,...): no other address is fetched")
+
+
+def _check_completion(asked: shapes.CompletionBody) -> None:
+    if asked.prompt == []:
+        refuse("prompt", "must not be empty")
+    if asked.echo:
+        refuse("echo", "is not supported")
+    if asked.suffix:
+        refuse("suffix", "is not supported: use /infill")
+    if asked.best_of is not None and asked.best_of != (asked.n or 1):
+        refuse("best_of", "is not supported beyond 'n'")
+    if asked.stream_options is not None and not asked.stream:
+        refuse("stream_options", "is for requests with 'stream': true")
+    asked.best_of = asked.echo = asked.suffix = None
+
+
+def _check_embedding(asked: shapes.EmbeddingBody) -> None:
+    if asked.dimensions is not None:
+        refuse("dimensions", "is not supported: the model's own length is given")
+    if asked.input == "" or (isinstance(asked.input, list) and "" in asked.input):
+        refuse("input", "must not be an empty string")
+
+
+def _check_responses(asked: shapes.ResponsesBody) -> bool:
+    for name in ("previous_response_id", "conversation", "background"):
+        if getattr(asked, name):
+            refuse(name, "is not supported: nothing is stored, so send the whole conversation as 'input'")
+    if asked.text is not None and asked.text.format is not None:
+        asked.response_format = _response_format(asked.text.format)
+    if asked.seed is not None:
+        asked.seed &= 0xFFFFFFFF
+    has_image = False
+    for number, item in enumerate(asked.input if isinstance(asked.input, list) else ()):
+        content = item.get("content")
+        for index, part in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(part, dict) and part.get("type") == "input_image":
+                has_image = True
+                place = f"input[{number}].content[{index}].image_url"
+                url = part.get("image_url")
+                _check_image(url if isinstance(url, str) else "", place)
+            elif isinstance(part, dict) and part.get("type") == "input_file":
+                refuse(f"input[{number}].content[{index}]", "is a file, which is not supported")
+    return has_image
+
+
+def _response_format(wanted: shapes.Json) -> shapes.SchemaFormat | shapes.JsonFormat | None:
+    kind = wanted.get("type")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return shapes.JsonFormat()
+    if kind != "json_schema" or not isinstance(wanted.get("schema"), dict):
+        refuse(
+            "text.format", "must be of the type text, json_object or json_schema, the latter with a schema"
+        )
+    return shapes.SchemaFormat(shapes.NamedSchema(wanted["schema"], str(wanted.get("name") or "answer")))
+
+
+def _check_turns(asked: shapes_messages.CountBody) -> bool:
+    if isinstance(asked, shapes_messages.MessagesBody):
+        for name in ("output_config", "output_format"):
+            if (getattr(asked, name) or {}).get("format") or (
+                name == "output_format" and asked.output_format
+            ):
+                refuse(name, "is not supported by this endpoint: use tools, or /v1/chat/completions")
+    choice = asked.tool_choice
+    if (
+        choice is not None
+        and choice.type == "tool"
+        and choice.name not in {t.name for t in asked.tools or ()}
+    ):
+        refuse("tool_choice.name", "names a tool that is not in 'tools'")
+    return any(
+        isinstance(block, shapes_messages.ImageBlock)
+        for turn in asked.messages
+        if isinstance(turn.content, list)
+        for block in turn.content
+    )
