@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 
 import anyio
 
@@ -118,11 +119,11 @@ class FairQueue:
         """
         line = self._lines[model_id]
         ticket = await self._wait(line, client, is_readmitted)
-        began = anyio.current_time()
+        began = monotonic()
         try:
             yield ticket
         finally:
-            line.release(anyio.current_time() - began)
+            line.release(monotonic() - began)
 
     async def _wait(self, line: _Line, client: str, is_readmitted: bool) -> Ticket:
         if line.running < line.limit and not line.waiting:
@@ -131,7 +132,7 @@ class FairQueue:
         most = self._most_waiting()
         if line.waiting >= most and not is_readmitted:
             raise QueueFull(line.waiting, line.retry_after_s())
-        waiter = _Waiter(client, anyio.current_time())
+        waiter = _Waiter(client, monotonic())
         line.join(waiter)
         position = line.waiting
         try:
@@ -146,11 +147,11 @@ class FairQueue:
         if not waiter.granted.is_set():
             line.leave(waiter)
             raise QueueFull(line.waiting, line.retry_after_s())
-        return Ticket(position, anyio.current_time() - waiter.since)
+        return Ticket(position, monotonic() - waiter.since)
 
     def snapshot(self) -> dict[str, QueueFigures]:
         """By model id: what runs and what waits now."""
-        now = anyio.current_time()
+        now = monotonic()
         return {
             model_id: QueueFigures(line.limit, line.running, line.waiting, line.longest_wait_s(now))
             for model_id, line in self._lines.items()

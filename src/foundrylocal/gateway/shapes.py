@@ -124,7 +124,8 @@ class CalledFunction(Part):
 class ToolCall(Part):
     function: CalledFunction
     id: str | None = None
-    type: Literal["function"] = "function"
+    # A factory, since a plain default would be left out, and the engine wants it.
+    type: Literal["function"] = msgspec.field(default_factory=lambda: "function")
     index: int | None = None
 
 

@@ -1,0 +1,57 @@
+"""What is counted, and what is written: never the prompt."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.metrics import Metrics
+from foundrylocal.gateway.queue import FairQueue
+
+
+def metrics() -> Metrics:
+    queue = FairQueue(lambda: 1)
+    queue.set_limit("some/model", 2)
+    return Metrics(queue)
+
+
+def test_totals_and_series_by_model(caplog: pytest.LogCaptureFixture) -> None:
+    found = metrics()
+    ended = Figures(
+        "/v1/chat/completions", 0.0, model_id="some/model", is_stream=True, status=200, first_s=0.2
+    )
+    ended.note_timings({"prompt_n": 3, "cache_n": 2, "prompt_ms": 5, "predicted_n": 7, "predicted_ms": 70})
+    ended.note_outcome("ok")
+    with caplog.at_level(logging.INFO):
+        found.note(ended)
+    assert (found.totals.requests, found.totals.tokens_in, found.totals.tokens_out) == (1, 5, 7)
+    text = found.render().decode()
+    for line in (
+        'foundrylocal_prompt_tokens_total{model="some/model"} 5.0',
+        'foundrylocal_completion_tokens_total{model="some/model"} 7.0',
+        'foundrylocal_time_to_first_token_seconds_count{model="some/model"} 1.0',
+        'foundrylocal_requests_waiting{model="some/model"} 0.0',
+    ):
+        assert line in text
+    assert "tokens_in=5 tokens_out=7 first_token=200ms tokens_per_s=100.0" in caplog.text
+
+
+def test_a_request_that_came_to_nothing_counts_as_cancelled() -> None:
+    found = metrics()
+    found.note(Figures("/v1/chat/completions", 0.0))
+    assert (found.totals.cancelled, found.totals.failed) == (1, 0)
+
+
+def test_one_token_has_no_rate() -> None:
+    ended = Figures("/x", 0.0)
+    ended.note_timings({"prompt_n": 3, "predicted_n": 1, "predicted_ms": 0.001})
+    assert ended.tokens_per_s is None
+
+
+def test_anthropic_counts_what_was_cached() -> None:
+    ended = Figures("/v1/messages", 0.0)
+    ended.note_usage({"input_tokens": 1, "cache_read_input_tokens": 30, "output_tokens": 0})
+    ended.note_usage({"output_tokens": 4, "input_tokens": None})
+    assert (ended.tokens_in, ended.tokens_out) == (31, 4)

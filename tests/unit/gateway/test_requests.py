@@ -1,0 +1,110 @@
+"""The bodies that pass, what of them the engine gets, and a corpus of those that are refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.unit.gateway.bad_requests import BAD_BODIES, BAD_FIELDS
+
+from foundrylocal.errors import FoundryLocalError, InvalidJson, InvalidRequest
+from foundrylocal.gateway.endpoints import ENDPOINTS
+from foundrylocal.gateway.requests import Prepared, prepare
+
+CHAT = "/v1/chat/completions"
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+def check(path: str, body: object) -> Prepared:
+    return prepare(ENDPOINTS[path], body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def for_engine(path: str, body: object) -> dict[str, Any]:
+    return dict(json.loads(check(path, body).body))
+
+
+@pytest.mark.parametrize(("path", "body", "param"), BAD_FIELDS)
+def test_a_bad_request_names_its_field(path: str, body: object, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check(path, body)
+    assert caught.value.param == param
+    assert param in caught.value.message
+    assert "\n" not in caught.value.message and "msgspec" not in caught.value.message
+
+
+@pytest.mark.parametrize("body", BAD_BODIES)
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(FoundryLocalError) as caught:
+        check(CHAT, body)
+    assert isinstance(caught.value, InvalidRequest | InvalidJson)
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(BAD_FIELDS) + len(BAD_BODIES) >= 100
+
+
+def test_the_engine_gets_known_fields_only() -> None:
+    sent = for_engine(
+        CHAT, HELLO | {"model": "x", "user": "me", "store": True, "cache_prompt": False, "x": 1}
+    )
+    assert sent == HELLO
+
+
+def test_null_is_as_absent() -> None:
+    assert for_engine(CHAT, HELLO | {"temperature": None, "tools": None, "stop": None}) == HELLO
+
+
+def test_a_doubled_key_reaches_the_engine_once() -> None:
+    body = b'{"messages":[{"role":"user","content":"a"}],"max_tokens":1,"max_tokens":2}'
+    assert check(CHAT, body).body.count(b"max_tokens") == 1
+
+
+def test_a_developer_is_a_system() -> None:
+    sent = for_engine(CHAT, {"messages": [{"role": "developer", "content": "a"}]})
+    assert sent["messages"] == [{"role": "system", "content": "a"}]
+
+
+def test_logprobs_without_alternatives_ask_for_one() -> None:
+    assert for_engine(CHAT, HELLO | {"logprobs": True})["top_logprobs"] == 1
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    assert check(CHAT, b"\xef\xbb\xbf" + json.dumps(HELLO).encode()).asked.model is None
+
+
+def test_brackets_in_text_are_not_depth() -> None:
+    content = '[{"\\' * 500
+    assert (
+        for_engine(CHAT, {"messages": [{"role": "user", "content": content}]})["messages"][0]["content"]
+        == content
+    )
+
+
+def test_an_image_in_the_request_is_seen() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    assert check(CHAT, {"messages": [{"role": "user", "content": [part]}]}).has_image
+    block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    turns = {"max_tokens": 1, "messages": [{"role": "user", "content": [block]}]}
+    assert check("/v1/messages", turns).has_image
+
+
+def test_tool_calls_and_their_results_pass() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": "5"},
+    ]
+    sent = for_engine(CHAT, {"messages": messages})
+    assert sent["messages"][1] == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [call | {"type": "function"}],
+    }
+
+
+def test_a_text_format_of_responses_becomes_the_engines() -> None:
+    wanted = {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}
+    sent = for_engine("/v1/responses", {"input": "a", "text": wanted})
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
