@@ -13,12 +13,12 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundrylocal.catalog import manifest, names
-from foundrylocal.catalog.gguf import GgufInvalid, read_header
+from foundrylocal.catalog.gguf import GgufInvalid, read_header, read_model
 from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk
@@ -49,6 +49,8 @@ class StagedFile:
     path: Path
     sha256: str
     is_linked: bool = False
+    original: Path | None = None
+    """A file of the user's that is to be removed once this one is committed."""
 
 
 class Library:
@@ -105,13 +107,20 @@ class Library:
         return stored
 
     def _header_problem(self, stored: Stored) -> str | None:
-        for file in stored.files:
-            try:
-                read_header(Path(file.path_in(str(stored.folder))))
-            except GgufInvalid as error:
-                return f"File '{Path(file.name).name}' is not a valid GGUF file. {error}"
-            except OSError as error:
-                return f"File '{Path(file.name).name}' cannot be read: {error.strerror}."
+        try:
+            _read_headers([Path(file.path_in(str(stored.folder))) for file in stored.files])
+        except GgufInvalid as error:
+            return f"It is not a valid GGUF model. {error}"
+        except OSError as error:
+            return f"It cannot be read: {error.strerror}."
+        return None
+
+    def find_content(self, sha256: str) -> Path | None:
+        """A file of ours with that content, stored whole in any model; linked files are not ours."""
+        for stored in self.all():
+            for file in stored.files:
+                if file.sha256 == sha256 and not file.is_linked:
+                    return stored.folder / file.name
         return None
 
     def _folders(self) -> Iterator[Path]:
@@ -149,8 +158,7 @@ class Library:
         Raises GgufInvalid for a header that is not valid, OSError when the disk refuses; then nothing
         new is listed and the next `recover` carries on or clears up.
         """
-        for file in staged:
-            read_header(file.path)
+        _read_headers([file.path for file in staged])
         files = tuple(_settle(file) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)
         with self._lock:
@@ -228,6 +236,34 @@ class Library:
         _remove_empty(folder.parent)
         return freed
 
+    def restamp(self, stored: Stored) -> Stored:
+        """Note the times that the files have now, after their content was found to be right; raises OSError."""
+        with self._lock:
+            folder = str(stored.folder)
+            files = tuple(
+                replace(file, mtime_ns=Path(file.path_in(folder)).stat().st_mtime_ns) for file in stored.files
+            )
+            again = replace(stored, files=files)
+            write_atomically(stored.folder / manifest.FILE_NAME, manifest.render(again))
+        return again
+
+    def reclaim(self, stored: Stored, sound: Collection[str]) -> None:
+        """Take a damaged model apart: the files named go back to `partial`, the others away; raises OSError."""
+        place = self.place(stored.model_id)
+        with self._lock:
+            (place.folder / manifest.FILE_NAME).replace(place.folder / _DELETING)
+            sync_folder(place.folder)
+            place.partial.mkdir(parents=True, exist_ok=True)
+            for file in stored.files:
+                if file.name in sound and not file.is_linked:
+                    (place.folder / file.name).replace(place.partial / file.name)
+            self._finish_delete(place.folder)
+
+    def recorded(self, model_id: str) -> Stored | None:
+        """What the manifest says of a model, whether the files agree or not."""
+        with self._lock:
+            return self._manifest_of(self.place(model_id).folder)
+
     def sweep(self) -> None:
         """At start: finish what was cut short, remove what was left over; never fails for one bad folder."""
         for folder in list(self._folders()):
@@ -250,6 +286,15 @@ class Library:
                     if newest < oldest:
                         shutil.rmtree(partial, ignore_errors=True)
             _remove_empty(organisation)
+
+
+def _read_headers(paths: Sequence[Path]) -> None:
+    """Read the header of every file, and see that a split model is whole; raises GgufInvalid or OSError."""
+    own = sorted(path for path in paths if not names.is_projector(path.name))
+    known = set(read_model(own[0])[1]) if own else set()
+    for path in paths:
+        if path not in known:
+            read_header(path)
 
 
 def _settle(staged: StagedFile) -> StoredFile:

@@ -64,8 +64,9 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
-    """Files that were on this machine when they were imported; they cannot be fetched again."""
+    """Files on this machine, named by absolute paths; `how` they come in is copy, move or link."""
 
+    how: str
     files: tuple[SourceFile, ...]
 
 
@@ -183,7 +184,7 @@ def _parse_source(entry: Mapping[str, Any]) -> Source:
             parts = tuple(PackagePart(**part) for part in entry["concatenate"])
             return PackageSource(parts, SourceFile(**entry["file"]))
         case "local":
-            return LocalSource(_parse_files(entry["files"]))
+            return LocalSource(entry["how"], _parse_files(entry["files"]))
         case other:
             raise KeyError(f"unknown source type {other}")
 
@@ -201,7 +202,8 @@ def _render_source(source: Source) -> dict[str, Any]:
             parts = [_render_slots(part) for part in source.parts]
             return {"type": "python-package", "concatenate": parts, "file": _render_slots(source.file)}
         case LocalSource():
-            return {"type": "local", "files": [_render_slots(file) for file in source.files]}
+            files = [_render_slots(file) for file in source.files]
+            return {"type": "local", "how": source.how, "files": files}
 
 
 def _render_slots(value: SourceFile | PackagePart) -> dict[str, Any]:

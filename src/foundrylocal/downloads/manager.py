@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,19 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from foundrylocal.catalog import names
 from foundrylocal.catalog.gguf import GgufInvalid
-from foundrylocal.catalog.library import Library, Place
-from foundrylocal.catalog.registry import HubSource, Model, PackageSource, Registry
+from foundrylocal.catalog.library import Library, Place, StagedFile
+from foundrylocal.catalog.registry import HubSource, LocalSource, Model, PackageSource, Registry
+from foundrylocal.downloads.imports import ImportedModels
 from foundrylocal.downloads.journal import Journal
 from foundrylocal.downloads.meter import Meter
+from foundrylocal.downloads.reuse import share_known
 from foundrylocal.downloads.sources.base import Fetcher
 from foundrylocal.downloads.sources.chain import SourceChain
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
+from foundrylocal.downloads.sources.local_file import LocalFileFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
 from foundrylocal.downloads.space import RESERVE_BYTES, from_os_error
+from foundrylocal.downloads.verification import take_apart
 from foundrylocal.errors import (
     DiskRefused,
     DownloadFailed,
@@ -93,15 +98,14 @@ class DownloadManager:
         self._registry = registry
         self._library = library
         self._journal = Journal(state_dir / "downloads.json")
-        self._sources = SourceChain(
-            fetchers or {PackageSource: PythonPackageFetcher(), HubSource: HuggingFaceFetcher()},
-            reserve_bytes=reserve_bytes,
-        )
+        self.imported = ImportedModels(state_dir / "imported.json", registry)
+        self._sources = SourceChain({**_usual_fetchers(), **(fetchers or {})}, reserve_bytes=reserve_bytes)
         self._jobs: dict[str, _Job] = {}
         self._tasks: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Resume what the last run left, then carry out downloads until cancelled."""
+        await self.imported.load()
         wanted = await self._journal.load()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
@@ -184,7 +188,23 @@ class DownloadManager:
             _log.error("Deleting %s failed: %s", model.simple_name, error.strerror)
             raise DiskRefused("Deleting the model", error.strerror or type(error).__name__) from error
         _log.info("Deleted model: %s (%d bytes freed)", model.simple_name, freed)
+        await self._forget_if_lost(model)
         return freed
+
+    async def repair(self, model: Model) -> Operation[Downloaded]:
+        """Fetch again what is wrong with a stored model, and only that where the source allows it.
+
+        Raises ModelInUse while it is being downloaded, ModelNotOnDisk or DiskRefused.
+        """
+        if self.is_downloading(model.model_id):
+            raise _being_downloaded(model)
+        await take_apart(self._library, model)
+        return self.fetch(model)
+
+    async def _forget_if_lost(self, model: Model) -> None:
+        """A model that came from a path of this machine cannot be fetched again, so it is known no more."""
+        if all(isinstance(source, LocalSource) for source in model.sources):
+            await self.imported.remove(model.model_id)
 
     # --- one job --------------------------------------------------------------------------------------
 
@@ -224,6 +244,8 @@ class DownloadManager:
             if is_over:
                 with anyio.CancelScope(shield=True):
                     await self._journal.discard(job.model.model_id)
+                    if await anyio.to_thread.run_sync(self._library.recorded, job.model.model_id) is None:
+                        await self._forget_if_lost(job.model)
 
     async def _download(self, job: _Job) -> Downloaded:
         model = job.model
@@ -266,11 +288,14 @@ class DownloadManager:
 
     async def _fetch_and_commit(self, job: _Job, place: Place) -> int:
         try:
-            staged = await self._sources.fetch(job.model, place, job.meter)
+            staged = await anyio.to_thread.run_sync(share_known, self._library, job.model, place)
+            if staged is None:
+                staged = await self._sources.fetch(job.model, place, job.meter)
             job.meter.verify()
             # From here it is a matter of moments, and half of it would be no use to anybody.
             with anyio.CancelScope(shield=True):
                 stored = await anyio.to_thread.run_sync(self._library.commit, job.model, place, staged)
+                await anyio.to_thread.run_sync(_remove_originals, staged)
             return stored.size_bytes
         except GgufInvalid as error:
             # The bytes are the published ones, so keeping them for another try would be no use.
@@ -282,6 +307,24 @@ class DownloadManager:
     async def _explain(self, error: OSError, job: _Job) -> FoundryLocalError:
         cache_dir, needed = self._library.cache_dir, job.model.file_size_bytes
         return await anyio.to_thread.run_sync(from_os_error, error, cache_dir, needed)
+
+
+def _usual_fetchers() -> dict[type[Any], Fetcher[Any]]:
+    return {
+        PackageSource: PythonPackageFetcher(),
+        HubSource: HuggingFaceFetcher(),
+        LocalSource: LocalFileFetcher(),
+    }
+
+
+def _remove_originals(staged: Iterable[StagedFile]) -> None:
+    """The last step of a move: what was moved has its new place by now."""
+    for file in staged:
+        if file.original is not None:
+            try:
+                file.original.unlink()
+            except OSError as error:
+                _log.warning("'%s' was imported but not removed: %s", file.original.name, error.strerror)
 
 
 def _being_downloaded(model: Model) -> ModelInUse:

@@ -54,8 +54,11 @@ def running(library: Library, tmp_path: Path) -> Running:
     """`async with running(*models) as manager`; the state folder stays the same."""
 
     @asynccontextmanager
-    async def run(*models: Model, **options: Any) -> AsyncIterator[DownloadManager]:
-        manager = DownloadManager(Registry(models), library, state_dir=tmp_path / "state", **options)
+    async def run(
+        *models: Model, registry: Registry | None = None, **options: Any
+    ) -> AsyncIterator[DownloadManager]:
+        registry = Registry(models) if registry is None else registry
+        manager = DownloadManager(registry, library, state_dir=tmp_path / "state", **options)
         async with anyio.create_task_group() as tasks:
             await tasks.start(manager.run)
             try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.gguf_corpus import gguf
+from fakes.gguf_corpus import gguf, write_split
 from foundrylocal.catalog import manifest
 from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.library import PARTIAL_KEPT_S, Library, StagedFile, Stored
@@ -53,9 +53,15 @@ def test_a_committed_model_is_listed_with_its_facts(library: Library) -> None:
 
 
 def test_the_first_part_of_a_split_model_is_the_one_to_load(library: Library) -> None:
-    stored = store(library, a_model(), "m-00002-of-00002.gguf", "m-00001-of-00002.gguf")
-    assert stored.model_path.name == "m-00001-of-00002.gguf"
+    place = library.place("me/Tiny-GGUF")
+    place.partial.mkdir(parents=True)
+    parts = write_split(place.partial, "m", 3)
+    stored = library.commit(a_model(), place, [StagedFile(part, "0" * 64) for part in reversed(parts)])
+    assert stored.model_path.name == "m-00001-of-00003.gguf"
     assert stored.projector_path is None
+    assert library.check(a_model()) == stored
+    with pytest.raises(GgufInvalid):
+        store(library, a_model("Half-GGUF"), "m-00001-of-00002.gguf")
 
 
 def test_a_new_process_finds_what_is_there(library: Library) -> None:

@@ -23,6 +23,13 @@ CHUNK_BYTES = 1024 * 1024
 PIECES_AHEAD = 8
 
 
+def note_finished(final: Path, sha256: str) -> None:
+    """Note that a file is whole and verified, so that a try that comes later leaves it."""
+    found = final.stat()
+    note = {"finished": [found.st_size, found.st_mtime_ns], "sha256": sha256}
+    write_atomically(final.with_name(f"{final.name}.part.json"), json.dumps(note).encode())
+
+
 class _ThreadHasher:
     """sha256 in a thread of its own, a few pieces behind: on two cores it costs no time that way."""
 
@@ -135,9 +142,7 @@ class PartialFile:
             )
         self.close()
         self._part.replace(self.final)
-        found = self.final.stat()
-        note = {"finished": [found.st_size, found.st_mtime_ns], "sha256": sha256}
-        write_atomically(self._note, json.dumps(note).encode())
+        note_finished(self.final, sha256)
         return sha256
 
     def close(self) -> None:

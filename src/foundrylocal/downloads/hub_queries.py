@@ -1,0 +1,84 @@
+"""Questions to the hub for people: which repositories there are, and what one of them holds.
+
+Invariant: asked in a child process, bounded in number and time, and nothing is fetched or kept.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from foundrylocal.catalog.registry import SourceFile
+from foundrylocal.downloads import hub
+from foundrylocal.downloads.hub import HubFailed
+from foundrylocal.downloads.quantization import Choice, choices
+from foundrylocal.errors import DownloadFailed, InvalidRequest
+
+ANSWER_S = 60.0
+MAX_RESULTS = 50
+MAX_QUERY_CHARS = 200
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
+
+@dataclass(frozen=True, slots=True)
+class HubRepository:
+    """A repository with GGUF files, as the hub describes it; `revision` is the commit of the answer."""
+
+    repo: str
+    revision: str | None
+    license: str | None
+    downloads: int | None
+    is_gated: bool
+    choices: tuple[Choice, ...]
+
+
+async def look_up(repo: str, revision: str | None = None) -> HubRepository:
+    """One repository; raises InvalidRequest for a name that is none, DownloadFailed."""
+    if not _REPO.fullmatch(repo):
+        raise InvalidRequest("This is not a repository of the hub", "Write OWNER/REPO.", param="model")
+    return _repository(await _answer({"command": "files", "repo": repo, "revision": revision}))
+
+
+async def search(query: str, *, limit: int = 10) -> list[HubRepository]:
+    """Repositories with GGUF files for some words, most downloaded first; raises DownloadFailed."""
+    if not 1 <= limit <= MAX_RESULTS:
+        raise InvalidRequest("limit is out of range", f"It is 1 to {MAX_RESULTS}.", param="limit")
+    if len(query) > MAX_QUERY_CHARS:
+        raise InvalidRequest("The query is too long", f"At most {MAX_QUERY_CHARS} characters.", param="query")
+    answer = await _answer({"command": "search", "query": query, "limit": limit})
+    return [_repository(entry) for entry in answer["repositories"]]
+
+
+async def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        with anyio.fail_after(ANSWER_S):
+            async with aclosing(hub.ask(request, cwd=Path(tempfile.gettempdir()))) as events:
+                async for event in events:
+                    if event["event"] == "answer":
+                        return event
+    except HubFailed as failure:
+        error = failure.error
+        raise (DownloadFailed(error.strerror) if isinstance(error, OSError) else error) from None
+    except TimeoutError:
+        raise DownloadFailed(f"The hub did not answer within {ANSWER_S:g} seconds.") from None
+    raise DownloadFailed("The hub gave no answer.")
+
+
+def _repository(answer: Mapping[str, Any]) -> HubRepository:
+    files = [SourceFile(file["path"], file["size_bytes"], file["sha256"]) for file in answer["files"]]
+    license_name = answer["license"]
+    return HubRepository(
+        repo=answer["repo"],
+        revision=answer["revision"],
+        license=license_name if isinstance(license_name, str) else None,
+        downloads=answer["downloads"],
+        is_gated=answer["is_gated"],
+        choices=tuple(choices(files)),
+    )
