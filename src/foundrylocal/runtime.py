@@ -145,7 +145,8 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     doorway.app = CallerCheck(
         gateway, lambda: store.current.allowed_hosts, lambda: store.current.allowed_origins
     )
-    listener = Listener(make_app(Services(server, registry, library, downloads, store, ring)), sockets)
+    services = Services(server, registry, library, downloads, store, ring, gateway.render_metrics)
+    listener = Listener(make_app(services), sockets)
     async with _running(launcher.run, fleet.run, downloads.run, doorway.run, server.run) as group:
         async with anyio.create_task_group() as front:
             await front.start(listener.serve)
@@ -180,6 +181,7 @@ async def _running(*parts: Any) -> AsyncIterator[anyio.abc.TaskGroup]:
 async def _shut_down(server: Server, ring: LogRing, listener: Listener) -> None:
     await server.stop()
     ring.close()
+    server.state.changes.close()
     await listener.close(LAST_CHANCE_S)
 
 

@@ -56,7 +56,14 @@ def routes(service: Service) -> list[tuple[str, str]]:
         for method in operations
     ]
     assert len(found) >= 20
-    return [*found, ("GET", "/docs"), ("GET", "/"), ("GET", "/nowhere"), ("OPTIONS", "/"), ("HEAD", "/openapi.json")]
+    return [
+        *found,
+        ("GET", "/docs"),
+        ("GET", "/"),
+        ("GET", "/nowhere"),
+        ("OPTIONS", "/"),
+        ("HEAD", "/openapi.json"),
+    ]
 
 
 GATEWAY_ROUTES = [
@@ -68,7 +75,9 @@ GATEWAY_ROUTES = [
 ]
 
 
-def send(port: int, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"") -> tuple[int, Any]:
+def send(
+    port: int, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b""
+) -> tuple[int, Any]:
     """One request with exactly these headers; the status and the body's error object."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     with contextlib.closing(connection):
@@ -116,7 +125,9 @@ def test_foreign_origins(running_api: Service) -> None:
         for origin in FOREIGN_ORIGINS:
             found = send(running_api.port, method, path, [("Host", "localhost"), ("Origin", origin)])
             assert_refused(found, method, "origin_not_allowed", (method, path, origin))
-        cross = send(running_api.port, method, path, [("Host", "localhost"), ("Sec-Fetch-Site", "cross-site")])
+        cross = send(
+            running_api.port, method, path, [("Host", "localhost"), ("Sec-Fetch-Site", "cross-site")]
+        )
         assert_refused(cross, method, "origin_not_allowed", (method, path, "cross-site"))
     assert picture(running_api) == before
 
@@ -140,7 +151,13 @@ def test_the_gateway_refuses_the_same(running_api: Service) -> None:
 @requirement("12.local-pages")
 @pytest.mark.parametrize(
     "origin",
-    ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:5173", "http://LOCALHOST:80"],
+    [
+        "http://localhost",
+        "http://localhost:3000",
+        "https://127.0.0.1:8443",
+        "http://[::1]:5173",
+        "http://LOCALHOST:80",
+    ],
 )
 def test_pages_of_this_machine_may_call(running_api: Service, origin: str) -> None:
     gateway = f"http://127.0.0.1:{running_api.status()['port']}"
@@ -221,7 +238,9 @@ def test_the_management_key_guards_every_call(locked: Service) -> None:
     assert locked.get("/docs").status_code == 200, "the page itself holds no secret"
     started = locked.http.post("/start", json={"model_name": CHAT_MODEL}, headers=proof)
     key = started.json()["api_key"]
-    assert locked.get("/status", headers={"x-api-key": key}).status_code == 401, "the gateway's key manages nothing"
+    assert locked.get("/status", headers={"x-api-key": key}).status_code == 401, (
+        "the gateway's key manages nothing"
+    )
     assert KEY not in locked.http.post("/config", json={}, headers=proof).text
     assert KEY not in json.dumps(locked.get("/logs?count=10000", headers=proof).json())
     assert locked.http.post("/stop", headers=proof).status_code == 200

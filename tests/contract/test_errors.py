@@ -224,10 +224,16 @@ def test_the_gateway_has_the_same_shape(running_api: Service) -> None:
             assert_error(answer, status, answer.json()["error"]["type"], answer.json()["error"]["code"])
         answer = gateway.post("/v1/chat/completions", content="{")
         assert_error(answer, 400, "invalid_request_error", "invalid_json")
-        answer = gateway.post("/v1/chat/completions", json={"model": "nope", "messages": []})
+        answer = gateway.post(
+            "/v1/chat/completions", json={"model": "nope", "messages": [{"role": "user", "content": "Hi"}]}
+        )
         assert_error(answer, 404, "not_found_error", "model_not_found")
-        for headers in ({"Authorization": "Bearer fl-wrong"}, {"Authorization": "Basic x"}, {"x-api-key": "a"}):
-            answer = httpx.get(f"{gateway.base_url}v1/models", headers=headers)
+        for headers in (
+            {"Authorization": "Bearer fl-wrong"},
+            {"Authorization": "Basic x"},
+            {"x-api-key": "a"},
+        ):
+            answer = httpx.get(gateway.base_url.join("/v1/models"), headers=headers)
             assert_error(answer, 401, "authentication_error", "invalid_api_key")
 
 

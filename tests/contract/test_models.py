@@ -14,7 +14,6 @@ import pytest
 
 from tests.contract.shape import assert_like
 from tests.running import (
-    BASE_MODEL,
     BASE_MODEL_ID,
     CHAT_MODEL,
     CHAT_MODEL_ID,
@@ -109,7 +108,13 @@ def test_streamed_download_of_a_model_that_is_there(api: Service) -> None:
 @requirement("3.names")
 @pytest.mark.parametrize(
     "name",
-    [CHAT_MODEL, CHAT_MODEL_ID, quote(CHAT_MODEL_ID, safe=""), CHAT_MODEL_ID.upper(), CHAT_MODEL_ID.replace("/", "%2f")],
+    [
+        CHAT_MODEL,
+        CHAT_MODEL_ID,
+        quote(CHAT_MODEL_ID, safe=""),
+        CHAT_MODEL_ID.upper(),
+        CHAT_MODEL_ID.replace("/", "%2f"),
+    ],
 )
 def test_any_form_of_a_name_in_a_path(api: Service, name: str) -> None:
     assert api.get(f"/models/{name}").json()["model_id"] == CHAT_MODEL_ID
@@ -139,7 +144,11 @@ def test_delete_of_what_is_loaded_or_not_there(running_api: Service) -> None:
     assert (answer.status_code, error["type"], error["code"]) == (409, "conflict_error", "model_in_use")
     answer = running_api.http.delete(f"/models/{NOT_DOWNLOADED}")
     error = answer.json()["error"]
-    assert (answer.status_code, error["type"], error["code"]) == (404, "not_found_error", "model_not_downloaded")
+    assert (answer.status_code, error["type"], error["code"]) == (
+        404,
+        "not_found_error",
+        "model_not_downloaded",
+    )
 
 
 @requirement("openai-models.answer")

@@ -14,6 +14,7 @@ from tests.contract.shape import assert_like
 from tests.running import (
     BASE_MODEL,
     BASE_MODEL_ID,
+    BASE_PATH,
     CHAT_MODEL,
     CHAT_MODEL_ID,
     Service,
@@ -283,7 +284,9 @@ def test_operations_exclude_each_other_and_stop_cancels(api: Service) -> None:
     flags(api, CHAT_MODEL, "--never-ready")
     started: list[httpx.Response] = []
     caller = threading.Thread(
-        target=lambda: started.append(httpx.post(f"{api.base}/start", json={"model_name": CHAT_MODEL}, timeout=60))
+        target=lambda: started.append(
+            httpx.post(f"{api.base}/start", json={"model_name": CHAT_MODEL}, timeout=60)
+        )
     )
     caller.start()
     eventually("the start is under way", lambda: api.status()["status"] == "starting")
@@ -310,7 +313,7 @@ def test_a_caller_that_goes_away_cancels_nothing(api: Service, path: str) -> Non
     flags(api, CHAT_MODEL, "--ready-after 0.7")
     body = json.dumps({"model_name": CHAT_MODEL}).encode()
     with socket.create_connection(("127.0.0.1", api.port)) as sock:
-        head = f"POST /iblink/v1/foundry-local{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {BASE_PATH}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         sock.sendall(head.encode() + body)
         eventually("the start is under way", lambda: api.status()["status"] == "starting")
     eventually("the server runs all the same", lambda: api.status()["status"] == "running")

@@ -290,7 +290,9 @@ def test_log_stream(api: Service, reader: Any) -> None:
     assert not any(entry["message"] == "Server started successfully" for entry in entries), "only what is new"
     events = "\n".join(live.lines).split("\n\n")
     told = [block.strip("\n").split("\n") for block in events if "data: " in block]
-    assert all([line.partition(":")[0] for line in lines] == ["data", "id"] for lines in told if len(lines) > 1)
+    assert all(
+        [line.partition(":")[0] for line in lines] == ["data", "id"] for lines in told if len(lines) > 1
+    )
     assert told[0][0].startswith('data: {"timestamp":"')
 
 
@@ -326,7 +328,9 @@ def test_logs_hold_no_key(api: Service) -> None:
     api.post("/config", {"default_log_level": "DEBUG"})
     key = api.start()["api_key"]
     with api.gateway() as gateway:
-        gateway.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "canary-prompt"}]})
+        gateway.post(
+            "/v1/chat/completions", json={"messages": [{"role": "user", "content": "canary-prompt"}]}
+        )
         gateway.get(f"/v1/models?key={key}")
     api.get(f"/nowhere/{key}")
     text = json.dumps(api.get("/logs?count=10000").json())

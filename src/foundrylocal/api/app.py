@@ -79,6 +79,7 @@ def make_app(services: Services) -> App:
         openapi_url=None,
         redirect_slashes=False,
         default_response_class=JSONResponse,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
     app.state.methods = MethodTable(_ROUTERS)

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
+from foundrylocal.wire import catalogue, events, server
 from foundrylocal.wire.events import ChangeEvent, OperationEvent
 from foundrylocal.wire.server import LogLine, StartBody
 
@@ -65,15 +66,19 @@ def _build(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
-    _, extra = models_json_schema([(shape, "validation") for shape in _UNSEEN], ref_template=_REF)
-    schemas.update(extra["$defs"])
+    _, unseen = models_json_schema([(shape, "validation") for shape in _UNSEEN], ref_template=_REF)
+    schemas.update(unseen["$defs"])
     schemas["ConfigBody"] = config_body()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for path in made["paths"].values():
         for operation in path.values():
-            # The framework's own shape of a refusal; ours is a 400 in the one error shape.
-            operation["responses"].pop("422", None)
+            _polish(operation)
+    for shape in _shapes():
+        # Schemas are written with sorted keys, their examples too; people read them in the published order.
+        extra = shape.model_config.get("json_schema_extra")
+        if isinstance(extra, dict) and "examples" in extra and shape.__name__ in schemas:
+            schemas[shape.__name__]["examples"] = extra["examples"]
     made["components"]["securitySchemes"] = {
         "ManagementKey": {
             "type": "http",
@@ -83,3 +88,22 @@ def _build(app: FastAPI) -> dict[str, Any]:
     }
     made["security"] = [{}, {"ManagementKey": []}]
     return made
+
+
+def _polish(operation: dict[str, Any]) -> None:
+    # The framework's own shape of a refusal; ours is a 400 in the one error shape.
+    operation["responses"].pop("422", None)
+    operation["summary"] = operation.pop("description").rstrip(".")
+    success = operation["responses"]["200"]
+    if success["description"] == "Successful Response":
+        success["description"] = "Success"
+
+
+def _shapes() -> list[type[BaseModel]]:
+    """Every shape of the wire."""
+    return [
+        value
+        for module in (catalogue, events, server)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, BaseModel)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -24,6 +25,8 @@ class Services:
     downloads: DownloadManager
     settings: SettingsStore
     ring: LogRing
+    render_metrics: Callable[[], bytes] = bytes
+    """The figures for Prometheus, which the gateway keeps."""
 
 
 def services(request: Request) -> Services:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.describe import refusals
@@ -13,6 +13,9 @@ from foundrylocal.kit.clock import format_time, now_s
 from foundrylocal.wire.server import HealthAnswer
 
 router = APIRouter(tags=["Health and Monitoring"])
+
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/health", response_model=HealthAnswer, responses=refusals())
@@ -32,3 +35,15 @@ async def health(ask: Annotated[Services, Depends(services)]) -> Any:
             "model": now.current.simple_name if now.current else None,
         },
     }
+
+
+class MetricsAnswer(Response):
+    """The media type of the figures, for the description alone."""
+
+    media_type = "text/plain"
+
+
+@router.get("/metrics", response_class=MetricsAnswer, responses=refusals())
+async def metrics(ask: Annotated[Services, Depends(services)]) -> Response:
+    """The figures of all requests in Prometheus' text form."""
+    return Response(ask.render_metrics(), headers={"content-type": METRICS_TYPE})

@@ -1,0 +1,42 @@
+"""Real models for the examples: fetched once, kept in the test cache, copied where a test may delete them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from foundrylocal.catalog.library import Library
+from tests.running import TEST_MODELS
+
+_FETCH = (
+    "import anyio, pathlib, sys\n"
+    "from foundrylocal.catalog.library import Library\n"
+    "from foundrylocal.catalog.registry import Registry\n"
+    "from foundrylocal.downloads.manager import DownloadManager\n"
+    "async def main():\n"
+    "    cache = pathlib.Path(sys.argv[1]); registry = Registry.load()\n"
+    "    manager = DownloadManager(registry, Library(cache), state_dir=cache)\n"
+    "    async with anyio.create_task_group() as group:\n"
+    "        await group.start(manager.run)\n"
+    "        await manager.fetch(registry.find(sys.argv[2])).result()\n"
+    "        group.cancel_scope.cancel()\n"
+    "anyio.run(main)\n"
+)
+
+
+def fetch(model_id: str) -> None:
+    """See that the model is in the test cache; downloads it when it is not."""
+    if Library(TEST_MODELS).get(model_id) is None:
+        TEST_MODELS.mkdir(exist_ok=True)
+        name = model_id.rpartition("/")[2]
+        subprocess.run([sys.executable, "-c", _FETCH, str(TEST_MODELS), name], check=True, timeout=900)
+
+
+def copy_into(cache: Path, *model_ids: str) -> None:
+    """Put copies of fetched models into another cache folder, files with their times."""
+    for model_id in model_ids:
+        fetch(model_id)
+        source = Library(TEST_MODELS).place(model_id).folder
+        shutil.copytree(source, Library(cache).place(model_id).folder)
