@@ -16,13 +16,13 @@ from pathlib import Path
 from benchmarks import engine_figures, processes, quiet, service_figures
 from benchmarks.report import Figure, show
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 def main() -> int:
     """Measure all of it; 0 when it could be measured, whatever the figures, 1 when not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (7)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (5)")
     parser.add_argument("--only", choices=("chat", "relay", "start", "idle"), help="one group of figures")
     given = parser.parse_args()
     # As an exception, so that every process is ended on the way out.
