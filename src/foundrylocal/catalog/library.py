@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foundrylocal.catalog import manifest, names
-from foundrylocal.catalog.gguf import GgufInvalid, read_header, read_model
+from foundrylocal.catalog import folders, manifest, names
+from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk
@@ -28,7 +28,6 @@ from foundrylocal.kit.clock import now_s
 PARTIAL_KEPT_S = 7 * 24 * 3600.0
 _COMMITTING = ".committing.json"
 _DELETING = ".deleting.json"
-_MTIME_STEP_NS = 2_000_000_000
 
 __all__ = ["Library", "Place", "StagedFile", "Stored", "StoredFile"]
 
@@ -108,7 +107,7 @@ class Library:
 
     def _header_problem(self, stored: Stored) -> str | None:
         try:
-            _read_headers([Path(file.path_in(str(stored.folder))) for file in stored.files])
+            folders.read_headers([Path(file.path_in(str(stored.folder))) for file in stored.files])
         except GgufInvalid as error:
             return f"It is not a valid GGUF model. {error}"
         except OSError as error:
@@ -125,14 +124,14 @@ class Library:
 
     def _folders(self) -> Iterator[Path]:
         root = self._cache_dir / "models"
-        for organisation in _real_folders(root):
-            yield from _real_folders(organisation)
+        for organisation in folders.real_folders(root):
+            yield from folders.real_folders(organisation)
 
     def _manifest_of(self, folder: Path) -> Stored | None:
         path = os.path.join(folder, manifest.FILE_NAME)  # noqa: PTH118 - a thousand of them in a few ms
         try:
             found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
-            if not stat.S_ISREG(found.st_mode) or _is_link(folder):
+            if not stat.S_ISREG(found.st_mode) or folders.is_link(folder):
                 return None
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             known = self._read.get(path)
@@ -158,12 +157,12 @@ class Library:
         Raises GgufInvalid for a header that is not valid, OSError when the disk refuses; then nothing
         new is listed and the next `recover` carries on or clears up.
         """
-        _read_headers([file.path for file in staged])
+        folders.read_headers([file.path for file in staged])
         files = tuple(_settle(file) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)
         with self._lock:
             place.folder.mkdir(parents=True, exist_ok=True)
-            if _is_link(place.folder):
+            if folders.is_link(place.folder):
                 raise NotADirectoryError(f"'{place.folder.name}' in the cache folder is a link")
             write_atomically(place.folder / _COMMITTING, manifest.render(stored))
             self._finish_commit(place)
@@ -173,7 +172,7 @@ class Library:
     def recover(self, place: Place) -> None:
         """Carry through a commit or a delete of this model that was cut short; raises OSError."""
         with self._lock:
-            if _is_link(place.folder):
+            if folders.is_link(place.folder):
                 return
             if (place.folder / _DELETING).exists():
                 self._finish_delete(place.folder)
@@ -212,7 +211,7 @@ class Library:
         place = self.place(model_id)
         with self._lock:
             record = place.folder / _DELETING
-            if _is_link(place.folder) or _is_link(place.folder.parent):
+            if folders.is_link(place.folder) or folders.is_link(place.folder.parent):
                 raise ModelNotOnDisk(names.simple_name(model_id))
             if not record.exists():
                 try:
@@ -230,10 +229,10 @@ class Library:
         with contextlib.suppress(ManifestInvalid):
             for file in manifest.load(record).files:
                 if not file.is_linked:
-                    freed += _unlink(folder / file.name)
+                    freed += folders.unlink(folder / file.name)
         record.unlink()
-        _remove_empty(folder)
-        _remove_empty(folder.parent)
+        folders.remove_empty(folder)
+        folders.remove_empty(folder.parent)
         return freed
 
     def restamp(self, stored: Stored) -> Stored:
@@ -274,66 +273,24 @@ class Library:
                 for left in folder.glob(pattern):
                     with contextlib.suppress(OSError):
                         left.unlink()
-            _remove_empty(folder)
+            folders.remove_empty(folder)
         self._sweep_partials()
 
     def _sweep_partials(self) -> None:
         oldest = time.time() - PARTIAL_KEPT_S
-        for organisation in _real_folders(self._cache_dir / "partial"):
-            for partial in _real_folders(organisation):
+        for organisation in folders.real_folders(self._cache_dir / "partial"):
+            for partial in folders.real_folders(organisation):
                 with contextlib.suppress(OSError):
                     newest = max(path.lstat().st_mtime for path in (partial, *partial.iterdir()))
                     if newest < oldest:
                         shutil.rmtree(partial, ignore_errors=True)
-            _remove_empty(organisation)
-
-
-def _read_headers(paths: Sequence[Path]) -> None:
-    """Read the header of every file, and see that a split model is whole; raises GgufInvalid or OSError."""
-    own = sorted(path for path in paths if not names.is_projector(path.name))
-    known = set(read_model(own[0])[1]) if own else set()
-    for path in paths:
-        if path not in known:
-            read_header(path)
+            folders.remove_empty(organisation)
 
 
 def _settle(staged: StagedFile) -> StoredFile:
     """Bring a file's bytes to the disk and note its size and time."""
     if not staged.is_linked:
-        found = staged.path.stat()
-        # File systems keep times at different grains, down to 2 s: a time they all keep survives a remount.
-        even = found.st_mtime_ns - found.st_mtime_ns % _MTIME_STEP_NS
-        os.utime(staged.path, ns=(even, even))
-        with staged.path.open("rb+") as file:
-            os.fsync(file.fileno())
+        folders.even_time(staged.path)
     found = staged.path.stat()
     name = str(staged.path) if staged.is_linked else staged.path.name
     return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked)
-
-
-def _real_folders(parent: Path) -> list[Path]:
-    """The folders in a folder, links left out; none when it is not there."""
-    try:
-        with os.scandir(parent) as entries:
-            return [parent / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-
-
-def _is_link(path: Path) -> bool:
-    return path.is_symlink() or path.is_junction() if hasattr(path, "is_junction") else path.is_symlink()
-
-
-def _unlink(path: Path) -> int:
-    """Remove a file or link itself; the bytes that it alone held."""
-    try:
-        found = path.lstat()
-        path.unlink()
-    except FileNotFoundError:
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 else 0
-
-
-def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()

@@ -10,10 +10,9 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -24,6 +23,7 @@ from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.library import Library, Place, StagedFile
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, PackageSource, Registry
 from foundrylocal.downloads.imports import ImportedModels
+from foundrylocal.downloads.jobs import Downloaded, DownloadStatus, Job, give_turns
 from foundrylocal.downloads.journal import Journal
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.reuse import share_known
@@ -42,45 +42,14 @@ from foundrylocal.errors import (
     ModelNotFound,
     ServerShuttingDown,
 )
-from foundrylocal.events import Measure, Progress
-from foundrylocal.kit.clock import now_s
+from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
 
-DOWNLOADS_AT_ONCE = 2
 COMPLETED = "Download completed successfully"
 
+__all__ = ["DownloadManager", "DownloadStatus", "Downloaded"]
+
 _log = logging.getLogger("foundrylocal.DownloadService")
-
-
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """A download that ended well; `seconds` is 0 for a model that was there already."""
-
-    model: Model
-    file_size_bytes: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadStatus:
-    """One download that runs or waits; `state` is queued, downloading or verifying."""
-
-    model_id: str
-    simple_name: str
-    state: str
-    requested_at: float
-    measure: Measure | None
-
-
-@dataclass(slots=True)
-class _Job:
-    model: Model
-    operation: Operation[Downloaded]
-    meter: Meter
-    requested_at: float = field(default_factory=now_s)
-    step: Literal["looking", "waiting", "running"] = "looking"
-    turn: anyio.Event = field(default_factory=anyio.Event)
-    is_cancelled: bool = False
 
 
 class DownloadManager:
@@ -100,7 +69,7 @@ class DownloadManager:
         self._journal = Journal(state_dir / "downloads.json")
         self.imported = ImportedModels(state_dir / "imported.json", registry)
         self._sources = SourceChain({**_usual_fetchers(), **(fetchers or {})}, reserve_bytes=reserve_bytes)
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._tasks: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -138,7 +107,7 @@ class DownloadManager:
         if self._tasks is None:
             raise ServerShuttingDown()
         operation: Operation[Downloaded] = Operation(f"Download of {model.simple_name}")
-        job = _Job(model, operation, Meter(operation.report, model.file_size_bytes))
+        job = Job(model, operation, Meter(operation.report, model.file_size_bytes))
         self._jobs[names.key(model.model_id)] = job
         operation.report(Progress(f"Starting download: {model.simple_name}"))
         self._tasks.start_soon(self._carry_out, job)
@@ -146,17 +115,7 @@ class DownloadManager:
 
     def jobs(self) -> list[DownloadStatus]:
         """The downloads that run or wait, in the order in which they were asked for."""
-        return [
-            DownloadStatus(
-                job.model.model_id,
-                job.model.simple_name,
-                job.meter.stage,
-                job.requested_at,
-                job.operation.latest.measure if job.operation.latest else None,
-            )
-            for job in self._jobs.values()
-            if job.step != "looking"
-        ]
+        return [job.as_status() for job in self._jobs.values() if job.step != "looking"]
 
     def is_downloading(self, model_id: str) -> bool:
         job = self._jobs.get(names.key(model_id))
@@ -208,7 +167,7 @@ class DownloadManager:
 
     # --- one job --------------------------------------------------------------------------------------
 
-    async def _carry_out(self, job: _Job) -> None:
+    async def _carry_out(self, job: Job) -> None:
         def on_fault(error: Exception) -> None:
             _log.error("Download of %s failed unexpectedly", job.model.simple_name, exc_info=error)
 
@@ -216,21 +175,9 @@ class DownloadManager:
             await job.operation.run(partial(self._work, job), lambda _: COMPLETED, on_fault)
         finally:
             del self._jobs[names.key(job.model.model_id)]
-            self._give_turns()
+            give_turns(self._jobs.values())
 
-    def _give_turns(self) -> None:
-        """Let the next ones run, strictly in the order in which they were asked for."""
-        free = DOWNLOADS_AT_ONCE - sum(job.step == "running" for job in self._jobs.values())
-        for job in self._jobs.values():
-            # One that is still looking at the disk may want the place that a later one would take.
-            if free <= 0 or job.step == "looking":
-                return
-            if job.step == "waiting":
-                job.step = "running"
-                job.turn.set()
-                free -= 1
-
-    async def _work(self, job: _Job) -> Downloaded:
+    async def _work(self, job: Job) -> Downloaded:
         """Download, and take the job out of the journal unless it is the service that ends."""
         is_over = True
         try:
@@ -247,7 +194,7 @@ class DownloadManager:
                     if await anyio.to_thread.run_sync(self._library.recorded, job.model.model_id) is None:
                         await self._forget_if_lost(job.model)
 
-    async def _download(self, job: _Job) -> Downloaded:
+    async def _download(self, job: Job) -> Downloaded:
         model = job.model
         place = self._library.place(model.model_id)
         stored = await anyio.to_thread.run_sync(self._find_stored, model, place)
@@ -261,7 +208,7 @@ class DownloadManager:
         await self._journal.add(model.model_id)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(job.meter.tick)
-            self._give_turns()
+            give_turns(self._jobs.values())
             await job.turn.wait()
             _log.info("Starting download: %s", model.simple_name)
             began = time.monotonic()
@@ -286,7 +233,7 @@ class DownloadManager:
         stored = self._library.get(model.model_id)
         return stored.size_bytes if stored is not None else None
 
-    async def _fetch_and_commit(self, job: _Job, place: Place) -> int:
+    async def _fetch_and_commit(self, job: Job, place: Place) -> int:
         try:
             staged = await anyio.to_thread.run_sync(share_known, self._library, job.model, place)
             if staged is None:
@@ -304,7 +251,7 @@ class DownloadManager:
         except OSError as error:
             raise await self._explain(error, job) from error
 
-    async def _explain(self, error: OSError, job: _Job) -> FoundryLocalError:
+    async def _explain(self, error: OSError, job: Job) -> FoundryLocalError:
         cache_dir, needed = self._library.cache_dir, job.model.file_size_bytes
         return await anyio.to_thread.run_sync(from_os_error, error, cache_dir, needed)
 

@@ -1,0 +1,121 @@
+"""The library at the Nth system call: refused, or killed; afterwards the old state or the new one, never half."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foundrylocal.catalog.library import Library, Stored
+from foundrylocal.errors import ModelNotOnDisk
+
+from .disk_steps import DATA, FILES, MODEL, REFUSED, commit, stage
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+
+SCRIPT = Path(__file__).with_name("disk_steps.py")
+MOST_CALLS = 60
+
+
+def run_with(injection: str, cache: Path, step: str) -> tuple[int, bool]:
+    """Run a step; its exit code, and whether the fault came to pass."""
+    log = cache.parent / "strace.log"
+    calls = injection.partition(":")[0]
+    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", f"inject={injection}"]
+    command += [sys.executable, "-B", str(SCRIPT), str(cache), step]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, "INJECTED" in log.read_text() or ended.returncode == -signal.SIGKILL
+
+
+def state_of(cache: Path) -> Stored | None:
+    """What a new process finds; a listed model must be whole."""
+    stored = Library(cache).get(MODEL.model_id)
+    if stored is not None:
+        assert all((stored.folder / name).read_bytes() == DATA for name in FILES)
+        assert Library(cache).check(MODEL) == stored
+    return stored
+
+
+def next_start(cache: Path) -> None:
+    """What a start does; afterwards nothing half is left, and the next operations succeed."""
+    library = Library(cache)
+    library.sweep()
+    state_of(cache)
+    place = library.place(MODEL.model_id)
+    left = {path.name for path in place.folder.glob("*")} if place.folder.exists() else set()
+    assert left in (set(), {*FILES, "manifest.json"})
+    if library.get(MODEL.model_id) is None:
+        stage(cache)
+        commit(library)
+    assert state_of(cache) is not None
+    assert library.delete(MODEL.model_id) == 2 * len(DATA)
+    assert not place.folder.exists()
+
+
+def prepared(folder: Path, step: str) -> Path:
+    """A cache folder in which the step can be done."""
+    cache = folder / "cache"
+    stage(cache)
+    if step == "delete":
+        commit(Library(cache))
+    return cache
+
+
+@pytest.mark.parametrize("step", ["commit", "delete"])
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("write", "EIO"),
+        ("fsync", "EIO"),
+        ("rename", "EROFS"),
+        ("rename", "EIO"),
+        ("unlink", "EACCES"),
+        ("mkdir", "EROFS"),
+        ("utimensat", "EACCES"),
+    ],
+)
+def test_row_18_a_disk_that_refuses_the_nth_call_gives_a_clean_error_or_success(
+    tmp_path: Path, step: str, call: str, error: str
+) -> None:
+    for number in range(1, MOST_CALLS):
+        cache = prepared(tmp_path / str(number), step)
+        code, has_failed = run_with(f"{call}:error={error}:when={number}", cache, step)
+        assert code in (0, REFUSED)
+        stored = state_of(cache)
+        if code == 0:
+            assert (stored is not None) == (step == "commit")
+        next_start(cache)
+        if not has_failed:
+            assert code == 0
+            return
+    pytest.fail("there is no end of the calls")
+
+
+@pytest.mark.parametrize("step", ["commit", "delete"])
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "unlink", "mkdir", "rmdir", "utimensat"])
+def test_row_19_killed_at_the_nth_call_there_is_the_old_state_or_the_new_one(
+    tmp_path: Path, step: str, call: str
+) -> None:
+    for number in range(1, MOST_CALLS):
+        cache = prepared(tmp_path / str(number), step)
+        code, was_killed = run_with(f"{call}:signal=KILL:when={number}", cache, step)
+        state_of(cache)
+        next_start(cache)
+        if not was_killed:
+            assert code == 0
+            return
+    pytest.fail("there is no end of the calls")
+
+
+def test_a_delete_that_was_refused_can_be_repeated(tmp_path: Path) -> None:
+    cache = prepared(tmp_path, "delete")
+    code, _ = run_with("unlink:error=EACCES:when=1", cache, "delete")
+    assert code == REFUSED
+    Library(cache).delete(MODEL.model_id)
+    with pytest.raises(ModelNotOnDisk):
+        Library(cache).delete(MODEL.model_id)
