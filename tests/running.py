@@ -65,6 +65,24 @@ def store_tiny_model(home: Path, name: str = CHAT_MODEL, *, worker_flags: str | 
     return path
 
 
+def left_of(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still run after `timeout_s`; a dead one that its new parent has not reaped yet is none."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while left := [process for process in processes if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            return left
+        pause.wait(0.02)
+    return []
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Service:
     """A running service: `call` speaks to the management API, `chat` to the gateway."""
 
@@ -181,7 +199,7 @@ def running(home: Path, *, worker: list[str] | None = None, **environment: str) 
     finally:
         children = service.workers()
         service.stop()
-        _, left = psutil.wait_procs(children, timeout=5)
+        left = left_of(children, 5)
         for child in left:
             child.kill()
         assert not left, f"left behind: {left}"

@@ -10,10 +10,8 @@ import sys
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
-
-from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service, eventually
+from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service, eventually, left_of
 
 pytestmark = pytest.mark.model
 LONG = {
@@ -92,8 +90,7 @@ def test_row_05_the_real_worker_dies_with_the_service(home: Path, model_cache: P
         assert workers
     finally:
         service.kill()
-    _, left = psutil.wait_procs(workers, timeout=2)
-    assert not left
+    assert not left_of(workers, 2)
 
 
 def test_row_01_a_killed_real_worker_leaves_the_api_alive(real_service: Service) -> None:

@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.running import (
@@ -20,6 +19,7 @@ from tests.running import (
     FAKE_WORKER,
     Service,
     eventually,
+    left_of,
     running,
     store_tiny_model,
 )
@@ -106,8 +106,7 @@ def test_row_05_nothing_outlives_a_killed_service(home: Path, flags: str | None)
     if flags is None:
         eventually("it runs", lambda: service.status()["status"] == "running")
     service.kill()
-    _, left = psutil.wait_procs(workers, timeout=2)
-    assert not left
+    assert not left_of(workers, 2)
     with running(home, worker=FAKE_WORKER) as again:
         assert again.status()["status"] == "stopped"
 
@@ -160,8 +159,7 @@ def test_row_06_a_second_sigterm_ends_at_once(home: Path) -> None:
         eventually("it is stopping", lambda: service.status()["status"] == "stopping")
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(2) != 0
-        _, left = psutil.wait_procs(workers, timeout=2)
-        assert not left
+        assert not left_of(workers, 2)
 
 
 def test_row_07_a_worker_that_ignores_sigterm_is_killed(home: Path) -> None:
