@@ -73,7 +73,7 @@ class Gateway:
         return self._metrics.totals
 
     def render_metrics(self) -> bytes:
-        """The figures for Prometheus (content type `metrics.CONTENT_TYPE`)."""
+        """The figures in the text format of Prometheus."""
         return self._metrics.render()
 
     # --- requests ---------------------------------------------------------------------------------------

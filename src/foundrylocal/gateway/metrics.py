@@ -19,7 +19,6 @@ from foundrylocal.gateway.queue import FairQueue
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FIRST_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 _WAIT_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
 _RATE_BUCKETS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)

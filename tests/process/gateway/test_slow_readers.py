@@ -1,0 +1,125 @@
+"""Row 24: a client that takes nothing does not hold a slot; the limit is a parameter, so that a test can wait."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from foundrylocal.engine.client import connect
+from foundrylocal.engine.local import LocalLauncher
+from foundrylocal.engine.spec import Endpoint, ReplicaSpec
+from foundrylocal.errors import WorkerCrashed
+from foundrylocal.gateway.endpoints import ENDPOINTS
+from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.relay import ClientStalled, Exchange, relay
+from foundrylocal.gateway.requests import prepare
+from foundrylocal.web.asgi import Receive, Scope, Send
+from foundrylocal.web.listener import Listener, bind
+from tests.running import FAKE_WORKER
+
+pytestmark = pytest.mark.anyio
+READER_TIMEOUT_S = 1.0
+BODY = b'{"messages":[{"role":"user","content":"Hi"}],"stream":true}'
+REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@asynccontextmanager
+async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Endpoint]:
+    spec = ReplicaSpec("one", "some/model", folder / "x.gguf", None, 1, 1, 4096, 1)
+    launcher = LocalLauncher(folder, [*FAKE_WORKER, *flags])
+    async with anyio.create_task_group() as group:
+        await group.start(launcher.run)
+        await launcher.launch(spec)
+        yield await launcher.wait_ready(spec.id, 20)
+        await launcher.close()
+        group.cancel_scope.cancel()
+
+
+class Relaying:
+    """An ASGI app that relays one stream, and what became of it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.ended = anyio.Event()
+        self.failure: Exception | None = None
+        self.figures = Figures("/x", anyio.current_time())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        chat = ENDPOINTS["/v1/chat/completions"]
+        cause = lambda has_begun: WorkerCrashed("It is gone.")  # noqa: E731
+        exchange = Exchange(chat, prepare(chat, BODY), self.figures, send, cause, READER_TIMEOUT_S)
+        try:
+            async with connect(self.endpoint) as session:
+                await relay(session, exchange)
+        except Exception as error:  # noqa: BLE001 - it is what the test looks at
+            self.failure = error
+        self.ended.set()
+
+
+async def ask(endpoint: Endpoint, path: str) -> Any:
+    async with connect(endpoint) as session, session.get(path) as answer:
+        return await answer.json()
+
+
+@asynccontextmanager
+async def relaying(endpoint: Endpoint) -> AsyncIterator[tuple[Relaying, anyio.abc.SocketStream]]:
+    app = Relaying(endpoint)
+    listener = Listener(app, bind("127.0.0.1", 0))
+    async with anyio.create_task_group() as group:
+        await group.start(listener.serve)
+        async with await anyio.connect_tcp("127.0.0.1", listener.port) as client:
+            yield app, client
+        group.cancel_scope.cancel()
+
+
+async def test_row_24_a_reader_that_stops_is_given_up(tmp_path: Path) -> None:
+    async with (
+        fake_worker(tmp_path, "--tokens", "1000000") as endpoint,
+        relaying(endpoint) as (app, client),
+    ):
+        await client.send(REQUEST)
+        await client.receive(100)
+        with anyio.fail_after(30):
+            await app.ended.wait()
+            while any(slot["is_processing"] for slot in await ask(endpoint, "/slots")):
+                await anyio.lowlevel.checkpoint()
+        assert isinstance(app.failure, ClientStalled)
+
+
+async def test_row_24_a_stream_with_pauses_of_the_worker_is_not_given_up(tmp_path: Path) -> None:
+    async with (
+        fake_worker(tmp_path, "--tokens", "3", "--rate", "0.7") as endpoint,
+        relaying(endpoint) as (app, client),
+    ):
+        await client.send(REQUEST)
+        seen = b""
+        with anyio.fail_after(30):
+            while b"[DONE]" not in seen:
+                seen += await client.receive()
+            await app.ended.wait()
+        assert app.failure is None
+
+
+async def test_a_slow_reader_gets_every_byte_in_order(tmp_path: Path) -> None:
+    async with fake_worker(tmp_path, "--tokens", "3000") as endpoint, relaying(endpoint) as (app, client):
+        await client.send(REQUEST)
+        seen = b""
+        with anyio.fail_after(60):
+            while b"[DONE]" not in seen:
+                seen += await client.receive(4096)
+                await anyio.lowlevel.checkpoint()
+        order = [
+            seen.index(b'"content":"%bword%d"' % (b" " if number else b"", number)) for number in range(3000)
+        ]
+        assert order == sorted(order)
+        assert app.figures.tokens_out is None  # plain streams tell of counts only when asked
