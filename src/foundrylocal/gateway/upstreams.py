@@ -31,23 +31,28 @@ class Upstreams:
     @asynccontextmanager
     async def use(self, endpoint: Endpoint) -> AsyncIterator[aiohttp.ClientSession]:
         """The session of that process for the time of one request."""
+        unused: list[_Upstream] = []
         upstream = self._by_incarnation.get(endpoint.incarnation)
         if upstream is None:
-            await self._close_unused()
-            upstream = _Upstream(connect(endpoint))
-            self._by_incarnation[endpoint.incarnation] = upstream
+            unused = self._take_unused()
+            upstream = self._by_incarnation[endpoint.incarnation] = _Upstream(connect(endpoint))
         upstream.users += 1
         try:
+            for other in unused:
+                await other.session.close()
             yield upstream.session
         finally:
             upstream.users -= 1
 
-    async def _close_unused(self) -> None:
-        """A new process is here, so some of the old are likely gone; one that is not is connected to again."""
-        for incarnation, upstream in list(self._by_incarnation.items()):
-            if upstream.users == 0:
-                del self._by_incarnation[incarnation]
-                await upstream.session.close()
+    def _take_unused(self) -> list[_Upstream]:
+        """A new process is here, so some of the old are likely gone; one that is not is connected to again.
+
+        Taken out in one step: while one is being closed others may come for theirs.
+        """
+        unused = {number: one for number, one in self._by_incarnation.items() if one.users == 0}
+        for number in unused:
+            del self._by_incarnation[number]
+        return list(unused.values())
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True):
