@@ -6,13 +6,17 @@ time is ended.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from foundrylocal.downloads import child
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalError
@@ -20,6 +24,8 @@ from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalEr
 STALL_S = 30.0
 # The child notices a stall by itself; this much later it is ended from outside.
 STALL_MARGIN_S = 5.0
+
+_log = logging.getLogger("foundrylocal.DownloadService")
 PUBLISHED_REASON = "Network connection error or model not available"
 
 
@@ -46,7 +52,9 @@ async def ask(
         "foundrylocal.downloads.hub_child", (), cwd=cwd, environment=environment
     ) as process:
         assert process.stdin is not None  # noqa: S101 - it was asked for
-        await process.stdin.send(json.dumps({**request, "stall_s": stall_s}).encode() + b"\n")
+        # A child that is dead already says why by its end, which is seen below.
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await process.stdin.send(json.dumps({**request, "stall_s": stall_s}).encode() + b"\n")
         async with aclosing(child.lines(process.stdout, silence_s=stall_s + STALL_MARGIN_S)) as lines:
             try:
                 async for line in lines:
@@ -72,6 +80,7 @@ def _parse(line: str) -> dict[str, Any]:
     try:
         event = json.loads(line)
     except ValueError:
+        _log.debug("The process that talks to the hub said: %s", line[:300])
         return {}
     return event if isinstance(event, dict) else {}
 

@@ -101,14 +101,16 @@ class Importer:
 def _look(text: str) -> _Found:
     path = Path(text)
     if not path.is_absolute():
-        raise InvalidRequest("The path must be absolute", param="path")
+        raise InvalidRequest("The path must be absolute", "Write it from the root on.", param="path")
     try:
         files, projector = _in_folder(path) if path.is_dir() else (_first_part(path), None)
         header, parts = read_model(files)
     except GgufInvalid as error:
         raise InvalidRequest("This is not a sound GGUF model", str(error), param="path") from None
     except FileNotFoundError:
-        raise InvalidRequest("There is no file at this path", param="path") from None
+        raise InvalidRequest(
+            "There is no file at this path", "Name a GGUF file of this machine, or its folder.", param="path"
+        ) from None
     except OSError as error:
         raise InvalidRequest("The path cannot be read", error.strerror, param="path") from None
     if header.is_projector or header.kind == "adapter":
@@ -127,7 +129,11 @@ def _in_folder(folder: Path) -> tuple[Path, Path | None]:
     projectors = [path for path in there if names.is_projector(path.name)]
     firsts = sorted({_first_part(path) for path in there if path not in projectors})
     if len(firsts) != 1:
-        details = f"Name one file: {', '.join(path.name for path in firsts[:5])}" if firsts else None
+        details = (
+            f"Name one file: {', '.join(path.name for path in firsts[:5])}"
+            if firsts
+            else "It needs one file *.gguf"
+        )
         problem = "The folder holds several models" if firsts else "The folder holds no GGUF model"
         raise InvalidRequest(problem, details, param="path")
     return firsts[0], (projectors[0] if projectors else None)
