@@ -18,12 +18,14 @@ from foundrylocal.api.app import make_app
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.downloads.importing import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.engine.local import LocalLauncher
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.doorway import GatewayDoorway
 from foundrylocal.lifecycle.fleet import Fleet
+from foundrylocal.lifecycle.keeper import ModelKeeper
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.lifecycle.supply import Supply
 from foundrylocal.logs.redaction import Redaction
@@ -145,7 +147,11 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     doorway.app = CallerCheck(
         gateway, lambda: store.current.allowed_hosts, lambda: store.current.allowed_origins
     )
-    services = Services(server, registry, library, downloads, store, ring, gateway.render_metrics)
+    keeper = ModelKeeper(server, fleet, supply, store)
+    importer = Importer(registry, downloads.imported)
+    services = Services(
+        server, registry, library, downloads, store, ring, keeper, importer, gateway.render_metrics
+    )
     listener = Listener(make_app(services), sockets)
     async with _running(launcher.run, fleet.run, downloads.run, doorway.run, server.run) as group:
         async with anyio.create_task_group() as front:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from foundrylocal import API_VERSION
 from foundrylocal.api import errors, openapi
 from foundrylocal.api.paths import BASE_PATH, MethodTable
-from foundrylocal.api.routes import config, downloads, events, health, logs, models, pages, server
+from foundrylocal.api.routes import config, downloads, events, health, logs, models, pages, server, upkeep
 from foundrylocal.api.routes import openai as openai_routes
 from foundrylocal.api.services import Services
 from foundrylocal.errors import InvalidApiKey
@@ -26,7 +26,10 @@ log = logging.getLogger("foundrylocal.API")
 
 # `models` last: its route for a model's name takes what no other route does.
 _ROUTERS = [
-    *((BASE_PATH, module.router) for module in (server, downloads, models, config, logs, health, events)),
+    *(
+        (BASE_PATH, module.router)
+        for module in (server, downloads, upkeep, models, config, logs, health, events)
+    ),
     ("", openai_routes.router),
     (BASE_PATH, pages.router),
     ("", pages.router),

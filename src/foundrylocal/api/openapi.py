@@ -13,12 +13,21 @@ from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
 from foundrylocal.wire import catalogue, events, server
 from foundrylocal.wire.events import ChangeEvent, OperationEvent
 from foundrylocal.wire.server import LogLine, StartBody
+from foundrylocal.wire.upkeep import ImportBody, SearchBody, VerifyBody
 
 _DESCRIPTION = (
     "Manages FoundryLocal servers: models, downloads, start, stop, switch, configuration and logs. "
     "Inference itself is on the FoundryLocal server's own port, in OpenAI's form."
 )
-_UNSEEN: tuple[type[BaseModel], ...] = (StartBody, OperationEvent, ChangeEvent, LogLine)
+_UNSEEN: tuple[type[BaseModel], ...] = (
+    StartBody,
+    VerifyBody,
+    ImportBody,
+    SearchBody,
+    OperationEvent,
+    ChangeEvent,
+    LogLine,
+)
 _REF = "#/components/schemas/{model}"
 
 

@@ -9,7 +9,9 @@ from fastapi import Request
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.downloads.importing import Importer
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.lifecycle.keeper import ModelKeeper
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.settings.store import SettingsStore
@@ -25,6 +27,8 @@ class Services:
     downloads: DownloadManager
     settings: SettingsStore
     ring: LogRing
+    keeper: ModelKeeper
+    importer: Importer
     render_metrics: Callable[[], bytes] = bytes
     """The figures for Prometheus, which the gateway keeps."""
 

@@ -73,7 +73,7 @@ _MODEL_KEYS: Final = frozenset(
 
 class _Place(NamedTuple):
     type: int  # of the value, or of an array's items
-    count: int | None  # items of an array, bytes of a string, None for a number
+    size: int | None  # items of an array, bytes of a string, None for a number
     is_array: bool
     position: int  # of the number, the string's first byte or the array's first item
 
@@ -108,16 +108,16 @@ class Metadata:
     def length(self, key: str) -> int:
         """Items of an array or bytes of a text; 0 when the key is absent or a number."""
         place = self._places.get(key.encode())
-        return (place.count or 0) if place else 0
+        return (place.size or 0) if place else 0
 
     def text(self, key: str) -> str | None:
         """At most 4096 bytes of a text, undecodable ones replaced; None when the key is absent."""
         place = self._places.get(key.encode())
         if place is None:
             return None
-        if place.type != STRING or place.is_array or place.count is None:
+        if place.type != STRING or place.is_array or place.size is None:
             raise GgufInvalid(f"Its key '{readable(key.encode())}' is not a text.")
-        count = min(place.count, _TEXT_LIMIT_BYTES)
+        count = min(place.size, _TEXT_LIMIT_BYTES)
         return self._reader.reread(place.position, count).decode("utf-8", "replace")
 
     def number(self, key: str) -> int | None:
@@ -136,7 +136,7 @@ class Metadata:
             return None
         if not place.is_array:
             return self._numbers(key, place, 1)[0]
-        count = place.count or 0
+        count = place.size or 0
         if count > LAYER_LIMIT:
             raise GgufInvalid(f"Its key '{readable(key.encode())}' lists {count} layers.")
         return self._numbers(key, place, count)

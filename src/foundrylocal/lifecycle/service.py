@@ -18,7 +18,6 @@ from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.errors import (
     FoundryLocalError,
-    ModelInUse,
     ModelLoading,
     OperationCancelled,
     OperationInProgress,
@@ -296,13 +295,6 @@ class Server:
 
         self._group.start_soon(run)
         await operation.result()
-
-    async def delete(self, model: Model) -> int:
-        """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own."""
-        if self.state.current is model and self.state.status not in (Status.STOPPED, Status.ERROR):
-            raise ModelInUse(model.simple_name)
-        with self.fleet.kept_out(model):
-            return await self._supply.delete(model)
 
     async def _reload(self, model: Model) -> Member:
         """Load the server's own model as it was started."""

@@ -135,7 +135,7 @@ async def show(model_name: str, ask: Ask) -> Any:
 async def delete(model_name: str, ask: Ask) -> Any:
     """Remove a model from disk."""
     model = ask.server.resolve(model_name)
-    freed = await ask.server.delete(model)
+    freed = await ask.keeper.delete(model)
     return {
         "success": True,
         "message": "Model deleted successfully",

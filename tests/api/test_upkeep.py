@@ -1,0 +1,81 @@
+"""Beyond the publication: load and unload, verify and repair, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.fakes.gguf_corpus import write_gguf
+from tests.running import (
+    BASE_MODEL,
+    CHAT_MODEL,
+    CHAT_MODEL_ID,
+    FAKE_WORKER,
+    Service,
+    running,
+    store_tiny_model,
+)
+
+
+def _loaded(service: Service) -> set[str]:
+    return {model["simple_name"] for model in service.get("/models/loaded").json()["models"]}
+
+
+def test_load_starts_a_stopped_server_and_loads_beside_a_running_one(service: Service) -> None:
+    answer = service.post(f"/models/{CHAT_MODEL}/load").json()
+    assert (answer["success"], answer["loaded_model_id"]) == (True, CHAT_MODEL_ID)
+    assert service.status()["current_model"] == CHAT_MODEL
+    assert service.post(f"/models/{BASE_MODEL}/load").status_code == 200
+    assert _loaded(service) == {CHAT_MODEL, BASE_MODEL}
+    assert service.status()["current_model"] == CHAT_MODEL
+    answer = service.post(f"/models/{BASE_MODEL}/unload").json()
+    assert answer["message"] == "Model unloaded successfully"
+    assert _loaded(service) == {CHAT_MODEL}
+    assert service.post(f"/models/{BASE_MODEL}/unload").json()["message"] == "Model is not loaded"
+
+
+def test_load_never_downloads(service: Service) -> None:
+    answer = service.post("/models/Qwen2.5-0.5B-Instruct-Q8_0-GGUF/load")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "model_not_downloaded")
+
+
+def test_verify_names_what_is_wrong(home: Path) -> None:
+    path = store_tiny_model(home)
+    with running(home, worker=FAKE_WORKER) as service:
+        sound = service.post(f"/models/{CHAT_MODEL}/verify").json()
+        assert (sound["is_sound"], sound["files"][0]["problem"]) == (True, None)
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        damaged = service.post(f"/models/{CHAT_MODEL}/verify").json()
+        assert damaged["is_sound"] is False
+        assert damaged["can_repair"] is True
+        assert path.name in damaged["files"][0]["problem"]
+        assert "repair" in damaged["message"]
+        assert service.get("/models/downloaded").json()["total_count"] == 0
+
+
+def test_a_file_is_imported_listed_started_and_deleted_without_touching_the_original(
+    home: Path, tmp_path: Path
+) -> None:
+    original = tmp_path / "My-Model-Q4_K_M.gguf"
+    write_gguf(original)
+    content = original.read_bytes()
+    with running(home, worker=FAKE_WORKER) as service:
+        for mode in ("copy", "link"):
+            answer = service.post("/models/import", {"path": str(original), "mode": mode})
+            assert answer.status_code == 200, answer.text
+            name = answer.json()["model_name"]
+            listed = service.get("/models/downloaded").json()["models"]
+            assert [model["simple_name"] for model in listed] == [name]
+            assert service.start(name)["model"] == name
+            service.post("/stop")
+            assert service.http.delete(f"/models/{name}").status_code == 200
+            assert original.read_bytes() == content
+            assert service.get("/models/downloaded").json()["total_count"] == 0
+
+
+def test_an_import_says_what_it_needs(service: Service, tmp_path: Path) -> None:
+    for body in ({}, {"path": "/x", "repo": "a/b"}, {"path": str(tmp_path / "no.gguf")}, {"mode": "steal"}):
+        answer = service.post("/models/import", body)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"]["details"]
