@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.running import (
     BASE_MODEL,
     CHAT_MODEL,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service, eventually, left_of
 
 pytestmark = pytest.mark.model

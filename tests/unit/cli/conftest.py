@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.fakes.management_api import Run, Script, scripted
 
 from foundrylocal.cli import main as cli
+from tests.fakes.management_api import Run, Script, scripted
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.management_api import Script, chunks
 
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.operations import RunningServer
+from tests.fakes.management_api import Script, chunks
 
 ASK = "POST /v1/chat/completions"
 

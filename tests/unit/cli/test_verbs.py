@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+
 from tests.fakes.management_api import MODEL, STOPPED, Run, Script, chunks, running
 
 PROGRESS = [

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.unit.gateway.bad_requests import BAD_BODIES, BAD_FIELDS
 
 from foundrylocal.errors import FoundryLocalError, InvalidJson, InvalidRequest
 from foundrylocal.gateway.endpoints import ENDPOINTS
 from foundrylocal.gateway.requests import Prepared, prepare
+from tests.unit.gateway.bad_requests import BAD_BODIES, BAD_FIELDS
 
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
