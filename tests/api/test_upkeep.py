@@ -74,6 +74,22 @@ def test_a_file_is_imported_listed_started_and_deleted_without_touching_the_orig
             assert service.get("/models/downloaded").json()["total_count"] == 0
 
 
+def test_models_of_other_programs_are_offered_and_linked_without_a_copy(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "deep"
+    folder.mkdir(parents=True)
+    write_gguf(folder / "Found-Q8_0.gguf")
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_MODEL_FOLDERS=str(tmp_path / "mine")) as service:
+        found = service.get("/models/importable").json()["models"]
+        (one,) = (model for model in found if model["store"] == "folder")
+        assert (one["name"], one["quantization"]) == ("Found-Q8_0", "Q8_0")
+        answer = service.post("/models/import", {"path": one["path"], "mode": "link", "name": "mine"})
+        assert answer.status_code == 200, answer.text
+        assert service.start("mine")["model"] == "mine"
+        service.post("/stop")
+        assert service.http.delete("/models/mine").json()["freed_space_bytes"] == 0
+        assert (folder / "Found-Q8_0.gguf").exists()
+
+
 def test_an_import_says_what_it_needs(service: Service, tmp_path: Path) -> None:
     for body in ({}, {"path": "/x", "repo": "a/b"}, {"path": str(tmp_path / "no.gguf")}, {"mode": "steal"}):
         answer = service.post("/models/import", body)

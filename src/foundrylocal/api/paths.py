@@ -17,7 +17,7 @@ class _ModelName(Convertor[str]):
     """A model's name in a path, its slash plain or as %2F; never one of the fixed names beside it."""
 
     regex = (
-        r"(?!(?:downloaded|loaded|unload-all|import|search)$)"
+        r"(?!(?:downloaded|loaded|unload-all|import|importable|search)$)"
         r"(?:(?!/(?:download|download-stream|load|unload|verify)$).)+"
     )
 

@@ -54,6 +54,11 @@ class Settings(BaseModel):
         max_length=4096,
         description="Folder of the downloaded models, an absolute path.",
     )
+    model_folders: TextList = Field(
+        default_factory=list,
+        max_length=64,
+        description="Further folders whose GGUF files are offered for import; they are only read.",
+    )
     default_log_level: LogLevel = Field("INFO", description="The least level that is recorded.")
     api_host: str = Field("localhost", min_length=1, description="Address of the management API.")
     api_port: int = Field(9500, ge=0, le=65535, description="Port of the management API.")
@@ -118,6 +123,11 @@ class Settings(BaseModel):
         if "\0" in value or not Path(value).is_absolute():
             raise ValueError("must be an absolute path")
         return os.path.normpath(value)
+
+    @field_validator("model_folders")
+    @classmethod
+    def _are_absolute(cls, value: list[str]) -> list[str]:
+        return [cls._is_absolute(folder) for folder in value]
 
     @field_validator("allowed_hosts")
     @classmethod

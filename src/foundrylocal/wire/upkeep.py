@@ -63,6 +63,20 @@ class ImportBody(BaseModel):
     name: str | None = Field(None, min_length=1, max_length=96, description="The name it is to have here.")
 
 
+class ImportableEntry(BaseModel):
+    store: Literal["folder", "hugging-face", "ollama", "lm-studio"]
+    name: str
+    path: str
+    quantization: str | None
+    file_size_bytes: int
+    file_size_formatted: str
+
+
+class ImportableList(BaseModel):
+    models: list[ImportableEntry]
+    total_count: int
+
+
 class SearchBody(BaseModel):
     """Body of /models/search."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
@@ -13,6 +14,7 @@ from foundrylocal.api.services import Services, services
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads import hub_queries, verification
+from foundrylocal.downloads.discovery import find_existing
 from foundrylocal.downloads.quantization import Choice
 from foundrylocal.errors import (
     InsufficientMemory,
@@ -31,6 +33,7 @@ from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.wire.catalogue import DownloadAnswer
 from foundrylocal.wire.upkeep import (
+    ImportableList,
     ImportBody,
     LoadAnswer,
     SearchAnswer,
@@ -112,6 +115,25 @@ def _how_to_repair(can_repair: bool) -> str:
     if can_repair:
         return 'Model is damaged: repeat with {"repair": true} to fetch what is wrong again'
     return "Model is damaged: delete it and import it again"
+
+
+@router.get("/importable", response_model=ImportableList, responses=refusals())
+async def list_importable(ask: Ask) -> Any:
+    """Models of other programs on this machine; an import with mode `link` uses one without copying it."""
+    folders = [Path(folder) for folder in ask.settings.current.model_folders]
+    found = await anyio.to_thread.run_sync(find_existing, folders)
+    models = [
+        {
+            "store": one.store,
+            "name": one.name,
+            "path": str(one.path),
+            "quantization": one.quantization,
+            "file_size_bytes": one.size_bytes,
+            "file_size_formatted": format_bytes(one.size_bytes),
+        }
+        for one in found
+    ]
+    return {"models": models, "total_count": len(models)}
 
 
 @router.post(
