@@ -84,7 +84,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """KILL of the group at once; `ended` tells when it is reaped."""
-        if self._process and not self.ended.is_set():
+        if self._process is None:
+            self._is_stop_asked = True  # it is about to be spawned: `run` ends it then
+        elif not self.ended.is_set():
             processes.kill(self._process.pid)
 
     # --- its life ---------------------------------------------------------------------------------------
@@ -96,7 +98,8 @@ class WorkerProcess:
                 return
             assert self._process is not None  # noqa: S101 - _spawn said so
             try:
-                await self._attend(self._process)
+                if not self._is_stop_asked:  # a stop may have come while the system made the process
+                    await self._attend(self._process)
             finally:
                 with anyio.CancelScope(shield=True):
                     processes.kill(self._process.pid)
