@@ -28,6 +28,9 @@ from foundrylocal.kit.clock import now_s
 
 Json = dict[str, Any]
 _TIMINGS = re.compile(rb'"timings":(\{[^{}]*\})')
+_OBJECT = b'"object":"chat.completion.chunk"'
+# What the engine sends first when it computes several answers.
+_NOTHING = b"data: null"
 _dump = msgspec.json.Encoder().encode
 
 
@@ -41,32 +44,44 @@ def _events(block: bytes) -> list[bytes]:
     return block.split(b"\n\n")[:-1]
 
 
+def _has_usage(asked: shapes.Body) -> bool:
+    options = getattr(asked, "stream_options", None)
+    return bool(options and options.include_usage)
+
+
 class PlainChat:
-    """Chat without logprobs: the engine's chunks lack a null or two, and nothing else."""
+    """One answer without logprobs: the engine's chunks lack a null or two, and nothing else."""
 
     def __init__(self, asked: shapes.Body, figures: Figures) -> None:
-        options = getattr(asked, "stream_options", None)
-        self._has_usage = bool(options and options.include_usage)
+        self._has_usage = _has_usage(asked)
         self._figures = figures
 
     def __call__(self, block: bytes) -> bytes:
+        _note_timings(block, self._figures)
+        if self._has_usage:
+            if b'"usage":{' in block:  # the last but one event; those before it may have come with it
+                return b"".join(self._one(event + b"\n\n") for event in _events(block))
+            block = block.replace(_OBJECT, _OBJECT + b',"usage":null')
         block = block.replace(b'"delta":{', b'"logprobs":null,"delta":{')
         if b'"role":"assistant","content":null}' in block:
             block = block.replace(b'"content":null}', b'"content":""}')
-        if self._has_usage:
-            block = block.replace(
-                b'"object":"chat.completion.chunk"}', b'"object":"chat.completion.chunk","usage":null}'
-            )
-        _note_timings(block, self._figures)
         return block
 
+    def _one(self, event: bytes) -> bytes:
+        if b'"usage":{' not in event:
+            event = event.replace(_OBJECT, _OBJECT + b',"usage":null')
+        return event.replace(b'"delta":{', b'"logprobs":null,"delta":{')
 
-class LogprobChat:
-    """Chat with logprobs: each chunk is read, since the engine's logprobs have another shape."""
+
+class ReadChat:
+    """Logprobs or several answers: each chunk is read, since the engine gives both another form."""
 
     def __init__(self, asked: shapes.Body, figures: Figures) -> None:
         self._asked = asked
+        self._has_usage = _has_usage(asked)
         self._figures = figures
+        self._answers_left: int = getattr(asked, "n", None) or 1
+        self._made = 0
 
     def __call__(self, block: bytes) -> bytes:
         _note_timings(block, self._figures)
@@ -74,11 +89,26 @@ class LogprobChat:
 
     def _one(self, event: bytes) -> bytes:
         if not event.startswith(b"data: {"):
-            return event + b"\n\n"
+            return b"" if event == _NOTHING else event + b"\n\n"
         chunk = json.loads(event[6:])
         for choice in chunk.get("choices", ()):
             choice["logprobs"] = chat_logprobs(choice.get("logprobs"), self._asked)
+            if choice["delta"].get("role") and choice["delta"].get("content", "") is None:
+                choice["delta"]["content"] = ""
+        usage = chunk.get("usage")
+        if usage is not None and not self._is_last(usage):
+            return b""
+        if self._has_usage:
+            chunk.setdefault("usage", None)
         return b"data: " + _dump(chunk) + b"\n\n"
+
+    def _is_last(self, usage: Json) -> bool:
+        """The engine sends a count for each answer; the published stream has one, of all of them, at its end."""
+        self._answers_left -= 1
+        self._made += usage["completion_tokens"]
+        usage["completion_tokens"] = self._made
+        usage["total_tokens"] = usage["prompt_tokens"] + self._made
+        return self._answers_left <= 0
 
 
 class PlainText:
@@ -89,7 +119,7 @@ class PlainText:
 
     def __call__(self, block: bytes) -> bytes:
         _note_timings(block, self._figures)
-        return block.replace(b'"id":"chatcmpl-', b'"id":"cmpl-')
+        return block.replace(_NOTHING + b"\n\n", b"").replace(b'"id":"chatcmpl-', b'"id":"cmpl-')
 
 
 class LogprobText(PlainText):
@@ -225,7 +255,8 @@ Rewriter = Callable[[bytes], bytes]
 def rewriter(dialect: Dialect, asked: shapes.Body, figures: Figures) -> Rewriter:
     """What makes the engine's events of this answer conform; `figures` hears of its counts on the way."""
     if dialect is Dialect.CHAT:
-        return (LogprobChat if getattr(asked, "logprobs", None) else PlainChat)(asked, figures)
+        must_read = getattr(asked, "logprobs", None) or (getattr(asked, "n", None) or 1) > 1
+        return (ReadChat if must_read else PlainChat)(asked, figures)
     if dialect is Dialect.TEXT:
         has_logprobs = getattr(asked, "logprobs", None) is not None
         return (LogprobText if has_logprobs else PlainText)(asked, figures)
