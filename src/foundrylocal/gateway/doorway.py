@@ -12,7 +12,6 @@ from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import Listener, bind_or_name_owner
 
-
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
@@ -35,12 +34,18 @@ class GatewayDoorway:
         assert self._group is not None  # noqa: S101 - run is running
         sockets = await bind_or_name_owner(self._settings.current.gateway_host, port)
         listener = Listener(self.app, sockets)
-        await self._group.start(self._hold, listener)
+        try:
+            await self._group.start(self._hold, listener)
+        except BaseException:
+            # Cancelled before the task had its first step: nobody else would close what is bound.
+            for sock in sockets:
+                sock.close()
+            raise
         return listener
 
     async def _hold(self, listener: Listener, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """A fault of one listener ends that one, not the service."""
         try:
             await listener.serve(task_status=task_status)
-        except Exception as error:  # noqa: BLE001 - whatever it is
+        except Exception as error:
             log.error("The gateway's port %d failed: %r", listener.port, error, exc_info=error)
