@@ -160,6 +160,9 @@ class Listener:
                 await self._server.is_serving.wait()
                 task_status.started()
         finally:
+            # Uvicorn closes its servers when it ends by itself, but not when it is cancelled.
+            for server in getattr(self._server, "servers", ()):
+                server.close()
             for sock in self._sockets:
                 sock.close()
             self._ended.set()
