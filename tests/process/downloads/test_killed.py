@@ -59,8 +59,10 @@ class Downloader:
 
     def finish(self) -> str:
         """Let it end by itself; what it said at the start."""
-        output, _ = self.start().communicate(timeout=60)
-        start, *rest = output.split()
+        with self.start() as process:
+            assert process.stdout is not None
+            # Not `communicate`, which would pass over what `readline` took in advance.
+            start, *rest = process.stdout.read().split()
         assert rest == ["done"]
         return start
 
