@@ -90,9 +90,16 @@ class StreamAnswer(Response):
 def describe_stream(event: type[BaseModel] | str, example: str) -> Responses:
     """A 200 that is an event stream; `event` is the shape of what stands after each `data: `."""
     name = event if isinstance(event, str) else event.__name__
-    content = {
-        "schema": {"type": "string", "description": "One `data: {JSON}` line and a blank line an event."},
-        "x-event-schema": {"$ref": f"#/components/schemas/{name}"},
-        "example": example,
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"#/components/schemas/{name}"},
     }
+    # One event, as readers of such streams hold it; an event is one `data:` line and a blank line.
+    event_schema = {
+        "type": "object",
+        "properties": {"data": data, "id": {"type": "string"}},
+        "required": ["data"],
+    }
+    content = {"schema": event_schema, "example": example}
     return {200: {"description": "Server-sent events", "content": {"text/event-stream": content}}}
