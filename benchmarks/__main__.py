@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import engine_figures, processes, quiet, service_figures
+from benchmarks import engine_figures, library_figures, processes, quiet, service_figures
 from benchmarks.report import Figure, show
 
 ROUNDS = 5
@@ -23,7 +23,9 @@ def main() -> int:
     """Measure all of it; 0 when it could be measured, whatever the figures, 1 when not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (5)")
-    parser.add_argument("--only", choices=("chat", "relay", "start", "idle"), help="one group of figures")
+    parser.add_argument(
+        "--only", choices=("chat", "relay", "start", "idle", "download", "list"), help="one group of figures"
+    )
     given = parser.parse_args()
     # As an exception, so that every process is ended on the way out.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -45,6 +47,8 @@ def _measure(folder: Path, rounds: int, only: str | None) -> int:
         "relay": lambda: service_figures.relay_figures(folder, rounds),
         "start": lambda: engine_figures.start_figures(folder, model_file, rounds),
         "idle": lambda: service_figures.idle_figures(folder, rounds),
+        "download": lambda: library_figures.download_figures(folder, rounds),
+        "list": lambda: library_figures.list_figures(folder, rounds),
     }
     figures: list[Figure] = []
     for name, measure in groups.items():

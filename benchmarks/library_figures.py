@@ -1,0 +1,192 @@
+"""Downloads against the hub's own command from the same local hub, and listing in a big registry."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from benchmarks.processes import BASE, ROOT, Service, service
+from benchmarks.quiet import gather
+from benchmarks.report import Figure, spread
+from foundrylocal.catalog.library import Library, StagedFile
+from foundrylocal.catalog.registry import HubSource, Model, Registry, SourceFile, render_model
+from tests.fakes.gguf_corpus import write_gguf
+
+REPO, FILE = "bench/big-GGUF", "big-F32.gguf"
+FILE_FLOATS = (1 << 30) // 4
+RATIO = 1.15
+PAUSE_MS = 100.0
+KNOWN, STORED = 10_000, 1_000
+LIST_MS = 50.0
+PROBE_S = 0.005
+
+
+@contextmanager
+def _hub(file: Path) -> Iterator[str]:
+    """A hub on loopback that has the file; its address."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "fakes" / "hub.py"), REPO, FILE, str(file)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout
+    try:
+        yield process.stdout.readline().strip().removeprefix("HF_ENDPOINT=")
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def _big_file(folder: Path) -> Path:
+    path = write_gguf(folder / FILE, tensors={"token_embd.weight": ((64, FILE_FLOATS // 64), 0)})
+    with path.open("r+b") as file:  # not zeros: a sparse or compressed way would flatter
+        size = path.stat().st_size
+        file.seek(size - (1 << 30))
+        for _ in range(1 << 8):
+            file.write(os.urandom(1 << 22))
+    return path
+
+
+class _Pauses:
+    """The longest wait for an answer of the service while something else goes on in it."""
+
+    def __init__(self, running: Service) -> None:
+        self.longest_s = 0.0
+        self._connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._over.wait(PROBE_S):
+            began = time.perf_counter()
+            self._connection.request("GET", BASE + "/health")
+            self._connection.getresponse().read()
+            self.longest_s = max(self.longest_s, time.perf_counter() - began)
+
+    def __enter__(self) -> _Pauses:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._connection.close()
+
+
+def download_figures(folder: Path, rounds: int) -> list[Figure]:
+    """The same gigabyte through the API, verified and listed, and by the hub's own command."""
+    file = _big_file(folder)
+    with _hub(file) as endpoint:
+        settings = {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1"}
+        settings["FOUNDRYLOCAL_CACHE_DIR"] = str(folder / "big-cache")
+        with service(folder / "big-home", settings) as running:
+
+            def measure(number: int) -> tuple[float, float, float]:
+                with _Pauses(running) as pauses:
+                    began = time.perf_counter()
+                    body = {"repo": REPO, "file": FILE, "name": "big"}
+                    done = running.call("POST", "/models/import", body)
+                    ours = time.perf_counter() - began
+                running.call("DELETE", f"/models/{done['model_name']}")
+                return ours, _hubs_own(folder / "own", endpoint), pauses.longest_s * 1000
+
+            measure(-1)
+            ours, own, pauses = (list(values) for values in zip(*gather(rounds, measure), strict=True))
+    file.unlink()
+    ratio = median(one / other for one, other in zip(ours, own, strict=True))
+    return [
+        Figure(
+            "1 GB from a local hub s",
+            spread(ours, 2),
+            f"hf download {spread(own, 2)}",
+            f"{ratio:.3f}",
+            f"<= {RATIO}",
+            ratio <= RATIO,
+        ),
+        Figure(
+            "longest wait for /health meanwhile ms",
+            spread(pauses, 1),
+            target=f"< {PAUSE_MS:.0f} ms",
+            is_ok=median(pauses) < PAUSE_MS,
+        ),
+    ]
+
+
+def _hubs_own(folder: Path, endpoint: str) -> float:
+    command = [str(Path(sys.executable).with_name("hf")), "download", REPO, FILE, "--local-dir", str(folder)]
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hf-home")}
+    began = time.perf_counter()
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    took = time.perf_counter() - began
+    shutil.rmtree(folder)
+    return took
+
+
+def list_figures(folder: Path, rounds: int) -> list[Figure]:
+    """GET /models/downloaded and GET /models with 1,000 models on disk of 10,000 known."""
+    home, cache = folder / "list-home", folder / "list-cache"
+    _fill(home, cache)
+    with service(home, {"FOUNDRYLOCAL_CACHE_DIR": str(cache)}) as running:
+
+        def measure(number: int) -> tuple[float, float]:
+            return _time_ms(running, "/models/downloaded"), _time_ms(running, "/models")
+
+        measure(-1)
+        downloaded, every = (list(values) for values in zip(*gather(rounds, measure), strict=True))
+    return [
+        Figure(
+            f"list {count} models of {KNOWN} ms",
+            spread(values, 1),
+            target=f"< {LIST_MS:.0f} ms",
+            is_ok=median(values) < LIST_MS,
+        )
+        for count, values in ((STORED, downloaded), (KNOWN, every))
+    ]
+
+
+def _time_ms(running: Service, path: str) -> float:
+    began = time.perf_counter()
+    running.call("GET", path)
+    return (time.perf_counter() - began) * 1000
+
+
+def _fill(home: Path, cache: Path) -> None:
+    """Models of the user's own in the registry's file, and the first of them on disk."""
+    count = KNOWN - len(Registry.load().all())
+    source = HubSource(REPO, "0" * 40, (SourceFile(FILE, 9920, "0" * 64),))
+    models = [
+        Model(
+            model_id=f"bench/model-{number}-Q8_0-GGUF",
+            simple_name=f"model-{number}-Q8_0-GGUF",
+            size="1B",
+            quantization="Q8_0",
+            family="bench",
+            license=None,
+            context_length=2048,
+            capabilities=("chat",),
+            sources=(source,),
+        )
+        for number in range(count)
+    ]
+    state = home / "state"
+    state.mkdir(parents=True)
+    (state / "imported.json").write_text(json.dumps({"models": [render_model(model) for model in models]}))
+    library = Library(cache)
+    for model in models[:STORED]:
+        place = library.place(model.model_id)
+        place.partial.mkdir(parents=True)
+        file = write_gguf(place.partial / "tiny.gguf")
+        library.commit(model, place, [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest())])
