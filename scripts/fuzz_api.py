@@ -95,7 +95,6 @@ def main() -> int:
                 "--request-timeout=60",
                 "--suppress-health-check=all",
                 "--warnings=off",
-                "--workers=2",
             ]
             if given.seed is not None:
                 command.append(f"--seed={given.seed}")

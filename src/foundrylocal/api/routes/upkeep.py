@@ -21,11 +21,14 @@ from foundrylocal.errors import (
     InvalidRequest,
     ModelCorrupted,
     ModelInUse,
+    ModelLoading,
     ModelNotDownloaded,
     ModelNotFound,
     ModelNotOnDisk,
+    OperationCancelled,
     OperationInProgress,
     PortInUse,
+    ServerShuttingDown,
     ServerStartFailed,
     ServerStartTimeout,
 )
@@ -46,6 +49,9 @@ from foundrylocal.wire.upkeep import (
 router = APIRouter(prefix="/models", tags=["Model Management"])
 Ask = Annotated[Services, Depends(services)]
 _LOADING = (
+    ModelLoading,
+    OperationCancelled,
+    ServerShuttingDown,
     ModelNotFound,
     ModelNotDownloaded,
     ModelCorrupted,
