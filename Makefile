@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench format fuzz storm clean
+.PHONY: run test check bench format fuzz storm clients clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -28,6 +28,18 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Two minutes each: the API from its own description, and many clients at once.
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m scripts.fuzz_api $(ARGS)
+
+storm: $(VENV)/.dev
+	$(BIN)/python -m scripts.storm $(ARGS)
+
+# The clients pin old versions of what the service uses itself, so they have an environment of their own.
+clients:
+	$(MAKE) VENV=.venv-clients .venv-clients/.clients
+	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py $(ARGS)
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -41,5 +53,13 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
+	@touch $@
+
+$(VENV)/.clients: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[clients]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .test-models
+	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .test-models
