@@ -152,6 +152,20 @@ def test_anthropic_cancels_a_stream(claude: Any, real_service: Service) -> None:
     is_free(real_service)
 
 
+def test_anthropic_gets_json_of_a_schema(claude: Any) -> None:
+    wanted = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    options: dict[str, Any] = {
+        "model": CHAT_MODEL,
+        "messages": HELLO,
+        "max_tokens": 200,
+        "output_config": wanted,
+    }
+    check_city(claude.messages.create(**options).content[0].text)
+    with claude.messages.stream(**options) as stream:
+        check_city("".join(stream.text_stream))
+        assert stream.get_final_message().usage.output_tokens > 5
+
+
 def test_anthropic_raises_its_own_errors(claude: Any) -> None:
     import anthropic
 

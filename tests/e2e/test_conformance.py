@@ -179,9 +179,14 @@ def test_models(gateway: httpx.Client) -> None:
     assert gateway.get("/v1/models/nobody").status_code == 404
 
 
-def test_messages(gateway: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [{"system": "Be brief."}, {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}],
+    ids=["plain", "schema"],
+)
+def test_messages(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     types = pytest.importorskip("anthropic.types", reason="the extra `clients` is not installed")
-    asked = HELLO | {"system": "Be brief."}
+    asked = HELLO | fields
     body = post(gateway, "/v1/messages", asked)
     strict(types.Message, body)
     assert body["id"].startswith("msg_")

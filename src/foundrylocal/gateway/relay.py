@@ -15,11 +15,13 @@ import msgspec
 
 from foundrylocal.errors import FoundryLocalError, InternalError
 from foundrylocal.gateway.conformance import complete
-from foundrylocal.gateway.endpoints import Endpoint
+from foundrylocal.gateway.endpoints import Dialect, Endpoint
 from foundrylocal.gateway.engine_errors import EngineRefused, error_event, error_of, error_of_object
 from foundrylocal.gateway.figures import Figures
 from foundrylocal.gateway.requests import Prepared
+from foundrylocal.gateway.shapes import Body
 from foundrylocal.gateway.streams import Rewriter, rewriter
+from foundrylocal.gateway.structured import MessageStream, message_of
 from foundrylocal.web.asgi import Header, Receive, Send, send_whole
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
 
     try:
         response = await session.post(
-            exchange.endpoint.path, data=exchange.prepared.body, headers=_HEADERS, allow_redirects=False
+            exchange.prepared.target, data=exchange.prepared.body, headers=_HEADERS, allow_redirects=False
         )
     except aiohttp.ClientConnectorError as error:
         raise NothingSent from error
@@ -105,7 +107,7 @@ async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
         if isinstance(answer, dict):
             figures.note_timings(answer.get("timings") or {})
             figures.note_usage(answer.get("usage") or {})
-            answer = complete(exchange.endpoint.dialect, answer, exchange.prepared.asked)
+            answer = _conforming(answer, exchange)
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise EngineRefused("Its answer is not what the API promises.") from error
     figures.status = response.status
@@ -118,6 +120,17 @@ async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
     )
 
 
+def _conforming(answer: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
+    asked = exchange.prepared.asked
+    if exchange.prepared.schema is not None:
+        return message_of(answer, asked)
+    return complete(exchange.endpoint.dialect, answer, asked)
+
+
+def _message_stream(dialect: Dialect, asked: Body, figures: Figures) -> Rewriter:
+    return MessageStream(asked, figures)
+
+
 async def _stream(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
     sender = _Sender(exchange.send)
     await sender.guard(lambda: _pump(response, exchange, sender), exchange.reader_timeout_s)
@@ -127,7 +140,8 @@ async def _pump(response: aiohttp.ClientResponse, exchange: Exchange, send: _Sen
     import aiohttp
 
     figures, dialect = exchange.figures, exchange.endpoint.dialect
-    rewrite = rewriter(dialect, exchange.prepared.asked, figures)
+    make = rewriter if exchange.prepared.schema is None else _message_stream
+    rewrite = make(dialect, exchange.prepared.asked, figures)
     read = response.content.readany
     rest = b""
     has_begun = False

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from foundrylocal.errors import InvalidJson, InvalidRequest
-from foundrylocal.gateway import shapes, shapes_messages
+from foundrylocal.gateway import shapes, shapes_messages, structured
 from foundrylocal.gateway.endpoints import Endpoint
 
 MOST_DEPTH = 32
@@ -37,12 +37,14 @@ _DATA_IMAGE = re.compile(r"data:image/[a-z0-9.+\-]{1,40};base64,", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that passed: `body` is what the engine gets."""
+    """A request that passed: `body` is what the engine gets, at `target`; `schema` when it goes by way of chat."""
 
     asked: shapes.Body
+    target: str
     body: bytes
     has_image: bool
     has_audio: bool
+    schema: shapes.Json | None = None
 
 
 @cache
@@ -65,7 +67,13 @@ def prepare(endpoint: Endpoint, body: bytes) -> Prepared:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"{error}.") from None
     images, audio = _check(asked)
-    return Prepared(asked, msgspec.json.encode(_for_engine(asked)), images, audio)
+    if (
+        isinstance(asked, shapes_messages.MessagesBody)
+        and (schema := structured.schema_of(asked)) is not None
+    ):
+        chat = msgspec.json.encode(structured.chat_of(asked, schema))
+        return Prepared(asked, structured.CHAT_PATH, chat, images, audio, schema)
+    return Prepared(asked, endpoint.path, msgspec.json.encode(_for_engine(asked)), images, audio)
 
 
 def _for_engine(asked: shapes.Body) -> dict[str, Any]:
@@ -270,12 +278,6 @@ def _response_format(wanted: shapes.Json) -> shapes.SchemaFormat | shapes.JsonFo
 
 
 def _check_turns(asked: shapes_messages.CountBody) -> bool:
-    if isinstance(asked, shapes_messages.MessagesBody):
-        for name in ("output_config", "output_format"):
-            if (getattr(asked, name) or {}).get("format") or (
-                name == "output_format" and asked.output_format
-            ):
-                refuse(name, "is not supported by this endpoint: use tools, or /v1/chat/completions")
     choice = asked.tool_choice
     if (
         choice is not None

@@ -168,6 +168,8 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (MESSAGES, {"max_tokens": 8, "messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
     (MESSAGES, TURN | {"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice.name"),
     (MESSAGES, TURN | {"system": 5}, "system"),
+    (MESSAGES, TURN | {"output_config": {"format": {"type": "xml"}}}, "output_config.format"),
+    (MESSAGES, TURN | {"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
 ]  # fmt: skip
 BAD_BODIES: list[bytes] = [
     b"",
