@@ -149,9 +149,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     )
     keeper = ModelKeeper(server, fleet, supply, store)
     importer = Importer(registry, downloads.imported)
-    services = Services(
-        server, registry, library, downloads, store, ring, keeper, importer, gateway.render_metrics
-    )
+    services = Services(server, registry, library, downloads, store, ring, keeper, importer, gateway)
     listener = Listener(make_app(services), sockets)
     async with _running(launcher.run, fleet.run, downloads.run, doorway.run, server.run) as group:
         async with anyio.create_task_group() as front:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from fastapi import Request
 
@@ -15,6 +16,38 @@ from foundrylocal.lifecycle.keeper import ModelKeeper
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.settings.store import SettingsStore
+
+
+class Line(Protocol):
+    """Who waits for one model now."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def longest_wait_s(self) -> float: ...
+
+
+class Totals(Protocol):
+    """What the gateway has done since the service began."""
+
+    requests: int
+    failed: int
+    cancelled: int
+    tokens_in: int
+    tokens_out: int
+
+
+class GatewayFigures(Protocol):
+    """The gateway as this side knows it: its figures."""
+
+    def queues(self) -> Mapping[str, Line]: ...
+    @property
+    def totals(self) -> Totals: ...
+    def render_metrics(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +62,7 @@ class Services:
     ring: LogRing
     keeper: ModelKeeper
     importer: Importer
-    render_metrics: Callable[[], bytes] = bytes
-    """The figures for Prometheus, which the gateway keeps."""
+    gateway: GatewayFigures
 
 
 def services(request: Request) -> Services:

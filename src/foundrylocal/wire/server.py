@@ -125,6 +125,25 @@ class StatusHealth(BaseModel):
     api_key: str | None = Field(None, description="Only while the server runs.")
 
 
+_TOTALS = {"requests": 0, "failed": 0, "cancelled": 0, "tokens_in": 0, "tokens_out": 0}
+
+
+class QueueEntry(BaseModel):
+    model_id: str
+    slots: int
+    running: int
+    waiting: int
+    longest_wait_ms: int
+
+
+class TotalsEntry(BaseModel):
+    requests: int
+    failed: int
+    cancelled: int
+    tokens_in: int
+    tokens_out: int
+
+
 class StatusAnswer(BaseModel):
     model_config = _examples(
         {
@@ -143,6 +162,8 @@ class StatusAnswer(BaseModel):
             "last_updated": _AT,
             "last_error": None,
             "uptime_seconds": 60,
+            "queues": [],
+            "totals": _TOTALS,
         },
         {
             "is_running": False,
@@ -154,6 +175,8 @@ class StatusAnswer(BaseModel):
             "last_updated": _AT,
             "last_error": None,
             "uptime_seconds": 0,
+            "queues": [],
+            "totals": _TOTALS,
         },
     )
 
@@ -166,6 +189,8 @@ class StatusAnswer(BaseModel):
     last_updated: str
     last_error: ErrorObject | None
     uptime_seconds: int
+    queues: list[QueueEntry] = Field(description="The requests of each model that run and wait.")
+    totals: TotalsEntry = Field(description="What the gateway has done since the service began.")
 
 
 class HealthServer(BaseModel):

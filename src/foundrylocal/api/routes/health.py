@@ -46,4 +46,4 @@ class MetricsAnswer(Response):
 @router.get("/metrics", response_class=MetricsAnswer, responses=refusals())
 async def metrics(ask: Annotated[Services, Depends(services)]) -> Response:
     """The figures of all requests in Prometheus' text form."""
-    return Response(ask.render_metrics(), headers={"content-type": METRICS_TYPE})
+    return Response(ask.gateway.render_metrics(), headers={"content-type": METRICS_TYPE})

@@ -157,4 +157,21 @@ async def status(ask: Ask) -> Any:
         "last_updated": format_time(now.changed_at_s),
         "last_error": error_object(now.last_error) if now.last_error else None,
         "uptime_seconds": now.uptime_s,
+        "queues": [
+            {
+                "model_id": model_id,
+                "slots": line.limit,
+                "running": line.running,
+                "waiting": line.waiting,
+                "longest_wait_ms": round(line.longest_wait_s * 1000),
+            }
+            for model_id, line in ask.gateway.queues().items()
+        ],
+        "totals": {
+            "requests": ask.gateway.totals.requests,
+            "failed": ask.gateway.totals.failed,
+            "cancelled": ask.gateway.totals.cancelled,
+            "tokens_in": ask.gateway.totals.tokens_in,
+            "tokens_out": ask.gateway.totals.tokens_out,
+        },
     }
