@@ -12,6 +12,8 @@ from foundrylocal.gateway.requests import Prepared
 from foundrylocal.web.errors import error_object
 
 _UNSUPPORTED_INPUT = re.compile(r"(image|audio|video) input is not supported", re.IGNORECASE)
+# The same of an embedding's input, which must fit one batch.
+_TOO_LARGE = re.compile(r"\((\d+) tokens\) is too large.*?batch size: (\d+)")
 # Of a request's content, though the engine calls some of it a fault of its own.
 _CALLERS_FAULT = re.compile(
     r"template|jinja|parse|grammar|schema|invalid|range_check|token|base64|decode|image|audio", re.IGNORECASE
@@ -43,6 +45,9 @@ def error_of_object(
 ) -> FoundryLocalError:
     if said.get("type") == "exceed_context_size_error" or "n_prompt_tokens" in said:
         return context_exceeded(said.get("n_prompt_tokens"), said.get("n_ctx"), asked)
+    found = _TOO_LARGE.search(text)
+    if found:
+        return context_exceeded(found[1], found[2], asked)
     found = _UNSUPPORTED_INPUT.search(text)
     if found:
         kind = found[1].lower()
