@@ -17,6 +17,7 @@ from benchmarks import engine_figures, library_figures, processes, quiet, servic
 from benchmarks.report import Figure, show
 
 ROUNDS = 5
+GROUPS = ("chat", "relay", "start", "change", "idle", "download", "list")
 
 
 def main() -> int:
@@ -24,7 +25,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (5)")
     parser.add_argument(
-        "--only", choices=("chat", "relay", "start", "idle", "download", "list"), help="one group of figures"
+        "--only",
+        choices=("chat", "relay", "start", "change", "idle", "download", "list"),
+        help="one group of figures",
     )
     given = parser.parse_args()
     # As an exception, so that every process is ended on the way out.
@@ -46,6 +49,7 @@ def _measure(folder: Path, rounds: int, only: str | None) -> int:
         "chat": lambda: engine_figures.chat_figures(folder, model_file, rounds),
         "relay": lambda: service_figures.relay_figures(folder, rounds),
         "start": lambda: engine_figures.start_figures(folder, model_file, rounds),
+        "change": lambda: engine_figures.change_figures(folder, model_file, rounds),
         "idle": lambda: service_figures.idle_figures(folder, rounds),
         "download": lambda: library_figures.download_figures(folder, rounds),
         "list": lambda: library_figures.list_figures(folder, rounds),

@@ -22,6 +22,7 @@ from foundrylocal.catalog.library import Library
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / ".test-models"
 MODEL = "SmolLM2-135M-Instruct-Q4_1-GGUF"
+SECOND_MODEL = "gemma-3-270m-Q4_K_M-GGUF"
 BASE = "/iblink/v1/foundry-local"
 READY_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 15.0
@@ -148,12 +149,12 @@ def interpreter_start_s() -> float:
     return time.perf_counter() - began
 
 
-def fetch_model(home: Path) -> Path:
+def fetch_model(home: Path, name: str = MODEL) -> Path:
     """The model's file, downloaded through the product at the first time; its path."""
     with service(home) as running:
-        running.call("POST", f"/models/{MODEL}/download")
+        running.call("POST", f"/models/{name}/download")
         entries = running.call("GET", "/models/downloaded")["models"]
-    model_id = next(entry["model_id"] for entry in entries if entry["simple_name"] == MODEL)
+    model_id = next(entry["model_id"] for entry in entries if entry["simple_name"] == name)
     stored = Library(MODELS).get(model_id)
     assert stored is not None
     return Path(stored.files[0].path_in(str(stored.folder)))
