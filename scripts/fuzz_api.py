@@ -47,6 +47,7 @@ def narrowed(document: dict[str, Any]) -> dict[str, Any]:
     for name in KEPT_SETTINGS:
         schemas["ConfigBody"]["properties"].pop(name, None)
     schemas["ConfigBody"]["examples"] = [{"parallel": 2}, {"defaults": True}]
+    schemas["ImportBody"]["properties"]["mode"] = {"const": "copy"}
     name = schemas["StartBody"]["properties"]["model_name"]
     known = {"enum": [CHAT_MODEL, BASE_MODEL]}
     schemas["StartBody"]["properties"]["model_name"] = {"anyOf": [known, name]}

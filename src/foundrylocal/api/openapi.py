@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
-from foundrylocal.wire import catalogue, events, server
+from foundrylocal.wire import catalogue, events, server, upkeep
 from foundrylocal.wire.events import ChangeEvent, OperationEvent
 from foundrylocal.wire.server import LogLine, StartBody
 from foundrylocal.wire.upkeep import ImportBody, SearchBody, VerifyBody
@@ -112,7 +112,7 @@ def _shapes() -> list[type[BaseModel]]:
     """Every shape of the wire."""
     return [
         value
-        for module in (catalogue, events, server)
+        for module in (catalogue, events, server, upkeep)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, BaseModel)
     ]
