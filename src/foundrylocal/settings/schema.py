@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from foundrylocal.settings.folders import default_cache_dir
 
@@ -18,21 +18,31 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 _ORIGIN = re.compile(r"https?://[^\s/?#@]{1,255}|[a-z][a-z0-9+.\-]{1,30}://[^\s/?#@]{1,255}")
 
 
-def _from_text(value: Any) -> Any:
+# The context of a validation that may meet text of the environment; a call over HTTP must send real lists.
+WITH_TEXT = {"with_text": True}
+
+
+def _is_text(value: Any, info: ValidationInfo) -> bool:
+    return isinstance(value, str) and info.context is WITH_TEXT
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _from_text(value: Any, info: ValidationInfo) -> Any:
     """The environment has only text: a list is given as `a, b`."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
+    return _parts(value) if _is_text(value, info) else value
 
 
-def _words(value: Any) -> Any:
-    return shlex.split(value) if isinstance(value, str) else value
+def _words(value: Any, info: ValidationInfo) -> Any:
+    return shlex.split(value) if _is_text(value, info) else value
 
 
-def _pairs(value: Any) -> Any:
+def _pairs(value: Any, info: ValidationInfo) -> Any:
     """The environment has only text: aliases are given as `name=model, name=model`."""
-    if isinstance(value, str):
-        return dict(part.split("=", 1) for part in _from_text(value) if "=" in part)
+    if _is_text(value, info):
+        return dict(part.split("=", 1) for part in _parts(value) if "=" in part)
     return value
 
 

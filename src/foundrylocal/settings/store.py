@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.kit.atomic_file import write_atomically
-from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
+from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, WITH_TEXT, Settings
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
@@ -48,7 +48,7 @@ class SettingsStore:
         self._listeners: list[Callable[[Settings], None]] = []
         self._saved = self._load()
         try:
-            self.current = Settings.model_validate({**self._saved, **self._overrides})
+            self.current = Settings.model_validate({**self._saved, **self._overrides}, context=WITH_TEXT)
         except ValidationError as error:
             raise InvalidConfiguration(
                 "A setting of the command line or the environment is not valid", describe(error)
@@ -103,7 +103,7 @@ class SettingsStore:
         saved = {**base, **changes}
         try:
             checked = Settings.model_validate(saved, strict=True)
-            effective = Settings.model_validate({**saved, **self._overrides})
+            effective = Settings.model_validate({**saved, **self._overrides}, context=WITH_TEXT)
         except ValidationError as error:
             raise InvalidConfiguration("The configuration is not valid", describe(error)) from None
         if "cache_dir" in changes:
