@@ -29,7 +29,7 @@ from foundrylocal.gateway.relay import READER_TIMEOUT_S, ClientStalled, watch_cl
 from foundrylocal.gateway.requests import prepare
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.web.asgi import Message, Receive, Scope, Send, headers_named, send_whole
+from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
 from foundrylocal.web.body import ClientGone, read_body
 from foundrylocal.web.connection import ABORT_EXTENSION
 from foundrylocal.web.errors import error_headers, status_of
@@ -79,15 +79,8 @@ class Gateway:
     # --- requests ---------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def first_send(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
         try:
-            await self._answer(scope, receive, first_send)
+            await self._answer(scope, receive, send)
             return
         except ClientGone:
             return
@@ -96,8 +89,7 @@ class Gateway:
         except Exception as error:
             log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], error, exc_info=error)
             told = InternalError()
-        if not has_begun:
-            await _send_error(scope, send, told)
+        await _send_error(scope, send, told)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -135,7 +127,7 @@ class Gateway:
         await send_whole(send, 200, json.dumps(body).encode())
 
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request of an endpoint, with its figures noted whatever its end."""
+        """One request of an endpoint, with its figures noted whatever its end; raises before its answer begins."""
         body = await read_body(scope, receive, BODY_LIMIT)
         figures = Figures(endpoint.path, anyio.current_time())
         try:
@@ -154,9 +146,13 @@ class Gateway:
             if abort is not None:
                 abort["abort"]()
             raise ClientGone from None
-        except Exception:
-            figures.outcome, figures.status = "internal_error", 500
-            raise
+        except Exception as error:
+            figures.outcome = "internal_error"
+            if figures.first_s is None:
+                figures.status = 500
+                raise
+            log.error("Unexpected fault in an answer of %s: %r", endpoint.path, error, exc_info=error)
+            raise ClientGone from error
         finally:
             figures.note_end()
             self._metrics.note(figures)

@@ -142,7 +142,7 @@ async def _pump(response: aiohttp.ClientResponse, exchange: Exchange, send: _Sen
     figures, dialect = exchange.figures, exchange.endpoint.dialect
     make = rewriter if exchange.prepared.schema is None else _message_stream
     rewrite = make(dialect, exchange.prepared.asked, figures)
-    read = response.content.readany
+    read, raw_send = response.content.readany, send.send
     rest = b""
     has_begun = False
     try:
@@ -156,7 +156,10 @@ async def _pump(response: aiohttp.ClientResponse, exchange: Exchange, send: _Sen
                 await _begin(exchange, send)
             block = _with_errors(block, exchange, rewrite) if _ERROR_MARK in block else rewrite(block)
             figures.events += block.count(b"\n\n")
-            await send({"type": "http.response.body", "body": block, "more_body": True})
+            send.is_sending = True
+            await raw_send({"type": "http.response.body", "body": block, "more_body": True})
+            send.is_sending = False
+            send.sent += 1
     except (aiohttp.ClientError, OSError) as error:
         cause = exchange.cause(has_begun)
         if not has_begun:
