@@ -74,7 +74,7 @@ def _config_answer() -> type[BaseModel]:
 @router.post(
     "/config",
     response_model=_config_answer(),
-    openapi_extra=describe_body("ConfigBody"),
+    openapi_extra=describe_body("ConfigBody", is_required=False),
     responses=refusals(*OF_A_BODY, InvalidConfiguration, ConfigurationUpdateFailed),
 )
 async def update_config(request: Request, ask: Ask) -> Any:
