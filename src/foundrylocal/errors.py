@@ -14,6 +14,8 @@ class FoundryLocalError(Exception):
 
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
+    published_details: ClassVar[str | None] = None
+    """Details that are the same for every case; then those of this case are its `reason`."""
 
     def __init__(self, message: str, details: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -141,11 +143,8 @@ class ModelNotDownloaded(FoundryLocalError):
 
     type, code = "precondition_failed", "model_not_downloaded"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Model must be downloaded before starting server",
-            "Use auto_download option or download manually first",
-        )
+    def __init__(self, details: str = "Use auto_download option or download manually first") -> None:
+        super().__init__("Model must be downloaded before starting server", details)
 
 
 class ModelInUse(FoundryLocalError):
@@ -267,12 +266,13 @@ class InsufficientMemory(FoundryLocalError):
 
 
 class DownloadFailed(FoundryLocalError):
+    """Its published details say the same of every case; what is known of this one is told beside them."""
+
     type, code = "download_error", "download_failed"
+    published_details = "Network connection error or model not available"
 
     def __init__(self, reason: str | None = None) -> None:
-        super().__init__(
-            "Failed to download model", reason or "Network connection error or model not available"
-        )
+        super().__init__("Failed to download model", reason or self.published_details)
 
 
 class ChecksumMismatch(FoundryLocalError):

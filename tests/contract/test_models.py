@@ -219,9 +219,9 @@ def test_a_download_that_fails(offline: Service) -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["message"]) == (500, "Failed to download model")
     assert (error["type"], error["code"]) == ("download_error", "download_failed")
-    # The published words, and after them what is known of this case.
-    assert error["details"].startswith(DOWNLOAD_FAILED)
-    assert list(error) == ["message", "type", "code", "details"]
+    assert error["details"] == DOWNLOAD_FAILED
+    assert error["reason"]
+    assert list(error) == ["message", "type", "code", "details", "reason"]
     assert events[0]["message"] == f"Starting download: {CHAT_MODEL}"
     assert [event["type"] for event in events if event["type"] != "progress"] == ["error"]
     assert events[-1]["message"] == "Failed to download model"

@@ -159,7 +159,7 @@ def error_of(body: object, status: int) -> Refused:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):
         return Refused(status, "unknown", f"The service answered {status}", None)
-    details = error.get("details")
+    details = error.get("reason") or error.get("details")
     return Refused(
         status, str(error.get("code")), error["message"], None if details is None else str(details)
     )

@@ -13,7 +13,7 @@ _LINE = re.compile(r"^(?:\d+\.\d\d\.\d{3}\.\d{3}\s+)?(?P<level>[DIWE])\s+(?P<tex
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR}
 # One of these lines comes with every request and token batch: of interest only to who looks for it.
 _CHATTER = re.compile(r"^(slot|srv\s+(log_server_r|update_slots|params_from_|operator\(\)))")
-_PATH = re.compile(r"(['\"]?)(?:[A-Za-z]:)?[/\\](?:[^\s'\":]+[/\\])+([^\s'\"/\\]+)\1")
+_PATH = re.compile(r"(['\"]?)(?:(?<![A-Za-z])[A-Za-z]:)?[/\\](?:[^\s'\":]+[/\\])+([^\s'\"/\\]+)\1")
 _REASONS = (
     re.compile(r"error loading model: (?P<why>.+)$"),
     re.compile(r"(?P<why>failed to allocate .+|unable to allocate .+|.*out of memory.*)$", re.IGNORECASE),

@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import FoundryLocalError, ServerStartFailed
+from foundrylocal.errors import FoundryLocalError, ServerStartFailed, WorkerCrashed
 from foundrylocal.kit.contain import contain
 from foundrylocal.lifecycle.fleet import Fleet, Member
 from foundrylocal.lifecycle.state import ServerState, Status
@@ -52,7 +52,7 @@ class Recovery:
     def _on_lost(self, member: Member, reason: str, delay_s: float | None) -> None:
         if self._group is None or not member.is_pinned or not self._is_wanted(member.model):
             return  # on demand: its next request loads it; within a switch: the switch sees to it
-        self._state.fail(ServerStartFailed(reason))
+        self._state.fail(WorkerCrashed(reason))
         self._group.start_soon(contain, log, self._recover, member.model, reason, delay_s)
 
     async def _recover(self, model: Model, reason: str, delay_s: float | None) -> None:

@@ -142,7 +142,8 @@ class Server:
         return member
 
     async def _undo_start(self, error: BaseException) -> None:
-        if isinstance(error, FoundryLocalError):
+        # A start that was stopped on purpose has not failed.
+        if isinstance(error, FoundryLocalError) and self._stopping is None:
             self.state.fail(error)
             log.error("Server failed to start: %s", error.details or error.message)
         if self._stopping is None:
@@ -254,7 +255,7 @@ class Server:
         return await self._load(operation, model, request)
 
     async def _undo_switch(self, error: BaseException, former: Model | None, new_door: Door | None) -> None:
-        if isinstance(error, FoundryLocalError):
+        if isinstance(error, FoundryLocalError) and self._stopping is None:
             self.state.fail(error)
             log.error("Switch failed: %s", error.details or error.message)
         await self._entrance.abandon(new_door)

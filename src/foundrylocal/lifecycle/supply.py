@@ -84,7 +84,7 @@ class Supply:
         self._library.check(model)
         stored = self._library.get(model.model_id)
         if stored is None:
-            raise ModelNotDownloaded
+            raise ModelNotDownloaded(f"Download it first: POST /models/{model.simple_name}/download.")
         try:
             return stored, read_model(stored.model_path)[0]
         except (GgufInvalid, OSError) as error:

@@ -22,11 +22,11 @@ class Redaction:
     """Replaces what has the form of a secret, and the exact secrets it was told of."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
+        self._known: frozenset[str] = frozenset()
 
     def add(self, secret: str | None) -> None:
         if secret:
-            self._known.add(secret)
+            self._known = self._known | {secret}  # a new set: other threads may be reading the old one
 
     def clean(self, text: str) -> str:
         for secret in self._known:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ class SettingsStore:
         self._path = folder / "config.json"
         given = {name: value for name, value in (command_line or {}).items() if value is not None}
         self._overrides: dict[str, Any] = {**_from_environment(), **given}
+        self._lock = threading.Lock()  # updates come from threads, since they wait for the disk
         self._listeners: list[Callable[[Settings], None]] = []
         self._saved = self._load()
         try:
@@ -53,6 +55,11 @@ class SettingsStore:
             raise InvalidConfiguration(
                 "A setting of the command line or the environment is not valid", describe(error)
             ) from None
+
+    @property
+    def overridden(self) -> list[str]:
+        """The settings that the environment or the command line decides, whatever is saved."""
+        return sorted(self._overrides)
 
     def on_change(self, listener: Callable[[Settings], None]) -> None:
         """Call `listener` with the new settings after each change."""
@@ -91,6 +98,10 @@ class SettingsStore:
 
         What the environment or the command line sets stays in force over what is saved here.
         """
+        with self._lock:
+            return self._update(changes, reset)
+
+    def _update(self, changes: Mapping[str, Any], reset: bool) -> Settings:
         refused = FILE_ONLY_SETTINGS & changes.keys()
         if refused:
             name = sorted(refused)[0]
@@ -114,6 +125,9 @@ class SettingsStore:
         except OSError as error:
             log.error("The configuration could not be saved: %s", error.strerror)
             raise ConfigurationUpdateFailed from None
+        hidden = sorted(self._overrides.keys() & changes.keys())
+        if hidden:
+            log.warning("Saved, but the environment or the command line still decides: %s", ", ".join(hidden))
         self._saved, self.current = saved, effective
         for listener in self._listeners:
             listener(effective)

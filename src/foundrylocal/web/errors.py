@@ -51,9 +51,14 @@ def status_of(error: FoundryLocalError) -> int:
 
 
 def error_object(error: FoundryLocalError) -> dict[str, Any]:
-    """`{message, type, code, details?}`, with `param` where one field is to blame."""
+    """`{message, type, code, details?}`, with `reason` or `param` where there is more to say."""
     body: dict[str, Any] = {"message": error.message, "type": error.type, "code": error.code}
-    if error.details is not None:
+    fixed = error.published_details
+    if fixed is not None:
+        body["details"] = fixed
+        if error.details not in (None, fixed):
+            body["reason"] = (error.details or "").removeprefix(f"{fixed}: ")
+    elif error.details is not None:
         body["details"] = error.details
     if error.param is not None:
         body["param"] = error.param

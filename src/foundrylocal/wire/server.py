@@ -98,6 +98,7 @@ class ErrorObject(BaseModel):
     type: str
     code: str
     details: str | None = Field(None, description="What to do, or which field is wrong.")
+    reason: str | None = Field(None, description="What is known of this case, where the details are fixed.")
     param: str | None = Field(None, description="The one field that is to blame.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.bodies import json_object
@@ -66,6 +66,10 @@ def _config_answer() -> type[BaseModel]:
     fields |= {
         name: (field.annotation, ...) for name, field in Settings.model_fields.items() if name not in fields
     }
+    fields["overridden"] = (
+        list[str],
+        Field(description="Settings that the environment or the command line decides, whatever is saved."),
+    )
     answer: type[BaseModel] = create_model("ConfigAnswer", **fields)
     answer.__doc__ = "Every setting, and the cache folder under both of its names."
     return answer
@@ -94,4 +98,5 @@ async def update_config(request: Request, ask: Ask) -> Any:
         "cachedir": shown["cache_dir"],
         "default_log_level": shown["default_log_level"],
         **{name: value for name, value in shown.items() if name not in _PUBLISHED_FIRST},
+        "overridden": ask.settings.overridden,
     }
