@@ -10,7 +10,7 @@ run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

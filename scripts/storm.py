@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.contract.real import copy_into
+from tests.real_models import copy_into
 from tests.running import (
     BASE_MODEL,
     BASE_MODEL_ID,

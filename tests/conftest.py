@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, TEST_MODELS, Service, running, store_tiny_model
+from tests.real_models import fetch
+from tests.running import (
+    BASE_MODEL,
+    CHAT_MODEL,
+    CHAT_MODEL_ID,
+    FAKE_WORKER,
+    TEST_MODELS,
+    Service,
+    running,
+    store_tiny_model,
+)
 
 
 @pytest.fixture
@@ -31,22 +39,7 @@ def service(home: Path) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def model_cache() -> Path:
     """A cache folder with the starter model, fetched once through the product and kept between runs."""
-    program = (
-        "import anyio, pathlib, sys\n"
-        "from foundrylocal.catalog.library import Library\n"
-        "from foundrylocal.catalog.registry import Registry\n"
-        "from foundrylocal.downloads.manager import DownloadManager\n"
-        "async def main():\n"
-        "    cache = pathlib.Path(sys.argv[1]); registry = Registry.load()\n"
-        "    manager = DownloadManager(registry, Library(cache), state_dir=cache)\n"
-        "    async with anyio.create_task_group() as group:\n"
-        "        await group.start(manager.run)\n"
-        "        await manager.fetch(registry.find(sys.argv[2])).result()\n"
-        "        group.cancel_scope.cancel()\n"
-        "anyio.run(main)\n"
-    )
-    TEST_MODELS.mkdir(exist_ok=True)
-    subprocess.run([sys.executable, "-c", program, str(TEST_MODELS), CHAT_MODEL], check=True, timeout=600)
+    fetch(CHAT_MODEL_ID)
     return TEST_MODELS
 
 

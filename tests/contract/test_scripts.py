@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.contract import scripts
-from tests.contract.real import copy_into
+from tests.real_models import copy_into
 from tests.running import (
     BASE_MODEL,
     BASE_MODEL_ID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -68,9 +69,14 @@ async def told(operation: Operation[Downloaded], stage: str) -> None:
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE
-    ]
+    """The processes that fetch for this one; other tests of the session may have services running."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            is_there = child.status() != psutil.STATUS_ZOMBIE
+            if is_there and any("foundrylocal.downloads" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 async def test_a_model_in_one_package(index: FakeIndex, running: Running, library: Library) -> None:

@@ -1,7 +1,8 @@
-"""Real models for the examples: fetched once, kept in the test cache, copied where a test may delete them."""
+"""Real models: fetched once through the product, kept in the test cache, copied where a test may delete them."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -27,11 +28,13 @@ _FETCH = (
 
 
 def fetch(model_id: str) -> None:
-    """See that the model is in the test cache; downloads it when it is not."""
-    if Library(TEST_MODELS).get(model_id) is None:
-        TEST_MODELS.mkdir(exist_ok=True)
-        name = model_id.rpartition("/")[2]
-        subprocess.run([sys.executable, "-c", _FETCH, str(TEST_MODELS), name], check=True, timeout=900)
+    """See that the model is in the test cache; one of several test processes downloads it when it is not."""
+    TEST_MODELS.mkdir(exist_ok=True)
+    with (TEST_MODELS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if Library(TEST_MODELS).get(model_id) is None:
+            name = model_id.rpartition("/")[2]
+            subprocess.run([sys.executable, "-c", _FETCH, str(TEST_MODELS), name], check=True, timeout=900)
 
 
 def copy_into(cache: Path, *model_ids: str) -> None:
