@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.report import ContractReport
 from tests.real_models import fetch
 from tests.running import (
     BASE_MODEL,
@@ -19,6 +20,10 @@ from tests.running import (
     running,
     store_tiny_model,
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(ContractReport(), "contract-report")
 
 
 @pytest.fixture

@@ -18,12 +18,15 @@ from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.errors import (
     FoundryLocalError,
+    InsufficientMemory,
+    ModelCorrupted,
     ModelLoading,
     OperationCancelled,
     OperationInProgress,
     ServerAlreadyRunning,
     ServerShuttingDown,
     ServerStartFailed,
+    ServerStartTimeout,
 )
 from foundrylocal.events import Measure, Progress
 from foundrylocal.kit.contain import contain
@@ -43,6 +46,7 @@ log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 STARTED = "Server started successfully"
 WAITING = "Waiting for server to be ready..."
 LOAD_PROGRESS_PERIOD_S = 2.0
+LOAD_FAILURES = (ServerStartFailed, ServerStartTimeout, InsufficientMemory, ModelCorrupted)
 
 
 class Server:
@@ -267,10 +271,9 @@ class Server:
             except FoundryLocalError as second:
                 self._give_up(second)
                 return
-        if isinstance(error, FoundryLocalError):
-            error.details = (
-                f"{error.details or error.message} The former model '{former.simple_name}' serves on."
-            )
+        if isinstance(error, LOAD_FAILURES):
+            serves_on = f"The former model '{former.simple_name}' serves on."
+            error.details = f"{error.details or error.message} {serves_on}"
         self.state.move(Status.RUNNING, former)
 
     # --- unload and return ------------------------------------------------------------------------------

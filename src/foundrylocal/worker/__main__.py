@@ -63,6 +63,8 @@ def _parameters(order: dict[str, Any]) -> Any:
     params.kv_unified = True
     params.n_threads_http = order["parallel"] + 32
     params.cache_ram_mib = 256
+    # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
+    params.cache_idle_slots = False
     if order["threads"]:
         params.cpuparams.n_threads = order["threads"]
         params.cpuparams_batch.n_threads = order["threads"]

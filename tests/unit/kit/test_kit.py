@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,7 @@ def test_an_atomic_write_keeps_the_mode_and_leaves_no_other_file(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 def test_row_18_a_refused_write_leaves_the_old_file(tmp_path: Path, call: str, error: str) -> None:
