@@ -25,9 +25,8 @@ Sides = dict[str, tuple[Target, str | None]]
 
 CLIENTS: dict[int, float | None] = {1: 0.98, 4: 0.97, 16: 0.97, 64: None}
 FIRST_TOKEN_CLIENTS = (1, 4)  # with more clients than slots it is the queue that is measured
-# Of all clients together, a second's work or two of a small machine.
-ROUND_TOKENS = 160
-LEAST_TOKENS = 8
+# Tokens of each client's chat: a second's work or two of a small machine for all of them together.
+TOKENS = {1: 160, 4: 40, 16: 32, 64: 8}
 FIRST_TOKENS = 6
 FIRST_TOKEN_ADDED_MS = 10.0
 START_FACTOR = 1.3
@@ -57,7 +56,7 @@ def _rates(sides: Sides, clients: int, number: int) -> dict[str, float]:
     """Tokens/s of one round: those of all clients over the time that the slowest took."""
     found: dict[str, float] = {}
     for name in _in_turn(sides, number):
-        batch = measure_clients(*sides[name], max(LEAST_TOKENS, ROUND_TOKENS // clients), clients)
+        batch = measure_clients(*sides[name], TOKENS[clients], clients)
         found[name] = sum(one.tokens for one in batch) / max(one.total_s for one in batch)
     return found
 
@@ -122,7 +121,7 @@ def change_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
             demand_s = time.perf_counter() - began
             running.call("POST", f"/models/{SECOND_MODEL}/unload")
             with ThreadPoolExecutor() as pool:
-                chats = pool.submit(measure_clients, target, MODEL, ROUND_TOKENS // 4, 4)
+                chats = pool.submit(measure_clients, target, MODEL, TOKENS[4], 4)
                 began = time.perf_counter()
                 running.call("POST", "/switch-model", {"model_name": SECOND_MODEL})
                 switch_s = time.perf_counter() - began
