@@ -32,8 +32,7 @@ def without_folders(text: str) -> str:
 class EngineJournal:
     """Takes the lines of one worker's standard error."""
 
-    def __init__(self, model_name: str) -> None:
-        self._model_name = model_name
+    def __init__(self) -> None:
         self._last: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
 
     def add(self, line: str) -> None:

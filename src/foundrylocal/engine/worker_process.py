@@ -45,7 +45,7 @@ class WorkerProcess:
         self._address = address
         self._command = command
         self._on_state = on_state
-        self._journal = EngineJournal(spec.model_id)
+        self._journal = EngineJournal()
         self._process: asyncio.subprocess.Process | None = None
         self._is_stop_asked = False
 

@@ -28,6 +28,13 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         sync_folder(path.parent)
 
 
+def sweep_leftovers(path: Path) -> None:
+    """Remove what a write of `path` left beside it when its process was killed."""
+    with contextlib.suppress(OSError):
+        for left in path.parent.glob(f".{path.name}.*.new"):
+            left.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, where the system can."""
     if sys.platform == "win32":

@@ -269,10 +269,6 @@ class Fleet:
         """Whether it was taken out of service on purpose, and its process is being ended."""
         return member in self._leaving
 
-    def is_alive(self, member: Member) -> bool:
-        """Whether this very process still serves, or ends its last requests."""
-        return self._members.get(member.model.model_id) is member or member in self._leaving
-
     # --- unloading --------------------------------------------------------------------------------------
 
     async def unload(self, member: Member, drain_s: float) -> None:

@@ -8,7 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from foundrylocal.kit.atomic_file import write_atomically
+from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 
 _FORM = re.compile(r"fl-[A-Za-z0-9_-]{32,128}")
 
@@ -16,6 +16,7 @@ _FORM = re.compile(r"fl-[A-Za-z0-9_-]{32,128}")
 def load_or_make_key(state_dir: Path) -> str:
     """Return the key of this home, making it at first; a damaged file gets a new key. Raises OSError."""
     path = state_dir / "gateway.key"
+    sweep_leftovers(path)
     try:
         key = path.read_text("ascii").strip()
     except (FileNotFoundError, UnicodeDecodeError):

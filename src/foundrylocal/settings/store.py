@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
-from foundrylocal.kit.atomic_file import write_atomically
+from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, WITH_TEXT, Settings
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
@@ -48,6 +48,7 @@ class SettingsStore:
         self._overrides: dict[str, Any] = {**_from_environment(), **given}
         self._lock = threading.Lock()  # updates come from threads, since they wait for the disk
         self._listeners: list[Callable[[Settings], None]] = []
+        sweep_leftovers(self._path)
         self._saved = self._load()
         try:
             self.current = Settings.model_validate({**self._saved, **self._overrides}, context=WITH_TEXT)

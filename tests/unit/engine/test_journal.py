@@ -16,7 +16,7 @@ CORRUPT = """\
 
 
 def test_the_reason_is_the_engines_own() -> None:
-    journal = EngineJournal("model")
+    journal = EngineJournal()
     for line in CORRUPT.splitlines():
         journal.add(line)
     assert journal.reason() == "tensor 'token_embd.weight' data is not within the file bounds"
@@ -32,7 +32,7 @@ def test_the_reason_is_the_engines_own() -> None:
 def test_without_a_known_line_the_workers_word_counts_unless_it_says_nothing(
     reported: str, expected: str
 ) -> None:
-    journal = EngineJournal("model")
+    journal = EngineJournal()
     journal.add("0.00.053.808 E srv    load_model: failed to load model, '/a/b.gguf'")
     assert journal.reason(reported) == expected
 
