@@ -73,7 +73,9 @@ def test_a_client_that_is_killed_in_mid_stream_frees_its_slot(real_service: Serv
     assert _busy_slots(real_service) == 1
     client.kill()
     client.wait()
-    eventually("the slot is free", lambda: _busy_slots(real_service) == 0, 1.0)
+    # Alone on the machine it is a second at most; beside other tests a token may take that long. The whole
+    # answer would take far longer.
+    eventually("the slot is free", lambda: _busy_slots(real_service) == 0, 10.0)
 
 
 @pytest.mark.parametrize("phase", ["loading", "ready"])
