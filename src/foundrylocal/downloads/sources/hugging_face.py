@@ -52,13 +52,15 @@ class HuggingFaceFetcher:
     async def fetch(self, model: Model, source: HubSource, place: Place, meter: Meter) -> list[StagedFile]:
         await anyio.to_thread.run_sync(lambda: place.partial.mkdir(parents=True, exist_ok=True))
         one = _Fetch(source, place, meter, self._stall_s)
-        fruitless = 0
+        fruitless, most_bytes = 0, 0
         while True:
-            before = one.most_bytes
             try:
                 return await one.attempt()
             except HubFailed as failure:
-                fruitless = 1 if one.most_bytes > before else fruitless + 1
+                # What a try kept counts, not what passed by: a discarded answer has brought nothing.
+                kept_bytes = await anyio.to_thread.run_sync(_all_arrived, source, place)
+                fruitless = 1 if kept_bytes > most_bytes else fruitless + 1
+                most_bytes = max(most_bytes, kept_bytes)
                 wait_s = self._wait_s(failure, fruitless)
                 if wait_s is None:
                     raise failure.error from None
@@ -79,7 +81,7 @@ class HuggingFaceFetcher:
 
 
 class _Fetch:
-    """The files of one model over all tries; `most_bytes` is the most that was there at any time."""
+    """The files of one model over all tries."""
 
     def __init__(self, source: HubSource, place: Place, meter: Meter, stall_s: float) -> None:
         self._source = source
@@ -89,7 +91,6 @@ class _Fetch:
         self._names = {names.safe_file_name(file.path): file for file in source.files}
         self._sizes = {name: file.size_bytes for name, file in self._names.items()}
         self._tries = 0
-        self.most_bytes = 0
 
     async def attempt(self) -> list[StagedFile]:
         """One child; the files when it brought them all."""
@@ -102,7 +103,6 @@ class _Fetch:
                     case "plan":
                         self._plan(event["sizes"])
                     case "bytes":
-                        self.most_bytes = max(self.most_bytes, event["bytes"])
                         self._meter.advance(event["bytes"])
                     case "file":
                         sums[event["name"]] = event["sha256"]
@@ -140,6 +140,10 @@ class _Fetch:
             raise DownloadFailed(
                 f"File '{event['name']}' has {event['size_bytes']} bytes instead of {published}."
             )
+
+
+def _all_arrived(source: HubSource, place: Place) -> int:
+    return sum(_arrived(file, place) for file in source.files)
 
 
 def _arrived(file: SourceFile, place: Place) -> int:
