@@ -42,8 +42,9 @@ class EngineJournal:
         found = _LINE.match(line)
         level, text = (found["level"], found["text"]) if found else ("I", line)
         self._last.append((level, text))
-        rank = logging.DEBUG if _CHATTER.match(text) and level == "I" else _LEVELS[level]
-        log.log(rank, "engine: %s", without_folders(" ".join(text.split())))
+        rank = logging.DEBUG if level in "IW" and _CHATTER.match(text) else _LEVELS[level]
+        if log.isEnabledFor(rank):  # most of them are not: with each request come some ten
+            log.log(rank, "engine: %s", without_folders(" ".join(text.split())))
 
     def reason(self, reported: str | None = None) -> str | None:
         """What went wrong in the engine's own words, or as the worker `reported` it; None when nobody said."""

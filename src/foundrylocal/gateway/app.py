@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import anyio
 
@@ -25,13 +25,13 @@ from foundrylocal.gateway.figures import Figures
 from foundrylocal.gateway.listing import render_model, render_models
 from foundrylocal.gateway.metrics import Metrics, Totals
 from foundrylocal.gateway.queue import FairQueue, QueueFigures
-from foundrylocal.gateway.relay import READER_TIMEOUT_S, ClientStalled, watch_client
+from foundrylocal.gateway.relay import READER_TIMEOUT_S, ClientStalled
 from foundrylocal.gateway.requests import prepare
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
 from foundrylocal.web.body import ClientGone, read_body
-from foundrylocal.web.connection import ABORT_EXTENSION
+from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.errors import error_headers, status_of
 from foundrylocal.web.keys import has_key
 
@@ -129,22 +129,20 @@ class Gateway:
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of an endpoint, with its figures noted whatever its end; raises before its answer begins."""
         body = await read_body(scope, receive, BODY_LIMIT)
-        figures = Figures(endpoint.path, anyio.current_time())
+        peer: Peer = scope["extensions"][PEER_EXTENSION]["peer"]
+        figures = Figures(endpoint.path, monotonic())
         try:
             prepared = prepare(endpoint, body)
             figures.is_stream = prepared.asked.is_stream
             client = _client(scope, prepared.asked.client)
-            await _while_there(
-                receive, lambda: self._dispatcher.answer(endpoint, prepared, client, figures, send)
-            )
+            with anyio.CancelScope() as while_there, peer.told_when_lost(while_there.cancel):
+                await self._dispatcher.answer(endpoint, prepared, client, figures, send)
         except FoundryLocalError as error:
             figures.outcome, figures.status = error.code, status_of(error)
             raise
         except ClientStalled:
             figures.note_outcome("client_stalled")
-            abort = (scope.get("extensions") or {}).get(ABORT_EXTENSION)
-            if abort is not None:
-                abort["abort"]()
+            peer.abort()
             raise ClientGone from None
         except Exception as error:
             figures.outcome = "internal_error"
@@ -156,20 +154,6 @@ class Gateway:
         finally:
             figures.note_end()
             self._metrics.note(figures)
-
-
-async def _while_there(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work as long as the client is there."""
-    failure: Exception | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch_client, receive, group.cancel_scope)
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - raised below, outside the group, as what it is
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
 
 
 def _client(scope: Scope, told: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
-
-import anyio
 
 from foundrylocal.web.asgi import Header
 
@@ -35,7 +34,7 @@ class Figures:
 
     def note_first(self) -> None:
         """Now the first byte of the answer goes out."""
-        self.first_s = anyio.current_time() - self.began
+        self.first_s = monotonic() - self.began
 
     def note_outcome(self, outcome: str) -> None:
         """How it ended, the first word counts; a request of which nothing is heard was cancelled."""
@@ -43,7 +42,7 @@ class Figures:
             self.outcome = outcome
 
     def note_end(self) -> None:
-        self.total_s = anyio.current_time() - self.began
+        self.total_s = monotonic() - self.began
 
     def note_timings(self, timings: dict[str, Any]) -> None:
         """The engine's own account of a generation."""

@@ -5,6 +5,7 @@ Invariant: after the first byte to the client a failure is an event of the strea
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from foundrylocal.gateway.requests import Prepared
 from foundrylocal.gateway.shapes import Body
 from foundrylocal.gateway.streams import Rewriter, rewriter
 from foundrylocal.gateway.structured import MessageStream, message_of
-from foundrylocal.web.asgi import Header, Receive, Send, send_whole
+from foundrylocal.web.asgi import Header, Send, send_whole
 
 if TYPE_CHECKING:
     import aiohttp
@@ -59,13 +60,6 @@ class Exchange:
     send: Send
     cause: Callable[[bool], Exception]
     reader_timeout_s: float = READER_TIMEOUT_S
-
-
-async def watch_client(receive: Receive, scope: anyio.CancelScope) -> None:
-    """Cancel the scope when the client goes away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
 
 
 async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
@@ -229,6 +223,7 @@ class _Sender:
     sent: int = 0
     is_sending: bool = False
     has_stalled: bool = False
+    _timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, message: Any) -> None:
         self.is_sending = True
@@ -239,28 +234,29 @@ class _Sender:
     async def guard(self, work: Callable[[], Awaitable[None]], timeout_s: float) -> None:
         """Do the work; raises ClientStalled when one message could not be sent for the timeout.
 
-        A clock beside the work and not a limit on each message: that would cost more than the message.
+        A timer beside the work and not a limit on each message: that would cost more than the message.
         """
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, timeout_s, group.cancel_scope)
+        with anyio.CancelScope() as scope:
+            self._look_later(timeout_s, scope, seen=-1, since_s=0.0)
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001 - raised below, outside the group, as what it is
-                failure = error
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
         if self.has_stalled:
             raise ClientStalled
 
-    async def _watch(self, timeout_s: float, scope: anyio.CancelScope) -> None:
-        seen, since = -1, anyio.current_time()
-        while True:
-            await anyio.sleep(timeout_s / _CHECKS_A_TIMEOUT)
-            now = anyio.current_time()
-            if not self.is_sending or self.sent != seen:
-                seen, since = self.sent, now
-            elif now - since >= timeout_s:
-                self.has_stalled = True
-                scope.cancel()
+    def _look_later(self, timeout_s: float, scope: anyio.CancelScope, seen: int, since_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        wait_s = timeout_s / _CHECKS_A_TIMEOUT
+        self._timer = loop.call_later(wait_s, self._look, timeout_s, scope, seen, since_s)
+
+    def _look(self, timeout_s: float, scope: anyio.CancelScope, seen: int, since_s: float) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if not self.is_sending or self.sent != seen:
+            self._look_later(timeout_s, scope, self.sent, now_s)
+        elif now_s - since_s < timeout_s:
+            self._look_later(timeout_s, scope, seen, since_s)
+        else:
+            self.has_stalled = True
+            scope.cancel()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -16,7 +18,34 @@ from foundrylocal.web.errors import error_object, status_of
 
 HEAD_LIMIT_BYTES = 16 * 1024
 HEAD_TIMEOUT_S = 15.0
-ABORT_EXTENSION = "foundrylocal.abort"
+PEER_EXTENSION = "foundrylocal.peer"
+
+
+class Peer:
+    """Who sent a request, for the app that answers it: in the scope's extensions under PEER_EXTENSION."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._on_lost: Callable[[], object] | None = None
+
+    def abort(self) -> None:
+        """Close the connection without sending what is still to be sent."""
+        self._transport.abort()
+
+    @contextmanager
+    def told_when_lost(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Call `tell` once when the connection ends inside the block; it costs no task that waits."""
+        if self._transport.is_closing():
+            tell()
+        self._on_lost = tell
+        try:
+            yield
+        finally:
+            self._on_lost = None
+
+    def lose(self) -> None:
+        if self._on_lost is not None:
+            self._on_lost()
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -29,14 +58,17 @@ class GuardedConnection(HttpToolsProtocol):
         self._received_bytes = 0
         self._field_bytes = 0
         self._is_head_too_large = False
+        self._peer: Peer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._peer = Peer(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+        self._peer.lose()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -52,7 +84,7 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._field_bytes = 0
         self._start_timer()
-        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+        self.scope["extensions"] = {PEER_EXTENSION: {"peer": self._peer}}
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))

@@ -13,6 +13,8 @@ import sys
 from typing import IO, Any
 
 _PR_SET_PDEATHSIG = 1
+_LINE_BYTES = 4096
+_IOLBF = 1
 
 
 def _die_with_parent() -> None:
@@ -40,6 +42,22 @@ def _take_report_channel() -> IO[str]:
     report = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     return report
+
+
+def _write_whole_lines() -> object:
+    """Have the engine's log leave as lines: each is three writes else, and each write wakes the service.
+
+    The answer is the buffer, which has to live as long as the process.
+    """
+    if sys.platform == "win32":
+        return None  # its C library knows no line buffering
+    import ctypes
+
+    system = ctypes.CDLL(None)
+    stderr = ctypes.c_void_p.in_dll(system, "__stderrp" if sys.platform == "darwin" else "stderr")
+    buffer = ctypes.create_string_buffer(_LINE_BYTES)
+    system.setvbuf(stderr, buffer, _IOLBF, _LINE_BYTES)
+    return buffer
 
 
 def _parameters(order: dict[str, Any]) -> Any:
@@ -83,6 +101,7 @@ def main() -> None:
     report = _take_report_channel()
     _die_with_parent()
     _limit()
+    log_buffer = _write_whole_lines()
     # The engine loads with the interpreter lock held, so no Python handler would run: the system's own must.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     line = sys.stdin.readline()
@@ -103,6 +122,7 @@ def main() -> None:
     report.flush()
     while sys.stdin.readline():
         pass
+    del log_buffer
     os._exit(0)
 
 
