@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.process.gateway.raw import CHAT, HELLO
+from tests.process.gateway.raw import CHAT, HELLO, Raw
 from tests.running import (
     BASE_MODEL,
     BASE_MODEL_ID,
@@ -12,6 +12,7 @@ from tests.running import (
     CHAT_MODEL_ID,
     FAKE_WORKER,
     Service,
+    eventually,
     running,
     store_tiny_model,
 )
@@ -59,3 +60,18 @@ def test_a_model_that_fails_to_load_is_not_tried_again_at_once_and_the_503_says_
             assert "tensor shapes are wrong" in again.json()["error"]["details"]
             assert int(again.headers["retry-after"]) >= 1
             assert gateway.post(CHAT, json=HELLO).status_code == 200
+
+
+def test_a_model_that_loads_holds_up_no_request_of_a_loaded_one(home: Path) -> None:
+    store_tiny_model(home)
+    store_tiny_model(home, BASE_MODEL, worker_flags="--never-ready")
+    with running(home, worker=FAKE_WORKER) as service:
+        address = service.start()
+        waiting = Raw(address["port"], address["api_key"]).post(HELLO | {"model": BASE_MODEL})
+        eventually("the second worker", lambda: len(service.workers()) == 2)
+        with service.gateway() as gateway:
+            assert gateway.post(CHAT, json=HELLO).json()["model"] == CHAT_MODEL_ID
+            with gateway.stream("POST", CHAT, json=HELLO | {"stream": True}) as stream:
+                assert [line for line in stream.iter_lines() if line][-1] == "data: [DONE]"
+        assert len(service.workers()) == 2
+        waiting.socket.close()
