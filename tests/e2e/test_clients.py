@@ -34,7 +34,7 @@ def started(real_service: Service) -> dict[str, Any]:
 
 def is_free(service: Service) -> None:
     """A stream that its client gave up holds no slot."""
-    eventually("the slot is free", lambda: busy_slots(service) == 0, 2.0)
+    eventually("the slot is free", lambda: busy_slots(service) == 0, 10.0)
 
 
 def check_city(text: str) -> None:
