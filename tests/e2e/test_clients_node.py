@@ -58,4 +58,4 @@ def test_openai_for_node(real_service: Service, node_folder: Path) -> None:
     }
     assert (seen["unknown"]["name"], seen["unknown"]["code"]) == ("NotFoundError", "model_not_found")
     assert seen["refused"]["name"] == "AuthenticationError"
-    eventually("no slot is held", lambda: busy_slots(real_service) == 0, 2.0)
+    eventually("no slot is held", lambda: busy_slots(real_service) == 0, 10.0)
