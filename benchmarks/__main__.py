@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import engine_figures, library_figures, processes, quiet, service_figures
+from benchmarks import engine_figures, library_figures, processes, quiet, service_figures, stream_figures
 from benchmarks.report import Figure, show
 
 ROUNDS = 5
-GROUPS = ("chat", "relay", "start", "change", "idle", "download", "list")
+GROUPS = ("chat", "relay", "slow", "start", "change", "idle", "download", "list")
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (5)")
     parser.add_argument(
         "--only",
-        choices=("chat", "relay", "start", "change", "idle", "download", "list"),
+        choices=GROUPS,
         help="one group of figures",
     )
     given = parser.parse_args()
@@ -47,7 +47,8 @@ def _measure(folder: Path, rounds: int, only: str | None) -> int:
     model_file = processes.fetch_model(folder / "fetch-home")
     groups: dict[str, Callable[[], list[Figure]]] = {
         "chat": lambda: engine_figures.chat_figures(folder, model_file, rounds),
-        "relay": lambda: service_figures.relay_figures(folder, rounds),
+        "relay": lambda: stream_figures.relay_figures(folder, rounds),
+        "slow": lambda: stream_figures.slow_figures(folder, rounds),
         "start": lambda: engine_figures.start_figures(folder, model_file, rounds),
         "change": lambda: engine_figures.change_figures(folder, model_file, rounds),
         "idle": lambda: service_figures.idle_figures(folder, rounds),

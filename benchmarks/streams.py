@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 PROMPT = "Write a long story about a lighthouse keeper and the sea, with many details."
-_CONTENT = b'"delta":{"content":"'
+_TOKEN = re.compile(rb'"(?:delta":\{"content|text)":"[^"]')
 STREAM_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to ask: a UNIX socket or a port of this machine."""
+    """Where to ask: a UNIX socket or a port of this machine; `asks` are more fields of the request."""
 
     path: str
     socket: str | None = None
     port: int | None = None
     key: str | None = None
+    asks: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,22 @@ async def measure(target: Target, model: str | None, max_tokens: int) -> Measure
             reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
         try:
             began = time.perf_counter()
-            writer.write(_request(target, model, max_tokens))
+            writer.write(request(target, model, max_tokens))
             return await _read(reader, began)
         finally:
             writer.close()
 
 
-def _request(target: Target, model: str | None, max_tokens: int) -> bytes:
+def request(target: Target, model: str | None, max_tokens: int) -> bytes:
+    """The whole request of a streamed chat, or of a text completion where the path is that of one."""
+    is_chat = target.path.endswith("/chat/completions")
+    asked = {"messages": [{"role": "user", "content": PROMPT}]} if is_chat else {"prompt": PROMPT}
     body: dict[str, object] = {
-        "messages": [{"role": "user", "content": PROMPT}],
+        **asked,
         "max_tokens": max_tokens,
         "temperature": 0,
         "stream": True,
+        **target.asks,
     }
     if model:
         body["model"] = model
@@ -74,7 +81,7 @@ async def _read(reader: asyncio.StreamReader, began: float) -> Measured:
         if not read:
             raise RuntimeError(f"The stream broke off: {rest[-500:]!r}")
         *whole, rest = (rest + read).split(b"\n\n")
-        tokens += sum(_CONTENT in event for event in whole)
+        tokens += sum(_TOKEN.search(event) is not None for event in whole)
         events += sum(b"data: " in event for event in whole)
         if tokens and first_s is None:
             first_s = time.perf_counter() - began

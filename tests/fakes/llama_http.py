@@ -79,6 +79,10 @@ class Answers:
             "prompt_tokens_details": {"cached_tokens": 0},
         }
 
+    def logprobs(self, token: str) -> Json:
+        one = {"id": 1, "token": token, "bytes": list(token.encode()), "logprob": -0.5}
+        return {"content": [one | {"top_logprobs": [one]}]}
+
     def timings(self, count: int, took_s: float) -> Json:
         took_s = max(took_s, 1e-6)
         return {
@@ -267,7 +271,7 @@ class LlamaHttp:
         for number, word in enumerate(words):
             wait_s = number / self.flags.rate - (time.monotonic() - started) if self.flags.rate else 0.0
             await asyncio.sleep(max(wait_s, 0.0))
-            yield word
+            yield f"{time.monotonic_ns()} " if self.flags.stamp else word
 
     async def _whole(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter) -> None:
         started = time.monotonic()
@@ -294,6 +298,8 @@ class LlamaHttp:
         frame = self.answers.frame(request, "chat.completion.chunk" if is_chat else "text_completion")
         sent = 0
         async for choice in self._choices(words, reason, is_chat):
+            if request.get("logprobs") and (said := choice.get("delta", choice).get("content")):
+                choice["logprobs"] = self.answers.logprobs(said)
             await self._event(writer, frame | {"choices": [choice]})
             sent += 1
             if sent == self.flags.die_mid_stream:

@@ -32,6 +32,7 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ("--exit-code", int, None, "what it dies with, below 0 a signal; alone: dies before it is ready"),
     ("--rate", float, 0.0, "tokens per second of each stream; 0: at once"),
     ("--tokens", int, 16, "length of an answer"),
+    ("--stamp", bool, False, "each token is the monotonic time of its sending, in nanoseconds"),
     ("--stop-answering", int, None, "health checks hang after N answered ones (0 when no N is given)"),
     ("--slots", int, None, "generations at once; default: `parallel` of the specification"),
     ("--log-lines", int, 0, "writes N more log lines before it is ready"),
