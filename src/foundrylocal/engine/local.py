@@ -93,7 +93,9 @@ class LocalLauncher:
             free -= worker.spec.file_bytes if is_loaded else worker.spec.memory_bytes
         budget = self._budget_bytes()
         if budget is not None:
-            free = min(free, budget - sum(worker.spec.memory_bytes for worker in self._workers.values()))
+            # The estimate, or what it really took where that is more: pages not touched yet are not given away.
+            taken = sum(max(one.spec.memory_bytes, one.memory_bytes()) for one in self._workers.values())
+            free = min(free, budget - taken)
         return free
 
     async def launch(self, spec: ReplicaSpec) -> str:

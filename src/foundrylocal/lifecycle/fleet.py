@@ -229,7 +229,8 @@ class Fleet:
             except FoundryLocalError as error:
                 reason = error.details or error.message
                 log.warning("Model %s could not be loaded: %s", model.simple_name, reason)
-                self._note_misfortune(model, reason, FAILED_LOAD_PAUSE_S)
+                if not isinstance(error, InsufficientMemory):  # to look again costs nothing: none was started
+                    self._note_misfortune(model, reason, FAILED_LOAD_PAUSE_S)
                 raise
 
         try:
