@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tests.running import (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ContractReport(), "contract-report")
+    # A shell starts what is in its background with Ctrl-C ignored, and every child would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

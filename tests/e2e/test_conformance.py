@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from anthropic import types
 from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
@@ -82,7 +83,7 @@ CHAT_VARIANTS: list[dict[str, Any]] = [
     {"n": 2},
     {"response_format": {"type": "json_object"}},
     {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
-    {"tools": [TOOL]},
+    {"tools": [TOOL], "tool_choice": "none"},
     {"stop": ["l"]},
 ]
 
@@ -185,7 +186,6 @@ def test_models(gateway: httpx.Client) -> None:
     ids=["plain", "schema"],
 )
 def test_messages(gateway: httpx.Client, fields: dict[str, Any]) -> None:
-    types = pytest.importorskip("anthropic.types", reason="the extra `clients` is not installed")
     asked = HELLO | fields
     body = post(gateway, "/v1/messages", asked)
     strict(types.Message, body)
@@ -208,6 +208,25 @@ def test_messages(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     strict(types.MessageTokensCount, count)
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [(CHAT, HELLO | {"n": 2}), ("/v1/completions", {"prompt": ["a", "b b"], "max_tokens": 3})],
+)
+def test_several_answers_count_each_token_once(
+    gateway: httpx.Client, path: str, asked: dict[str, Any]
+) -> None:
+    whole = post(gateway, path, asked)["usage"]
+    chunks = stream(gateway, path, asked | {"stream_options": {"include_usage": True}})
+    (streamed,) = [chunk["usage"] for chunk in chunks if chunk["usage"]]
+    for used in (whole, streamed):
+        assert used["total_tokens"] == used["prompt_tokens"] + used["completion_tokens"]
+    assert (whole["prompt_tokens"], whole["completion_tokens"]) == (
+        streamed["prompt_tokens"],
+        streamed["completion_tokens"],
+    )
+    assert whole["completion_tokens"] > asked["max_tokens"]  # of both answers together
+
+
 def test_what_a_model_cannot_do_is_said(gateway: httpx.Client) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     for path, body, word in (
@@ -215,6 +234,9 @@ def test_what_a_model_cannot_do_is_said(gateway: httpx.Client) -> None:
         ("/v1/rerank", {"query": "a", "documents": ["b"]}, "rerank"),
         (CHAT, {"messages": [{"role": "user", "content": [image]}]}, "images"),
         ("/infill", {"input_prefix": "a", "input_suffix": "b"}, "cannot"),
+        (CHAT, HELLO | {"tools": [TOOL]}, "tools"),
+        ("/v1/messages", HELLO | {"tools": [{"name": "look", "input_schema": SCHEMA}]}, "tools"),
+        ("/v1/responses", {"input": "a", "tools": [{"type": "function", "name": "look"}]}, "tools"),
     ):
         answer = gateway.post(path, json=body)
         assert answer.status_code == 400, answer.text

@@ -20,26 +20,12 @@ from pydantic import TypeAdapter
 
 from foundrylocal.catalog.library import Library, StagedFile
 from foundrylocal.catalog.registry import Registry
+from tests.fakes.gguf_edit import write_with_keys
 from tests.running import CHAT_MODEL, Service, running
 
 pytestmark = pytest.mark.model
 EMBEDDING_MODEL = "nomic-embed-text-v1.5-Q8_0-GGUF"
-_COUNT_AT, _KEYS_AT, _ALIGNMENT = 16, 24, 32
-_UINT32, _STRING, _MEAN = 4, 8, 1
-
-
-def _text(data: bytes) -> bytes:
-    return struct.pack("<Q", len(data)) + data
-
-
-def _write_embedding_model(chat_model: Path, path: Path) -> None:
-    """The same model with `llama.pooling_type` in its header, and a filler: what follows stays aligned."""
-    data = chat_model.read_bytes()
-    (count,) = struct.unpack_from("<Q", data, _COUNT_AT)
-    keys = _text(b"llama.pooling_type") + struct.pack("<II", _UINT32, _MEAN)
-    keys += _text(b"test.filler") + struct.pack("<I", _STRING)
-    keys += _text(b" " * (-(len(keys) + 8) % _ALIGNMENT))
-    path.write_bytes(data[:_COUNT_AT] + struct.pack("<Q", count + 2) + keys + data[_KEYS_AT:])
+_MEAN = 1
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +38,7 @@ def embedding_home(model_cache: Path, tmp_path_factory: pytest.TempPathFactory) 
     place = library.place(model.model_id)
     place.partial.mkdir(parents=True)
     file = place.partial / "embedding.gguf"
-    _write_embedding_model(chat.model_path, file)
+    write_with_keys(chat.model_path, file, {"llama.pooling_type": _MEAN})
     library.commit(model, place, [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest())])
     return home
 

@@ -42,6 +42,16 @@ def connect(endpoint: Endpoint) -> aiohttp.ClientSession:
     )
 
 
+async def can_call_tools(session: aiohttp.ClientSession, timeout_s: float) -> bool:
+    """Whether the engine found a place for tools in the chat template; an engine that does not tell can."""
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=timeout_s)
+    async with session.get("/props", timeout=limit) as answer:
+        told = await answer.json() if answer.status == 200 else {}
+    return bool((told.get("chat_template_caps") or {}).get("supports_tools", True))
+
+
 async def probe(session: aiohttp.ClientSession, timeout_s: float) -> None:
     """One health check. Raises OSError, TimeoutError or aiohttp.ClientError when it is not answered with 200."""
     import aiohttp

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import anyio
 import anyio.abc
 
 from foundrylocal.catalog.memory import available_bytes
-from foundrylocal.engine.client import connect, probe
+from foundrylocal.engine.client import can_call_tools, connect, probe
 from foundrylocal.engine.platform import processes
 from foundrylocal.engine.spec import Address, Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState, ReplicaStatus
 from foundrylocal.engine.worker_process import WorkerProcess
@@ -147,7 +148,7 @@ class LocalLauncher:
                 await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
             except WorkerCrashed as error:
                 raise ServerStartFailed(worker.reason or error.details or error.message) from None
-            return endpoint
+            return replace(endpoint, can_call_tools=await self._can_call_tools(replica))
         assert limit.cancelled_caught  # noqa: S101 - the block returns or raises otherwise
         raise ServerStartTimeout(timeout_s)
 
@@ -166,6 +167,17 @@ class LocalLauncher:
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise WorkerCrashed(f"It did not answer a health check ({type(error).__name__}).") from None
         return anyio.current_time() - began
+
+    async def _can_call_tools(self, replica: str) -> bool:
+        import aiohttp
+
+        session = self._sessions.get(replica)
+        if session is None:
+            return True
+        try:
+            return await can_call_tools(session, FIRST_PROBE_TIMEOUT_S)
+        except (OSError, TimeoutError, ValueError, aiohttp.ClientError):
+            return True  # its health check was answered, and that is what counts
 
     async def inspect(self, replica: str) -> ReplicaStatus | None:
         worker = self._workers.get(replica)

@@ -49,11 +49,15 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a ready replica answers; `incarnation` differs for each process that ever served it."""
+    """Where a ready replica answers; `incarnation` differs for each process that ever served it.
+
+    `can_call_tools` is whether the model's chat template has a place for tools.
+    """
 
     url: str
     key: str
     incarnation: int
+    can_call_tools: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,19 @@ def _messages(answer: Json, asked: shapes.Body) -> Json:
     return answer
 
 
+_BLOCKS: dict[str, Json] = {
+    "text": {"text": "", "citations": None},
+    "thinking": {"thinking": "", "signature": ""},
+}
+
+
 def complete_block(block: Json) -> Json:
-    if block.get("type") == "text":
-        block.setdefault("citations", None)
+    """A block of content as it begins or as it is whole."""
+    kind = block.get("type")
+    for name, value in _BLOCKS.get(str(kind), {}).items():
+        block.setdefault(name, value)
+    if kind == "tool_use":
+        block.setdefault("input", {})
     return block
 
 

@@ -179,6 +179,12 @@ def _refuse_unable(job: _Job, member: Member) -> None:
             f"It is a model to {has.value}. Name another one in 'model'.",
             param="model",
         )
+    if job.prepared.asked.wants_tools and not member.endpoint.can_call_tools and job.endpoint.takes_slot:
+        raise InvalidRequest(
+            f"Model '{member.model.simple_name}' cannot call tools",
+            "Its chat template has no place for them. Name another model, or leave the tools out.",
+            param="tools",
+        )
     if job.prepared.has_image and spec.projector_path is None:
         raise InvalidRequest(
             f"Model '{member.model.simple_name}' cannot take images",

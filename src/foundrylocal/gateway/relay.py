@@ -15,6 +15,7 @@ import anyio
 import msgspec
 
 from foundrylocal.errors import FoundryLocalError, InternalError
+from foundrylocal.gateway.assembly import assemble
 from foundrylocal.gateway.conformance import complete
 from foundrylocal.gateway.endpoints import Dialect, Endpoint
 from foundrylocal.gateway.engine_errors import EngineRefused, error_event, error_of, error_of_object
@@ -23,6 +24,7 @@ from foundrylocal.gateway.requests import Prepared
 from foundrylocal.gateway.shapes import Body
 from foundrylocal.gateway.streams import Rewriter, rewriter
 from foundrylocal.gateway.structured import MessageStream, message_of
+from foundrylocal.gateway.usage import is_assembled
 from foundrylocal.web.asgi import Header, Send, send_whole
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
     except (aiohttp.ClientError, OSError) as error:
         raise exchange.cause(False) from error
     try:
-        if response.status < 400 and response.content_type == "text/event-stream":
+        if response.status < 400 and exchange.prepared.asked.is_stream:
             await _stream(response, exchange)
         else:
             await _whole(response, exchange)
@@ -97,7 +99,11 @@ async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
         raise error_of(response.status, body, exchange.prepared)
     figures = exchange.figures
     try:
-        answer: Any = msgspec.json.decode(body)
+        answer: Any = (
+            assemble(body, exchange.prepared, figures)
+            if is_assembled(exchange.prepared.asked)
+            else msgspec.json.decode(body)
+        )
         if isinstance(answer, dict):
             figures.note_timings(answer.get("timings") or {})
             figures.note_usage(answer.get("usage") or {})

@@ -16,9 +16,11 @@ import msgspec
 from foundrylocal.errors import InvalidJson, InvalidRequest
 from foundrylocal.gateway import shapes, shapes_messages, structured
 from foundrylocal.gateway.endpoints import Endpoint
+from foundrylocal.gateway.usage import is_assembled, prompts_of
 
 MOST_DEPTH = 32
 MOST_GRAMMAR_DEPTH = 32
+MOST_PROMPTS = 128
 _BOM = b"\xef\xbb\xbf"
 # Of the engine, not of the published API: slots, adapters, files of this machine, other templates.
 _INTERNAL = frozenset(
@@ -87,6 +89,8 @@ def _for_engine(asked: shapes.Body) -> dict[str, Any]:
         sent["top_logprobs"] = 1
     if isinstance(asked, shapes.CompletionBody) and asked.logprobs == 0:
         sent["logprobs"] = 1
+    if is_assembled(asked):
+        sent |= {"stream": True, "stream_options": {"include_usage": True}}
     return sent
 
 
@@ -224,6 +228,8 @@ def _check_image(url: str, place: str) -> None:
 def _check_completion(asked: shapes.CompletionBody) -> None:
     if asked.prompt == []:
         refuse("prompt", "must not be empty")
+    if prompts_of(asked) > MOST_PROMPTS:
+        refuse("prompt", f"must not hold more than {MOST_PROMPTS} prompts")
     if asked.echo:
         refuse("echo", "is not supported")
     if asked.suffix:

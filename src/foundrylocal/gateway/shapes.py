@@ -46,6 +46,12 @@ class Body(Part, kw_only=True):
         return bool(getattr(self, "stream", False))
 
     @property
+    def wants_tools(self) -> bool:
+        """Whether the model may call a tool in its answer."""
+        choice = getattr(self, "tool_choice", None)
+        return bool(getattr(self, "tools", None)) and "none" not in (choice, getattr(choice, "type", None))
+
+    @property
     def client(self) -> str:
         """Who asks, as far as the request tells."""
         return self.user or ""

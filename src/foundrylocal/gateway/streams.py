@@ -24,11 +24,13 @@ from foundrylocal.gateway.conformance import (
 )
 from foundrylocal.gateway.endpoints import Dialect
 from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.usage import UsageTotal
 from foundrylocal.kit.clock import now_s
 
 Json = dict[str, Any]
 _TIMINGS = re.compile(rb'"timings":(\{[^{}]*\})')
 _OBJECT = b'"object":"chat.completion.chunk"'
+_TEXT_OBJECT = b'"object":"text_completion"'
 # What the engine sends first when it computes several answers.
 _NOTHING = b"data: null"
 _dump = msgspec.json.Encoder().encode
@@ -80,8 +82,7 @@ class ReadChat:
         self._asked = asked
         self._has_usage = _has_usage(asked)
         self._figures = figures
-        self._answers_left: int = getattr(asked, "n", None) or 1
-        self._made = 0
+        self._total = UsageTotal(asked)
 
     def __call__(self, block: bytes) -> bytes:
         _note_timings(block, self._figures)
@@ -95,31 +96,43 @@ class ReadChat:
             choice["logprobs"] = chat_logprobs(choice.get("logprobs"), self._asked)
             if choice["delta"].get("role") and choice["delta"].get("content", "") is None:
                 choice["delta"]["content"] = ""
-        usage = chunk.get("usage")
-        if usage is not None and not self._is_last(usage):
-            return b""
+        if chunk.get("usage") is not None:
+            # The engine sends a count for each answer; the published stream has one, of all, at its end.
+            chunk["usage"] = self._total.add(chunk["usage"])
+            if chunk["usage"] is None:
+                return b""
         if self._has_usage:
             chunk.setdefault("usage", None)
         return b"data: " + _dump(chunk) + b"\n\n"
 
-    def _is_last(self, usage: Json) -> bool:
-        """The engine sends a count for each answer; the published stream has one, of all of them, at its end."""
-        self._answers_left -= 1
-        self._made += usage["completion_tokens"]
-        usage["completion_tokens"] = self._made
-        usage["total_tokens"] = usage["prompt_tokens"] + self._made
-        return self._answers_left <= 0
-
 
 class PlainText:
-    """Text completions: the id has another prefix."""
+    """Text completions: the id has another prefix, and the count a chunk of its own, at the end."""
 
     def __init__(self, asked: shapes.Body, figures: Figures) -> None:
+        self._has_usage = _has_usage(asked)
         self._figures = figures
+        self._total = UsageTotal(asked)
 
     def __call__(self, block: bytes) -> bytes:
         _note_timings(block, self._figures)
-        return block.replace(_NOTHING + b"\n\n", b"").replace(b'"id":"chatcmpl-', b'"id":"cmpl-')
+        block = block.replace(_NOTHING + b"\n\n", b"").replace(b'"id":"chatcmpl-', b'"id":"cmpl-')
+        if b'"usage":{' in block:  # with the last chunk of each answer
+            return b"".join(self._counted(event) for event in _events(block))
+        return block.replace(_TEXT_OBJECT, _TEXT_OBJECT + b',"usage":null') if self._has_usage else block
+
+    def _counted(self, event: bytes) -> bytes:
+        if b'"usage":{' not in event:
+            rest = event.replace(_TEXT_OBJECT, _TEXT_OBJECT + b',"usage":null') if self._has_usage else event
+            return rest + b"\n\n"
+        chunk = json.loads(event[6:])
+        total = self._total.add(chunk.pop("usage"), chunk["choices"][0]["index"])
+        if not self._has_usage:
+            return b"data: " + _dump(chunk) + b"\n\n"
+        last = b"data: " + _dump(chunk | {"usage": None}) + b"\n\n"
+        if total is not None:
+            last += b"data: " + _dump(chunk | {"choices": [], "usage": total}) + b"\n\n"
+        return last
 
 
 class LogprobText(PlainText):

@@ -1,0 +1,224 @@
+"""Tools through the gateway with the real engine: chat, messages, responses, whole and streamed.
+
+The starter model's template has no place for tools, so a copy of it with one that has serves as the model that
+can call them. It is too small to choose well: the engine's grammar sees to the form, which is what is tested.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from anthropic import types
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
+
+from foundrylocal.catalog.library import Library, StagedFile
+from foundrylocal.catalog.registry import Registry
+from tests.e2e.test_conformance import CHAT, post, stream, strict
+from tests.fakes.gguf_edit import write_with_keys
+from tests.running import CHAT_MODEL, Service, running
+
+pytestmark = pytest.mark.model
+TOOL_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
+_TEMPLATE = """\
+{%- if tools %}{{- '<|im_start|>system\\nFunctions:\\n' }}
+{%- for tool in tools %}{{- tool | tojson }}{{- '\\n' }}{%- endfor %}{{- '<|im_end|>\\n' }}{%- endif %}
+{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\\n' }}
+{%- if message.content %}{{- message.content }}{%- endif %}
+{%- if message.tool_calls %}{%- for call in message.tool_calls %}
+{{- '\\n<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+{{- call.function.arguments | tojson }}{{- '}\\n</tool_call>' }}
+{%- endfor %}{%- endif %}
+{{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
+PARAMETERS = {
+    "type": "object",
+    "properties": {"size": {"enum": ["small", "large"]}},
+    "required": ["size"],
+    "additionalProperties": False,
+}
+TOOL = {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": PARAMETERS}}
+ARGUMENTS = '{"size":"large"}'
+QUESTION: dict[str, Any] = {"role": "user", "content": "Look, large."}
+
+
+def _history(call: Any, result: Any) -> list[Any]:
+    """What was asked, called and answered twice before: even a small model goes on like that."""
+    return [entry for number in range(2) for entry in (QUESTION, call(f"c{number}"), result(f"c{number}"))]
+
+
+OF_CHAT: dict[str, Any] = {
+    "messages": [
+        *_history(
+            lambda name: {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": name, "type": "function", "function": {"name": "look", "arguments": ARGUMENTS}}
+                ],
+            },
+            lambda name: {"role": "tool", "tool_call_id": name, "content": "Seen."},
+        ),
+        QUESTION,
+    ],
+    "tools": [TOOL],
+    "tool_choice": "required",
+    "max_tokens": 60,
+    "temperature": 0,
+}
+OF_MESSAGES: dict[str, Any] = {
+    "messages": [
+        *_history(
+            lambda name: {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": name, "name": "look", "input": json.loads(ARGUMENTS)}],
+            },
+            lambda name: {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": name, "content": "Seen."}],
+            },
+        ),
+        QUESTION,
+    ],
+    "tools": [{"name": "look", "description": "Looks.", "input_schema": PARAMETERS}],
+    "tool_choice": {"type": "any"},
+    "max_tokens": 60,
+    "temperature": 0,
+}
+OF_RESPONSES: dict[str, Any] = {
+    "input": [
+        *_history(
+            lambda name: {
+                "type": "function_call",
+                "call_id": name,
+                "name": "look",
+                "arguments": ARGUMENTS,
+            },
+            lambda name: {"type": "function_call_output", "call_id": name, "output": "Seen."},
+        ),
+        QUESTION,
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "name": "look",
+            "description": "Looks.",
+            "parameters": PARAMETERS,
+            "strict": True,
+        }
+    ],
+    "tool_choice": "required",
+    "max_output_tokens": 60,
+    "temperature": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def tool_home(model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("tool-home")
+    registry, library = Registry.load(), Library(home / "cache")
+    chat = Library(model_cache).get(registry.find(CHAT_MODEL).model_id)
+    assert chat is not None
+    model = registry.find(TOOL_MODEL)
+    place = library.place(model.model_id)
+    place.partial.mkdir(parents=True)
+    file = place.partial / "tools.gguf"
+    write_with_keys(chat.model_path, file, {"tokenizer.chat_template": _TEMPLATE})
+    library.commit(model, place, [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest())])
+    return home
+
+
+@pytest.fixture(scope="module")
+def service(tool_home: Path) -> Iterator[Service]:
+    with running(tool_home) as found:
+        found.start(TOOL_MODEL)
+        yield found
+
+
+@pytest.fixture
+def gateway(service: Service) -> Iterator[httpx.Client]:
+    with service.gateway() as client:
+        yield client
+
+
+def check_arguments(text: str) -> None:
+    arguments = json.loads(text)
+    assert arguments.keys() == {"size"} and arguments["size"] in ("small", "large")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_chat_calls_a_tool(gateway: httpx.Client, n: int) -> None:
+    body = post(gateway, CHAT, OF_CHAT | {"n": n})
+    answer = strict(ChatCompletion, body)
+    assert len(answer.choices) == n
+    for choice in answer.choices:
+        assert choice.finish_reason == "tool_calls"
+        (call,) = choice.message.tool_calls
+        assert call.id and (call.type, call.function.name) == ("function", "look")
+        check_arguments(call.function.arguments)
+    assert all("content" in choice["message"] for choice in body["choices"])
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_streamed_chat_calls_a_tool(gateway: httpx.Client, n: int) -> None:
+    chunks = stream(gateway, CHAT, OF_CHAT | {"n": n})
+    texts, names, ends = [""] * n, [""] * n, [""] * n
+    for chunk in chunks:
+        strict(ChatCompletionChunk, chunk)
+        for choice in chunk["choices"]:
+            at = choice["index"]
+            ends[at] = choice["finish_reason"] or ends[at]
+            for piece in choice["delta"].get("tool_calls", ()):
+                names[at] += piece["function"].get("name") or ""
+                texts[at] += piece["function"].get("arguments") or ""
+    assert (names, ends) == (["look"] * n, ["tool_calls"] * n)
+    for text in texts:
+        check_arguments(text)
+
+
+def test_the_result_of_a_tool_goes_back(service: Service) -> None:
+    health = service.status()["health"]
+    with openai.OpenAI(base_url=health["endpoint"], api_key=health["api_key"], max_retries=0) as client:
+        ask: Any = {"model": TOOL_MODEL, **OF_CHAT}
+        said = client.chat.completions.create(**ask).choices[0].message
+        assert said.tool_calls
+        result = {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "Seen."}
+        ask["messages"] = [*ask["messages"], said.model_dump(exclude_none=True), result]
+        last = client.chat.completions.create(**ask | {"tool_choice": "none"})
+        assert last.choices[0].message.content
+
+
+def test_messages_call_a_tool(gateway: httpx.Client) -> None:
+    body = post(gateway, "/v1/messages", OF_MESSAGES)
+    strict(types.Message, body)
+    assert body["stop_reason"] == "tool_use"
+    used = [block for block in body["content"] if block["type"] == "tool_use"]
+    assert [block["name"] for block in used] == ["look"]
+    check_arguments(json.dumps(used[0]["input"]))
+    events = stream(gateway, "/v1/messages", OF_MESSAGES)
+    for event in events:
+        strict(types.RawMessageStreamEvent, event)
+    pieces = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    check_arguments("".join(piece.get("partial_json", "") for piece in pieces))
+
+
+def test_responses_call_a_tool(gateway: httpx.Client) -> None:
+    body = post(gateway, "/v1/responses", OF_RESPONSES)
+    strict(Response, body)
+    made = [item for item in body["output"] if item["type"] == "function_call"]
+    assert [item["name"] for item in made] == ["look"]
+    check_arguments(made[0]["arguments"])
+    events = stream(gateway, "/v1/responses", OF_RESPONSES)
+    for event in events:
+        strict(ResponseStreamEvent, event)
+    check_arguments("".join(event["delta"] for event in events if event["type"].endswith("arguments.delta")))
+    assert events[-1]["type"] == "response.completed"
