@@ -191,6 +191,18 @@ class OperationCancelled(FoundryLocalError):
         super().__init__(f"{what} was cancelled", "It was ended by a stop, a cancel or a shutdown.")
 
 
+class ModelUnloaded(FoundryLocalError):
+    """An answer that was under way when its model left memory, on somebody's order."""
+
+    type, code = "conflict_error", "operation_cancelled"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer was cancelled",
+            "Its model was unloaded before the answer was complete. Ask again: it is loaded by itself.",
+        )
+
+
 class PortInUse(FoundryLocalError):
     type, code = "conflict_error", "port_in_use"
 

@@ -24,6 +24,7 @@ from foundrylocal.engine.local import LocalLauncher
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.doorway import GatewayDoorway
+from foundrylocal.kit.clock import now_s
 from foundrylocal.lifecycle.fleet import Fleet
 from foundrylocal.lifecycle.keeper import ModelKeeper
 from foundrylocal.lifecycle.service import Server
@@ -31,6 +32,7 @@ from foundrylocal.lifecycle.supply import Supply
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.logs.setup import Logging
+from foundrylocal.settings.exposure import exposure_problem
 from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.key import load_or_make_key
 from foundrylocal.settings.schema import Settings
@@ -42,7 +44,6 @@ log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
 SHUTDOWN_TIMEOUT_S = 8.0
 LAST_CHANCE_S = 1.0
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
 
 def serve(*, host: str | None = None, port: int | None = None, verbose: bool = False) -> int:
@@ -89,15 +90,6 @@ def _sole_owner(state: Path) -> Any:
         file.close()
 
 
-def _refuse_wide_bind(settings: Settings) -> None:
-    for name, host in (("api_host", settings.api_host), ("gateway_host", settings.gateway_host)):
-        if host not in _LOOPBACK and settings.management_key is None:
-            raise FoundryLocalError(
-                f"Refusing to listen on '{host}' without a management key",
-                f"Set FOUNDRYLOCAL_MANAGEMENT_KEY (16 characters or more), or leave {name} at localhost.",
-            )
-
-
 async def _serve(given: dict[str, Any]) -> int:
     folders = Folders.locate()
     try:
@@ -107,12 +99,15 @@ async def _serve(given: dict[str, Any]) -> int:
             "The service's folders cannot be made", f"{folders.state}: {error.strerror}."
         ) from None
     with _sole_owner(folders.state):
-        ring, redaction = LogRing(), Redaction()
+        ring, redaction = LogRing(int(now_s() * 1000)), Redaction()
         with Logging(ring, redaction, folders.logs, "INFO") as logging_:
             store = SettingsStore(folders.config, given)
             logging_.set_level(store.current.default_log_level)
             store.on_change(lambda settings: logging_.set_level(settings.default_log_level))
-            _refuse_wide_bind(store.current)
+            if (problem := exposure_problem(store.current)) is not None:
+                raise FoundryLocalError(
+                    "Refusing to listen beyond this machine without a management key", problem
+                )
             key = load_or_make_key(folders.state)
             redaction.add(key)
             redaction.add(store.current.management_key)

@@ -42,3 +42,18 @@ def test_a_wide_bind_does_not_widen_the_host_check(home: Path) -> None:
         assert service.get("/health", headers=proof).status_code == 200
         assert service.get("/health").status_code == 401
         assert service.get("/health", headers=proof | {"Host": "192.0.2.7:9500"}).status_code == 403
+
+
+def test_a_service_that_others_reach_keeps_its_key(home: Path) -> None:
+    key = "a-management-key-of-the-test"
+    wide = {"FOUNDRYLOCAL_API_HOST": "0.0.0.0", "FOUNDRYLOCAL_MANAGEMENT_KEY": key}
+    with running(home, worker=FAKE_WORKER, **wide) as service:
+        service.http.headers["Authorization"] = f"Bearer {key}"
+        assert service.post("/config", {"management_key": key}).status_code == 200
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_API_HOST="0.0.0.0") as service:
+        service.http.headers["Authorization"] = f"Bearer {key}"
+        for body in ({"defaults": True}, {"management_key": None}):
+            error = service.post("/config", body).json()["error"]
+            assert error["code"] == "invalid_configuration" and "without a key" in error["message"]
+        del service.http.headers["Authorization"]
+        assert service.get("/status").status_code == 401

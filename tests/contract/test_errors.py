@@ -155,6 +155,7 @@ BODIES = ["/start", "/start-stream", "/switch-model", "/config"]
         b"[" * 60_000,
         b'{"model_name": "a"} trailing',
         b"1" * 5000,
+        b'{"model_name": "\\ud800"}',
     ],
 )
 def test_bad_json(api: Service, path: str, body: bytes) -> None:

@@ -79,6 +79,8 @@ async def work(spec: Json, flags: argparse.Namespace) -> None:
     if not flags.ignore_sigterm:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     log("I", "load_model", f"loading model '{spec.get('model_path')}'")
+    orders = ("context_size", "parallel", "threads", "gpu_layers")
+    log("I", "order", " ".join(f"{name}={spec.get(name)}" for name in orders))
     for number in range(flags.log_lines):
         log("I", "load_model", f"line {number}")
     if flags.never_ready:

@@ -72,6 +72,68 @@ def test_with_room_for_one_a_failed_switch_brings_the_old_one_back(home: Path) -
         assert _chat(service, CHAT_MODEL)[0] == 200
 
 
+def test_a_model_that_cannot_fit_drives_nobody_out(home: Path) -> None:
+    for name in (CHAT_MODEL, BASE_MODEL, THIRD_MODEL):
+        store_tiny_model(home, name)
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        assert _chat(service, BASE_MODEL)[0] == 200
+        # Not enough for the pinned one and another, so that to unload the second would be for nothing.
+        service.post("/config", {"memory_budget_mb": 85})
+        assert _chat(service, THIRD_MODEL) == (507, "insufficient_memory")
+        assert _loaded(service) == {CHAT_MODEL, BASE_MODEL}
+
+
+def test_no_answer_is_cut_short_for_another_model(home: Path) -> None:
+    for name in (CHAT_MODEL, THIRD_MODEL):
+        store_tiny_model(home, name)
+    store_tiny_model(home, BASE_MODEL, worker_flags="--rate 10 --tokens 40")
+    limits = {"FOUNDRYLOCAL_MEMORY_BUDGET_MB": ROOM_FOR_TWO, "FOUNDRYLOCAL_DRAIN_SECONDS": "1"}
+    with running(home, worker=FAKE_WORKER, **limits) as service:
+        service.start()
+        with service.gateway() as gateway:
+            body = {"model": BASE_MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+            with gateway.stream("POST", "/v1/chat/completions", json=body) as answer:
+                lines = answer.iter_lines()
+                next(lines)
+                busy = gateway.post("/v1/chat/completions", json=body | {"model": THIRD_MODEL})
+                error = busy.json()["error"]
+                assert (busy.status_code, error["code"]) == (503, "model_loading")
+                assert BASE_MODEL in error["details"] and int(busy.headers["retry-after"]) > 0
+                assert "[DONE]" in "".join(lines)
+        assert _chat(service, THIRD_MODEL)[0] == 200
+        assert _loaded(service) == {CHAT_MODEL, THIRD_MODEL}
+
+
+def test_a_switch_beside_lets_the_old_answers_end(home: Path) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 10 --tokens 30")
+    store_tiny_model(home, BASE_MODEL)
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_DRAIN_SECONDS="1") as service:
+        service.start()
+        with service.gateway() as gateway:
+            body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
+            with gateway.stream("POST", "/v1/chat/completions", json=body) as answer:
+                lines = answer.iter_lines()
+                next(lines)
+                assert service.post("/switch-model", {"model_name": BASE_MODEL}).status_code == 200
+                assert "[DONE]" in "".join(lines)
+        eventually("the old one is gone", lambda: len(service.workers()) == 1)
+        unloads = [
+            line["message"]
+            for line in service.get("/logs?count=1000").json()
+            if line["message"].startswith("Model unloaded")
+        ]
+        assert unloads == [f"Model unloaded: {CHAT_MODEL}"]
+
+
+def test_a_model_that_is_not_on_disk_is_said_to_be_so_each_time(service: Service) -> None:
+    service.start()
+    for _ in range(2):
+        assert _chat(service, THIRD_MODEL) == (412, "model_not_downloaded")
+    store_tiny_model(service.home, THIRD_MODEL)
+    assert _chat(service, THIRD_MODEL)[0] == 200
+
+
 def test_a_model_too_big_for_the_memory_is_a_507_with_needed_and_free(home: Path) -> None:
     store_tiny_model(home)
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_MEMORY_BUDGET_MB="10") as service:

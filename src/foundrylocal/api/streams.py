@@ -31,12 +31,12 @@ class EventStream(StreamingResponse):
         )
 
 
-async def with_keepalive(events: Subscription[T]) -> AsyncIterator[T | None]:
-    """The events, and None for each KEEPALIVE_S without one."""
+async def with_keepalive(events: Subscription[T], period_s: float = KEEPALIVE_S) -> AsyncIterator[T | None]:
+    """The events, and None for each period without one."""
     while True:
         item: T | None = None
         try:
-            with anyio.move_on_after(KEEPALIVE_S):
+            with anyio.move_on_after(period_s):
                 item = await anext(events)
         except StopAsyncIteration:
             return

@@ -17,6 +17,7 @@ from foundrylocal.errors import (
     FoundryLocalError,
     InvalidRequest,
     ModelLoading,
+    ModelUnloaded,
     ServerShuttingDown,
     WorkerCrashed,
 )
@@ -26,7 +27,8 @@ from foundrylocal.gateway.queue import FairQueue
 from foundrylocal.gateway.relay import READER_TIMEOUT_S, Exchange, NothingSent, relay
 from foundrylocal.gateway.requests import Prepared
 from foundrylocal.gateway.upstreams import Upstreams
-from foundrylocal.lifecycle.fleet import Member
+from foundrylocal.gateway.usage import answers_of
+from foundrylocal.lifecycle.member import Member
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.lifecycle.state import SERVING, Status
 from foundrylocal.settings.store import SettingsStore
@@ -103,7 +105,10 @@ class Dispatcher:
         loaded = self._server.fleet.get(model)
         limit = loaded.spec.parallel if loaded else self._settings.current.parallel
         self._queue.set_limit(model.model_id, limit)
-        async with self._queue.slot(model.model_id, job.client, is_readmitted=job.is_admitted) as ticket:
+        weight = answers_of(job.prepared.asked)
+        async with self._queue.slot(
+            model.model_id, job.client, weight=weight, is_readmitted=job.is_admitted
+        ) as ticket:
             figures = job.figures
             figures.queue_position = max(figures.queue_position, ticket.position)
             figures.queue_s += ticket.waited_s
@@ -161,11 +166,7 @@ class Dispatcher:
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
         if self._server.fleet.is_leaving(member):
-            return (
-                WorkerCrashed("It was unloaded before its answer was complete.")
-                if has_begun
-                else NothingSent()
-            )
+            return ModelUnloaded() if has_begun else NothingSent()
         return WorkerCrashed("It closed the connection before the answer was complete.")
 
 

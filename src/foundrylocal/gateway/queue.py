@@ -1,7 +1,8 @@
 """Who waits for a model: slots that are taken in turn by its clients, and a bounded line before them.
 
-Invariant: a free slot and a waiting request of one model never exist at the same time, and every slot that
-was granted is given back, whatever becomes of its request.
+Invariant: a free slot and a waiting request of one model never exist at the same time, but for slots that the
+next in turn gathers because it needs several; every slot that was granted is given back, whatever becomes of
+its request.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class QueueFigures:
 class _Waiter:
     client: str
     since: float
+    weight: int
+    slots: int = 0
     granted: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -59,6 +62,13 @@ class _Line:
         self.usual_s = _FIRST_GUESS_S
         self._clients: OrderedDict[str, deque[_Waiter]] = OrderedDict()
 
+    def slots_of(self, weight: int) -> int:
+        """The slots that a request with so many answers takes: what is beyond them, the engine does in turn."""
+        return min(weight, self.limit)
+
+    def has_room(self, weight: int) -> bool:
+        return self.running + self.slots_of(weight) <= self.limit
+
     def join(self, waiter: _Waiter) -> None:
         self._clients.setdefault(waiter.client, deque()).append(waiter)
         self.waiting += 1
@@ -69,21 +79,25 @@ class _Line:
         self.waiting -= 1
         if not own:
             del self._clients[waiter.client]
+        self.grant()  # it may have been the one that gathered slots
 
     def grant(self) -> None:
         """Fill the free slots: one request of each client in turn, oldest first within a client."""
-        while self._clients and self.running < self.limit:
+        while self._clients:
             client, own = next(iter(self._clients.items()))
+            if not self.has_room(own[0].weight):
+                return
             waiter = own.popleft()
             self._clients.move_to_end(client)
             if not own:
                 del self._clients[client]
             self.waiting -= 1
-            self.running += 1
+            waiter.slots = self.slots_of(waiter.weight)
+            self.running += waiter.slots
             waiter.granted.set()
 
-    def release(self, took_s: float) -> None:
-        self.running -= 1
+    def release(self, slots: int, took_s: float) -> None:
+        self.running -= slots
         self.usual_s += _SMOOTHING * (took_s - self.usual_s)
         self.grant()
 
@@ -112,27 +126,31 @@ class FairQueue:
             line.grant()
 
     @asynccontextmanager
-    async def slot(self, model_id: str, client: str, *, is_readmitted: bool = False) -> AsyncIterator[Ticket]:
-        """A slot for the time of the block; waits for it in turn. `set_limit` comes first.
+    async def slot(
+        self, model_id: str, client: str, *, weight: int = 1, is_readmitted: bool = False
+    ) -> AsyncIterator[Ticket]:
+        """Slots for the time of the block, one for each of `weight` answers; waits for them in turn.
 
-        `is_readmitted` passes the bound: it had a place already. Raises QueueFull.
+        `set_limit` comes first. `is_readmitted` passes the bound: it had a place already. Raises QueueFull.
         """
         line = self._lines[model_id]
-        ticket = await self._wait(line, client, is_readmitted)
+        waiter = _Waiter(client, monotonic(), weight)
+        position = await self._wait(line, waiter, is_readmitted)
         began = monotonic()
         try:
-            yield ticket
+            yield Ticket(position, began - waiter.since if position else 0.0)
         finally:
-            line.release(monotonic() - began)
+            line.release(waiter.slots, monotonic() - began)
 
-    async def _wait(self, line: _Line, client: str, is_readmitted: bool) -> Ticket:
-        if line.running < line.limit and not line.waiting:
-            line.running += 1
-            return Ticket(0, 0.0)
+    async def _wait(self, line: _Line, waiter: _Waiter, is_readmitted: bool) -> int:
+        """The place in line that it had, when its slots are granted; 0 when it did not wait."""
+        if not line.waiting and line.has_room(waiter.weight):
+            line.join(waiter)
+            line.grant()
+            return 0
         most = self._most_waiting()
         if line.waiting >= most and not is_readmitted:
             raise QueueFull(line.waiting, line.retry_after_s())
-        waiter = _Waiter(client, monotonic())
         line.join(waiter)
         position = line.waiting
         try:
@@ -140,14 +158,14 @@ class FairQueue:
                 await waiter.granted.wait()
         except BaseException:
             if waiter.granted.is_set():
-                line.release(line.usual_s)
+                line.release(waiter.slots, line.usual_s)
             else:
                 line.leave(waiter)
             raise
         if not waiter.granted.is_set():
             line.leave(waiter)
             raise QueueFull(line.waiting, line.retry_after_s())
-        return Ticket(position, monotonic() - waiter.since)
+        return position
 
     def snapshot(self) -> dict[str, QueueFigures]:
         """By model id: what runs and what waits now."""

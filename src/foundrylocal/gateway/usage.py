@@ -14,20 +14,26 @@ Json = dict[str, Any]
 
 def prompts_of(asked: shapes.Body) -> int:
     """How many prompts a request holds: a list of texts or of token lists is several, one of tokens is one."""
-    prompt = asked.prompt if isinstance(asked, shapes.CompletionBody) else None
+    return _texts_in(asked.prompt) if isinstance(asked, shapes.CompletionBody) else 1
+
+
+def _texts_in(prompt: str | list[Any]) -> int:
     is_several = isinstance(prompt, list) and not any(isinstance(part, int) for part in prompt)
-    return len(prompt) if is_several and isinstance(prompt, list) else 1
+    return len(prompt) if is_several else 1
 
 
 def answers_of(asked: shapes.Body) -> int:
     """How many answers a request asks for, of all its prompts together."""
+    if isinstance(asked, shapes.EmbeddingBody):
+        return _texts_in(asked.input)
     n = asked.n if isinstance(asked, shapes.ChatBody | shapes.CompletionBody) else None
     return prompts_of(asked) * (n or 1)
 
 
 def is_assembled(asked: shapes.Body) -> bool:
     """Whether the engine is asked for a stream to put a whole answer together from."""
-    return answers_of(asked) > 1 and not asked.is_stream
+    is_text = isinstance(asked, shapes.ChatBody | shapes.CompletionBody)
+    return is_text and answers_of(asked) > 1 and not asked.is_stream
 
 
 class UsageTotal:

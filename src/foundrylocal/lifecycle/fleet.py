@@ -7,27 +7,29 @@ only when its requests have ended or their time is up.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 
 import anyio
 import anyio.abc
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.engine.spec import Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState
+from foundrylocal.engine.spec import ReplicaEvent, ReplicaSpec, ReplicaState
 from foundrylocal.errors import (
     FoundryLocalError,
     InsufficientMemory,
     ModelInUse,
     ModelLoading,
+    ModelNotDownloaded,
     ServerStartFailed,
 )
-from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.lifecycle.member import Member
+from foundrylocal.lifecycle.misfortune import Misfortunes
 from foundrylocal.lifecycle.supply import LoadOptions, Supply
 from foundrylocal.settings.store import SettingsStore
 
@@ -35,44 +37,10 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 ON_DEMAND_TIMEOUT_S = 180.0
 IDLE_CHECK_S = 5.0
-FORGIVE_AFTER_S = 600.0
 FAILED_LOAD_PAUSE_S = 15.0
-
-
-@dataclass(eq=False)
-class Member:
-    """A loaded model and its use; times by the monotonic clock but for `loaded_at`, which is for people."""
-
-    model: Model
-    spec: ReplicaSpec
-    endpoint: Endpoint
-    last_used: float
-    loaded_at: float = field(default_factory=now_s)
-    in_flight: int = 0
-    is_pinned: bool = False
-    missed_probes: int = 0
-    _idle: anyio.Event = field(default_factory=anyio.Event)
-
-    def release(self, now: float) -> None:
-        self.in_flight -= 1
-        self.last_used = now
-        if self.in_flight == 0:
-            self._idle.set()
-
-    async def drained(self) -> None:
-        while self.in_flight:
-            self._idle = anyio.Event()
-            await self._idle.wait()
-
-
-@dataclass
-class _Misfortune:
-    """Why a model is not tried now: how often it failed, until when to wait, and the reason."""
-
-    count: int
-    last: float
-    until: float
-    reason: str
+BUSY_RETRY_AFTER_S = 5
+# Nothing was tried, so to look again costs nothing and may find it otherwise.
+_NOT_TRIED = (InsufficientMemory, ModelNotDownloaded, ModelInUse, ModelLoading)
 
 
 class Fleet:
@@ -85,7 +53,9 @@ class Fleet:
         self._members: dict[str, Member] = {}
         self._leaving: set[Member] = set()
         self._loads: dict[str, Operation[Member]] = {}
-        self._misfortunes: dict[str, _Misfortune] = {}
+        self._misfortunes = Misfortunes()
+        self._pinned_id: str | None = None
+        self._making_room: dict[str, anyio.Event] = {}
         self._loading: list[str] = []
         self._removing: set[str] = set()
         self._room = anyio.Lock()
@@ -118,7 +88,7 @@ class Fleet:
             model.model_id in self._members
             or model.model_id in self._loads
             or model.model_id in self._loading
-            or any(member.model.model_id == model.model_id for member in self._leaving)
+            or any(member.model is model for member in self._leaving)
         )
         if is_in:
             raise ModelInUse(model.simple_name)
@@ -139,17 +109,20 @@ class Fleet:
         on_spawned: Callable[[], None] = lambda: None,
         on_progress: Callable[[float], None] | None = None,
         reserve_bytes: int = 0,
+        may_cut: bool = True,
     ) -> Member:
         """Load a model and make it the one that takes its requests; one that was loaded so far leaves.
 
-        Raises InsufficientMemory, ServerStartFailed, ServerStartTimeout; then nothing of it is left.
+        With `may_cut` those that make room have the drain time to end their requests, else all the time.
+        Raises InsufficientMemory, ServerStartFailed, ServerStartTimeout, and ModelLoading when there is no
+        room for now; then nothing of it is left.
         """
         if model.model_id in self._removing:
             raise ModelInUse(model.simple_name, "being deleted")
         self._loading.append(model.model_id)
         try:
             async with self._room:
-                await self._make_room(spec, reserve_bytes)
+                await self._make_room(spec, reserve_bytes, may_cut)
                 await self._launcher.launch(spec)
             on_spawned()
             endpoint = await self._launcher.wait_ready(spec.id, timeout_s, on_progress)
@@ -180,36 +153,66 @@ class Fleet:
         others = sum(member.spec.memory_bytes for member in self.members() if not member.is_pinned)
         return await self._launcher.capacity() + others >= spec.memory_bytes
 
-    async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int) -> None:
-        while True:
-            free = await self._launcher.capacity(reserve_bytes)
-            if free >= spec.memory_bytes:
-                return
-            candidates = [
+    async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int, may_cut: bool) -> None:
+        """Have others leave, the least recently used first; none leaves for a model that would not fit anyway."""
+        while (free := await self._launcher.capacity(reserve_bytes)) < spec.memory_bytes:
+            others = [
                 m for m in self._members.values() if not m.is_pinned and m.model.model_id != spec.model_id
             ]
-            if not candidates:
+            going = [*self._leaving, *others]
+            if free + sum(member.spec.memory_bytes for member in going) < spec.memory_bytes:
                 raise InsufficientMemory(format_bytes(spec.memory_bytes), format_bytes(max(0, free)))
-            oldest = min(candidates, key=lambda member: (member.in_flight > 0, member.last_used))
-            log.info("Unloading %s to make room for %s", oldest.model.simple_name, spec.model_id)
-            await self.unload(oldest, self._settings.current.drain_seconds)
+            first = min(going, key=lambda m: (not m.has_left, m.in_flight > 0, m.last_used))
+            log.info("Unloading %s to make room for %s", first.model.simple_name, spec.model_id)
+            if may_cut:
+                await self.unload(first, self._settings.current.drain_seconds)
+            elif not await self._has_yielded(first):
+                raise _busy(spec, first.model)
+
+    async def _has_yielded(self, member: Member) -> bool:
+        """Unload it when its requests end in time; else it serves on: no answer is cut short for another."""
+        limit_s = self._settings.current.drain_seconds
+        if member.has_left:
+            with anyio.move_on_after(limit_s):
+                await member.gone.wait()
+            return member.gone.is_set()
+        model_id = member.model.model_id
+        outcome = self._making_room[model_id] = anyio.Event()
+        del self._members[model_id]
+        self._leaving.add(member)
+        try:
+            with anyio.move_on_after(limit_s):
+                await member.drained()
+            if not member.in_flight:
+                await self.unload(member, 0)
+        finally:
+            if not member.has_left:
+                self._leaving.discard(member)
+                self._members[model_id] = member
+            del self._making_room[model_id]
+            outcome.set()
+        return member.has_left
 
     async def ensure(self, model: Model, own: LoadOptions | None, *, is_insistent: bool = False) -> Member:
         """The loaded member of `model`, loading it on demand; many callers share one load.
 
-        `own` are the options of the server's own model, which is pinned. A model that failed a moment ago is
+        `own` are the options of the server's own model. A model that failed a moment ago is
         refused with ModelLoading, unless the caller is insistent.
         """
         member = self._members.get(model.model_id)
         if member is not None:
             return member
+        making_room = self._making_room.get(model.model_id)
+        if making_room is not None:  # it may stay: nobody loads a second one
+            await making_room.wait()
+            return await self.ensure(model, own, is_insistent=is_insistent)
         operation = self._loads.get(model.model_id)
         if operation is None:
             if model.model_id in self._loading:  # by a switch, with options of its own: wait for its end
                 await self._load_ended.wait()
                 return await self.ensure(model, own, is_insistent=is_insistent)
             if not is_insistent:
-                self._refuse_while_pausing(model)
+                self._misfortunes.refuse_while_pausing(model)
             if self._group is None:
                 raise ModelLoading(model.simple_name)
             operation = self._loads[model.model_id] = Operation(f"Loading {model.simple_name}")
@@ -223,14 +226,16 @@ class Fleet:
             reserve = 0 if own else self._settings.current.memory_reserve_mb * 1024 * 1024
             try:
                 spec = await self._supply.specify(model, own or LoadOptions())
-                member = await self.load(model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve)
-                member.is_pinned = own is not None
+                member = await self.load(
+                    model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve, may_cut=own is not None
+                )
+                member.is_pinned = self._pinned_id == model.model_id
                 return member
             except FoundryLocalError as error:
                 reason = error.details or error.message
                 log.warning("Model %s could not be loaded: %s", model.simple_name, reason)
-                if not isinstance(error, InsufficientMemory):  # to look again costs nothing: none was started
-                    self._note_misfortune(model, reason, FAILED_LOAD_PAUSE_S)
+                if not isinstance(error, _NOT_TRIED):
+                    self._misfortunes.note(model, reason, FAILED_LOAD_PAUSE_S)
                 raise
 
         try:
@@ -241,14 +246,6 @@ class Fleet:
     async def arrival(self) -> None:
         """Wait until any model has been loaded; the caller bounds it."""
         await self._arrival.wait()
-
-    def _refuse_while_pausing(self, model: Model) -> None:
-        trouble = self._misfortunes.get(model.model_id)
-        if trouble is None:
-            return
-        wait = trouble.until - anyio.current_time()
-        if wait > 0:
-            raise ModelLoading(model.simple_name, trouble.reason, max(1, round(wait)))
 
     # --- lending ----------------------------------------------------------------------------------------
 
@@ -274,25 +271,38 @@ class Fleet:
 
     async def unload(self, member: Member, drain_s: float) -> None:
         """Take it out of service at once, wait for its requests (`drain_s` at most), and end it."""
-        if self._members.get(member.model.model_id) is member:
-            del self._members[member.model.model_id]
-        self._leaving.add(member)
+        self._take_out(member)
         try:
             with anyio.move_on_after(drain_s):
                 await member.drained()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._launcher.stop(member.spec.id)
+                is_first = not member.gone.is_set()
                 self._leaving.discard(member)
-        log.info("Model unloaded: %s", member.model.simple_name)
+                member.gone.set()
+        if is_first:
+            log.info("Model unloaded: %s", member.model.simple_name)
 
     def retire(self, member: Member) -> None:
-        """Let it end its requests in the background and leave."""
+        """Let it end its requests in the background, however long they take, and leave."""
+        if not member.has_left and self._group is not None:
+            self._take_out(member)
+            self._group.start_soon(contain, log, self.unload, member, math.inf)
+
+    def _take_out(self, member: Member) -> None:
+        """No new request goes there."""
         if self._members.get(member.model.model_id) is member:
             del self._members[member.model.model_id]
-        self._leaving.add(member)
-        if self._group is not None:
-            self._group.start_soon(contain, log, self.unload, member, self._settings.current.drain_seconds)
+        member.has_left = True
+        if not member.gone.is_set():
+            self._leaving.add(member)
+
+    def pin(self, model: Model | None) -> None:
+        """This is the server's own model now: it never leaves for another one."""
+        self._pinned_id = model.model_id if model is not None else None
+        for member in self.members():
+            member.is_pinned = member.model is model
 
     async def unload_all(self, drain_s: float) -> None:
         """Empty the memory: loads under way are cancelled, members drained for `drain_s` at most, then ended."""
@@ -307,7 +317,7 @@ class Fleet:
 
     def forgive(self) -> None:
         """Forget former failures: somebody starts anew."""
-        self._misfortunes.clear()
+        self._misfortunes.forget()
 
     async def _reap_idle(self) -> None:
         while True:
@@ -329,22 +339,17 @@ class Fleet:
             if member.spec.id == event.id:
                 self._lost(member, event.reason or "It ended without a word.")
 
-    def _misfortune_count(self, model: Model) -> int:
-        """How often it failed without FORGIVE_AFTER_S of good health in between."""
-        before = self._misfortunes.get(model.model_id)
-        return before.count if before and anyio.current_time() - before.last < FORGIVE_AFTER_S else 0
-
-    def _note_misfortune(self, model: Model, reason: str, pause_s: float) -> None:
-        now = anyio.current_time()
-        count = self._misfortune_count(model) + 1
-        self._misfortunes[model.model_id] = _Misfortune(count, now, now + pause_s, reason)
-
     def _lost(self, member: Member, reason: str) -> None:
         """A ready worker ended: note when it may be tried again, and tell."""
         del self._members[member.model.model_id]
-        count = self._misfortune_count(member.model)
+        count = self._misfortunes.count(member.model)
         delays = self._settings.current.restart_delays_seconds
         delay = delays[count] if count < len(delays) else None
-        self._note_misfortune(member.model, reason, FAILED_LOAD_PAUSE_S if delay is None else delay)
+        self._misfortunes.note(member.model, reason, FAILED_LOAD_PAUSE_S if delay is None else delay)
         log.error("The worker of %s ended: %s", member.model.simple_name, reason)
         self.on_lost(member, reason, delay)
+
+
+def _busy(spec: ReplicaSpec, other: Model) -> ModelLoading:
+    reason = f"There is no room for it while {other.simple_name} is in use. Try again later."
+    return ModelLoading(spec.model_id.rpartition("/")[2], reason, BUSY_RETRY_AFTER_S)

@@ -6,7 +6,8 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelInUse
-from foundrylocal.lifecycle.fleet import Fleet, Member
+from foundrylocal.lifecycle.fleet import Fleet
+from foundrylocal.lifecycle.member import Member
 from foundrylocal.lifecycle.requests import StartRequest
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.lifecycle.state import Status

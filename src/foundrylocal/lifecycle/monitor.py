@@ -10,13 +10,16 @@ from foundrylocal.engine.launcher import Launcher
 from foundrylocal.errors import WorkerCrashed
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.contain import contain
-from foundrylocal.lifecycle.fleet import Fleet, Member
+from foundrylocal.lifecycle.fleet import Fleet
+from foundrylocal.lifecycle.member import Member
 from foundrylocal.lifecycle.requests import Health
 
 log = logging.getLogger("foundrylocal.HealthMonitor")
 
 MOST_MISSED = 3
 LEAST_TIMEOUT_S = 3.0
+MOST_TIMEOUT_S = 30.0
+LEAST_PAUSE_S = 0.05
 
 
 class HealthMonitor:
@@ -26,19 +29,21 @@ class HealthMonitor:
         self._launcher = launcher
         self._fleet = fleet
         self._period_s = 2.0
+        self._period_changed = anyio.Event()
         self._answered: float | None = None
         self._response_ms = 0
         self._checked_at_s = now_s()
 
     def set_period(self, period_s: float) -> None:
-        """From now on check every `period_s`."""
+        """From now on check every `period_s`, beginning at once: the pause under way may be a long one."""
         self._period_s = period_s
+        self._period_changed.set()
 
     def health(self) -> Health:
         """Healthy is a worker that has answered within the last three periods."""
         is_recent = (
             self._answered is not None
-            and anyio.current_time() - self._answered <= MOST_MISSED * self._period_s + LEAST_TIMEOUT_S
+            and anyio.current_time() - self._answered <= MOST_MISSED * self._period_s
         )
         is_recent = is_recent and self._has_own_model()
         return Health(is_recent, self._response_ms, self._checked_at_s)
@@ -60,14 +65,19 @@ class HealthMonitor:
         """Check until cancelled."""
         while True:
             began = anyio.current_time()
+            self._period_changed = anyio.Event()
             async with anyio.create_task_group() as group:
                 for member in self._fleet.members():
                     group.start_soon(contain, log, self._check, member)
-            await anyio.sleep(max(0.05, began + self._period_s - anyio.current_time()))
+            with anyio.move_on_after(max(LEAST_PAUSE_S, began + self._period_s - anyio.current_time())):
+                await self._period_changed.wait()
+
+    def _timeout_s(self) -> float:
+        return min(max(self._period_s, LEAST_TIMEOUT_S), MOST_TIMEOUT_S)
 
     async def _check(self, member: Member) -> None:
         try:
-            took = await self._launcher.probe(member.spec.id, max(self._period_s, LEAST_TIMEOUT_S))
+            took = await self._launcher.probe(member.spec.id, self._timeout_s())
         except WorkerCrashed as error:
             member.missed_probes += 1
             log.warning(

@@ -9,9 +9,10 @@ import anyio
 import anyio.abc
 
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import FoundryLocalError, ServerStartFailed, WorkerCrashed
+from foundrylocal.errors import FoundryLocalError, OperationCancelled, ServerStartFailed, WorkerCrashed
 from foundrylocal.kit.contain import contain
-from foundrylocal.lifecycle.fleet import Fleet, Member
+from foundrylocal.lifecycle.fleet import Fleet
+from foundrylocal.lifecycle.member import Member
 from foundrylocal.lifecycle.state import ServerState, Status
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
@@ -32,7 +33,7 @@ class Recovery:
         self._reload = reload
         self._give_up = give_up
         self._group: anyio.abc.TaskGroup | None = None
-        self._under_way = 0
+        self._under_way: set[anyio.CancelScope] = set()
         fleet.on_lost = self._on_lost
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -44,7 +45,12 @@ class Recovery:
 
     @property
     def is_under_way(self) -> bool:
-        return self._under_way > 0
+        return bool(self._under_way)
+
+    def abandon(self) -> None:
+        """Somebody wants the memory empty: the next request loads the model again."""
+        for scope in self._under_way:
+            scope.cancel()
 
     def _is_wanted(self, model: Model) -> bool:
         return self._state.status is Status.RUNNING and self._state.current is model
@@ -60,13 +66,16 @@ class Recovery:
             self._give_up(ServerStartFailed(f"The model's process crashed again and again. {reason}"))
             return
         log.warning("The worker of %s is started again in %g s", model.simple_name, delay_s)
-        self._under_way += 1
-        try:
-            await anyio.sleep(delay_s)
-            if self._is_wanted(model) and self._fleet.get(model) is None:
-                await self._reload(model)
-        except FoundryLocalError as error:
-            if self._is_wanted(model):
-                self._give_up(error)
-        finally:
-            self._under_way -= 1
+        with anyio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                await anyio.sleep(delay_s)
+                if self._is_wanted(model) and self._fleet.get(model) is None:
+                    await self._reload(model)
+            except OperationCancelled:
+                return  # its load made way for an unload or a stop
+            except FoundryLocalError as error:
+                if self._is_wanted(model):
+                    self._give_up(error)
+            finally:
+                self._under_way.discard(scope)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -27,12 +27,15 @@ from foundrylocal.errors import (
     ServerShuttingDown,
     ServerStartFailed,
     ServerStartTimeout,
+    WorkerCrashed,
 )
-from foundrylocal.events import Measure, Progress
+from foundrylocal.events import Progress
 from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
 from foundrylocal.lifecycle.entrance import Entrance
-from foundrylocal.lifecycle.fleet import Fleet, Member
+from foundrylocal.lifecycle.fleet import Fleet
+from foundrylocal.lifecycle.load_progress import LoadProgress
+from foundrylocal.lifecycle.member import Member
 from foundrylocal.lifecycle.monitor import HealthMonitor
 from foundrylocal.lifecycle.recovery import Recovery
 from foundrylocal.lifecycle.requests import Door, Doorway, ServerInfo, StartRequest
@@ -44,8 +47,9 @@ from foundrylocal.settings.store import SettingsStore
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
 STARTED = "Server started successfully"
+STOPPED = "Server stopped successfully"
+NOT_RUNNING = "Server is not running"
 WAITING = "Waiting for server to be ready..."
-LOAD_PROGRESS_PERIOD_S = 2.0
 LOAD_FAILURES = (ServerStartFailed, ServerStartTimeout, InsufficientMemory, ModelCorrupted)
 
 
@@ -139,9 +143,14 @@ class Server:
             spec,
             request.timeout_s,
             on_spawned=lambda: operation.report(Progress(WAITING)),
-            on_progress=_LoadProgress(operation),
+            on_progress=LoadProgress(operation, WAITING),
         )
-        await self._monitor.first_check(member)
+        try:
+            await self._monitor.first_check(member)
+        except WorkerCrashed as error:
+            with anyio.CancelScope(shield=True):
+                await self.fleet.unload(member, 0)
+            raise ServerStartFailed(error.details or error.message) from None
         operation.report(Progress("Server health check passed"))
         return member
 
@@ -160,8 +169,7 @@ class Server:
             raise OperationCancelled("The start")
         if self.fleet.get(member.model) is not member:
             raise ServerStartFailed("The model's process ended as soon as it was ready.")
-        for other in self.fleet.members():
-            other.is_pinned = other is member
+        self.fleet.pin(member.model)
         self._last_options = request.options
         self._monitor.set_period(request.health_period_s)
         self.state.move(Status.RUNNING, member.model)
@@ -173,14 +181,16 @@ class Server:
         """Stop whatever there is, an operation under way included; callers at the same time share one stop."""
         if self._stopping is None:
             if self.state.status is Status.STOPPED:
-                return "Server is not running"
+                return NOT_RUNNING
             assert self._group is not None  # noqa: S101 - run is running
             self._stopping = Operation("The stop")
+            # After a failure nothing runs any more, but what is left of it is cleared all the same.
+            message = NOT_RUNNING if self.state.status is Status.ERROR else STOPPED
             self.state.move(Status.STOPPING, self.state.current)
-            self._group.start_soon(self._run_stop, self._stopping)
+            self._group.start_soon(self._run_stop, self._stopping, message)
         return await self._stopping.result()
 
-    async def _run_stop(self, operation: Operation[str]) -> None:
+    async def _run_stop(self, operation: Operation[str], message: str) -> None:
         async def work() -> str:
             with anyio.CancelScope(shield=True):
                 for running in (self._operation, self._unloading):
@@ -189,13 +199,14 @@ class Server:
                         await running.ended()
                 self._entrance.let_pass()
                 await self.fleet.unload_all(0)
+                self.fleet.pin(None)
                 await self._entrance.close()
                 self.state.move(Status.STOPPED, None)
-            log.info("Server stopped successfully")
-            return "Server stopped successfully"
+            log.info(STOPPED)
+            return message
 
         try:
-            await operation.run(work, lambda message: message, _log_fault)
+            await operation.run(work, lambda told: told, _log_fault)
         finally:
             self._stopping = None
 
@@ -205,6 +216,9 @@ class Server:
         """Replace the current model, or start when nothing runs; the old one serves on when that fails."""
         model = self._find(request.model_name)
         self._refuse_unless_idle()
+        if self._unloading is not None:
+            await self._unloading.ended()
+            self._refuse_unless_idle()
         if self.state.status is not Status.RUNNING:
             return await self.start(request)
         self.state.move(Status.SWITCHING, self.state.current)
@@ -288,6 +302,7 @@ class Server:
         operation = self._unloading = Operation[None]("The unload")
 
         async def work() -> None:
+            self._recovery.abandon()
             await self.fleet.unload_all(self._settings.current.drain_seconds)
             log.info("All models unloaded successfully")
 
@@ -320,19 +335,22 @@ class Server:
     async def lend(self, name: str | None) -> AsyncIterator[Member]:
         """A loaded model for one request: the current one, or the named one, loaded when it is not."""
         model = self._find(name) if name else None
-        await self._entrance.pass_gate()
-        status = self.state.status
-        if status is Status.STARTING:
-            raise ModelLoading(self._current_name())
-        if status not in SERVING or self.state.current is None:
-            raise ServerShuttingDown
-        current = self.state.current
-        own = self._last_options if model in (None, current) else None
-        try:
-            async with self.fleet.lend(model or current, own) as member:
-                yield member
-        except OperationCancelled:  # its load made way for a stop or an unload
-            raise ServerShuttingDown from None
+        async with AsyncExitStack() as stack:
+            yield await self._borrow(model, stack)
+
+    async def _borrow(self, model: Model | None, stack: AsyncExitStack) -> Member:
+        while True:
+            await self._entrance.pass_gate()
+            status, current = self.state.status, self.state.current
+            if status is Status.STARTING:
+                raise ModelLoading(self._current_name())
+            if status not in SERVING or current is None:
+                raise ServerShuttingDown
+            own = self._last_options if model in (None, current) else None
+            try:
+                return await stack.enter_async_context(self.fleet.lend(model or current, own))
+            except OperationCancelled:
+                continue  # its load made way for a stop or an unload: look again which
 
     def snapshot(self) -> Snapshot:
         """The server as it is now."""
@@ -353,8 +371,6 @@ class Server:
         return self.state.current.simple_name if self.state.current else ""
 
     def _refuse_unless_idle(self) -> None:
-        if self._unloading is not None and self.state.status is Status.RUNNING:
-            raise OperationInProgress("unloading")
         if self.state.status in IN_PROGRESS:
             raise OperationInProgress(self.state.status)
 
@@ -363,19 +379,6 @@ class Server:
         if port is None or url is None:
             raise OperationCancelled("The start")
         return ServerInfo(port, model, url, self._api_key)
-
-
-class _LoadProgress:
-    """Repeats the waiting line with how far loading has come, for models that take their time."""
-
-    def __init__(self, operation: Operation[ServerInfo]) -> None:
-        self._operation = operation
-        self._next = anyio.current_time() + LOAD_PROGRESS_PERIOD_S
-
-    def __call__(self, share: float) -> None:
-        if anyio.current_time() >= self._next:
-            self._next = anyio.current_time() + LOAD_PROGRESS_PERIOD_S
-            self._operation.report(Progress(WAITING, Measure("loading", round(share * 100, 1))))
 
 
 def _log_fault(error: Exception) -> None:

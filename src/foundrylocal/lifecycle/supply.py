@@ -33,13 +33,17 @@ class LoadOptions:
 
 
 class Supply:
-    """Asks the library and the downloads; owns nothing but the numbers that tell replicas apart."""
+    """Asks the library and the downloads; owns the numbers of replicas, and where a model was loaded from.
+
+    A change of the cache folder leaves its models where they are, so that one in use can be loaded again.
+    """
 
     def __init__(self, library: Library, downloads: DownloadManager, settings: SettingsStore) -> None:
         self._library = library
         self._downloads = downloads
         self._settings = settings
         self._numbers = itertools.count(1)
+        self._loaded_from: dict[str, Stored] = {}
 
     async def _is_on_disk(self, model: Model) -> bool:
         return await anyio.to_thread.run_sync(self._library.get, model.model_id) is not None
@@ -73,6 +77,7 @@ class Supply:
 
     async def delete(self, model: Model) -> int:
         """Remove its files; bytes freed. Raises ModelNotOnDisk, and ModelInUse while it is being fetched."""
+        self._loaded_from.pop(model.model_id, None)
         return await self._downloads.delete(model)
 
     async def specify(self, model: Model, options: LoadOptions) -> ReplicaSpec:
@@ -82,9 +87,10 @@ class Supply:
 
     def _read(self, model: Model) -> tuple[Stored, GgufHeader]:
         self._library.check(model)
-        stored = self._library.get(model.model_id)
-        if stored is None:
+        stored = self._library.get(model.model_id) or self._loaded_from.get(model.model_id)
+        if stored is None or stored.problem() is not None:
             raise ModelNotDownloaded(f"Download it first: POST /models/{model.simple_name}/download.")
+        self._loaded_from[model.model_id] = stored
         try:
             return stored, read_model(stored.model_path)[0]
         except (GgufInvalid, OSError) as error:

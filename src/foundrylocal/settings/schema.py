@@ -15,7 +15,7 @@ from foundrylocal.settings.folders import default_cache_dir
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
-_ORIGIN = re.compile(r"https?://[^\s/?#@]{1,255}|[a-z][a-z0-9+.\-]{1,30}://[^\s/?#@]{1,255}")
+_ORIGIN = re.compile(r"null|https?://[^\s/?#@]{1,255}|[a-z][a-z0-9+.\-]{1,30}://[^\s/?#@]{1,255}")
 
 
 # The context of a validation that may meet text of the environment; a call over HTTP must send real lists.
@@ -85,9 +85,8 @@ class Settings(BaseModel):
     )
     management_key: str | None = Field(
         None,
-        min_length=16,
-        max_length=256,
-        description="When set, every management call needs it as a Bearer key.",
+        pattern=r"^[\x21-\x7e]{16,256}$",
+        description="16 to 256 visible characters. When set, every management call needs it as a Bearer key.",
     )
     aliases: Aliases = Field(
         default_factory=dict, max_length=256, description="Other names for models, as requests may give them."
@@ -150,10 +149,11 @@ class Settings(BaseModel):
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, value: list[str]) -> list[str]:
-        for origin in value:
+        origins = [origin.lower() for origin in value]
+        for origin in origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"'{origin[:80]}' is no origin (scheme://host or scheme://host:port)")
-        return [origin.lower() for origin in value]
+        return origins
 
 
 SECRET_SETTINGS = frozenset({"management_key"})

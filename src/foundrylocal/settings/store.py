@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
+from foundrylocal.settings import exposure
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, WITH_TEXT, Settings
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
@@ -57,6 +58,8 @@ class SettingsStore:
                 "A setting of the command line or the environment is not valid", describe(error)
             ) from None
 
+        self._listens_on = self.current.api_host
+
     @property
     def overridden(self) -> list[str]:
         """The settings that the environment or the command line decides, whatever is saved."""
@@ -79,7 +82,9 @@ class SettingsStore:
             saved = json.loads(data)
             if not isinstance(saved, dict):
                 raise ValueError("it holds no object")
-            Settings.model_validate(saved)
+            Settings.model_validate(
+                saved, strict=True
+            )  # as POST /config will: what it refuses must not lie here
             return saved
         except (OSError, ValueError, RecursionError) as error:
             self._set_aside(describe(error) if isinstance(error, ValidationError) else str(error))
@@ -118,6 +123,7 @@ class SettingsStore:
             effective = Settings.model_validate({**saved, **self._overrides}, context=WITH_TEXT)
         except ValidationError as error:
             raise InvalidConfiguration("The configuration is not valid", describe(error)) from None
+        self._check_exposure(changes, effective)
         if "cache_dir" in changes:
             self._check_folder(checked.cache_dir)
         try:
@@ -133,6 +139,21 @@ class SettingsStore:
         for listener in self._listeners:
             listener(effective)
         return effective
+
+    def _check_exposure(self, changes: Mapping[str, Any], effective: Settings) -> None:
+        """Neither the next start nor this run may be open to others without a key, nor fail for its address."""
+        for name in exposure.HOST_SETTINGS & changes.keys():
+            if (reason := exposure.unusable_reason(changes[name])) is not None:
+                raise InvalidConfiguration("The address cannot be used", f"{name}: {reason}")
+        problem = exposure.exposure_problem(effective)
+        if (
+            problem is None
+            and effective.management_key is None
+            and not exposure.is_loopback(self._listens_on)
+        ):
+            problem = f"management_key: this service listens on '{self._listens_on}', where others reach it."
+        if problem is not None:
+            raise InvalidConfiguration("The service would be open to others without a key", problem)
 
     def _check_folder(self, path: str) -> None:
         """A cache folder is one that can be created and written."""

@@ -44,7 +44,10 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON in UTF-8, with a byte-order mark or without. Raises InvalidJson; NaN and deep nesting are refused."""
+    """JSON in UTF-8, with a byte-order mark or without.
+
+    Raises InvalidJson; NaN, deep nesting, and text that is none (half of a surrogate pair) are refused.
+    """
     body = body.removeprefix(_BOM)
     try:
         text = body.decode("utf-8")
@@ -53,7 +56,7 @@ def parse_json(body: bytes) -> Any:
     if _depth(text) > MOST_DEPTH:
         raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        data = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = (
             f"{error.msg} at line {error.lineno} column {error.colno}."
@@ -61,6 +64,17 @@ def parse_json(body: bytes) -> Any:
             else str(error)
         )
         raise InvalidJson(reason) from None
+    if "\\u" in text and _has_half_pair(data):
+        raise InvalidJson("It holds half of a surrogate pair, which is no text.")
+    return data
+
+
+def _has_half_pair(data: Any) -> bool:
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _refuse_constant(name: str) -> Any:

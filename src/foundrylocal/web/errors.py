@@ -25,6 +25,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.ServerAlreadyRunning: 409,
     errors.OperationInProgress: 409,
     errors.OperationCancelled: 409,
+    errors.ModelUnloaded: 409,
     errors.PortInUse: 409,
     errors.ModelInUse: 409,
     errors.ModelNotDownloaded: 412,

@@ -55,7 +55,9 @@ class ImportBody(BaseModel):
         json_schema_extra={"examples": [{"repo": "Qwen/Qwen2.5-0.5B-Instruct-GGUF", "quantization": "Q8_0"}]},
     )
 
-    path: str | None = Field(None, min_length=1, max_length=4096, description="A GGUF file, or its folder.")
+    path: str | None = Field(
+        None, max_length=4096, pattern=r"^[^\x00]+$", description="A GGUF file, or its folder."
+    )
     mode: Literal["copy", "move", "link"] = Field("copy", description="What becomes of the file at `path`.")
     repo: str | None = Field(None, min_length=1, max_length=300, description="OWNER/REPO of the hub.")
     quantization: str | None = Field(None, min_length=1, max_length=64, description="Such as Q4_K_M.")

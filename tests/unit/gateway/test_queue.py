@@ -30,14 +30,14 @@ class Users:
         self.scopes: dict[str, anyio.CancelScope] = {}
         self.refused: list[str] = []
 
-    async def enter(self, name: str, client: str = "one") -> None:
+    async def enter(self, name: str, client: str = "one", weight: int = 1) -> None:
         self.leave[name] = anyio.Event()
         self.scopes[name] = anyio.CancelScope()
 
         async def use() -> None:
             with self.scopes[name]:
                 try:
-                    async with self.queue.slot(MODEL, client):
+                    async with self.queue.slot(MODEL, client, weight=weight):
                         self.order.append(name)
                         await self.leave[name].wait()
                 except QueueFull:
@@ -150,3 +150,39 @@ async def test_a_ticket_tells_the_place() -> None:
             assert (figures.limit, figures.running, figures.waiting) == (1, 1, 1)
 
     await with_users(test)
+
+
+async def test_a_request_for_several_answers_takes_as_many_slots() -> None:
+    async def test(users: Users) -> None:
+        await users.enter("one")
+        await users.enter("three", "heavy", weight=3)
+        await users.enter("next", "light")  # one slot is free, and it is not its turn
+        assert (users.order, users.queue.snapshot()[MODEL].running) == (["one"], 1)
+        await users.end("one")
+        assert (users.order, users.queue.snapshot()[MODEL].running) == (["one", "three"], 3)
+        await users.end("three")
+        assert users.order == ["one", "three", "next"]
+
+    await with_users(test, slots=3)
+
+
+async def test_more_answers_than_slots_take_all_of_them() -> None:
+    async def test(users: Users) -> None:
+        await users.enter("many", weight=100)
+        await users.enter("other", "other")
+        assert (users.order, users.queue.snapshot()[MODEL].running) == (["many"], 2)
+        await users.end("many")
+        assert users.order == ["many", "other"]
+
+    await with_users(test, slots=2)
+
+
+async def test_one_that_gathered_slots_and_left_holds_up_nobody() -> None:
+    async def test(users: Users) -> None:
+        await users.enter("one")
+        await users.enter("two", "heavy", weight=2)
+        await users.enter("next", "light")
+        await users.cancel("two")
+        assert users.order == ["one", "next"]
+
+    await with_users(test, slots=2)

@@ -39,7 +39,14 @@ def test_a_reader_resumes_without_a_loss_or_hears_of_it() -> None:
         long = LogRing()
         _fill(long, RING_SIZE + 50)
         assert long.follow(after=10)[0] == 40
-        assert long.follow(after=10_000_000)[0] == 50
+        assert long.follow(after=10_000_000)[0] is None
+
+        anew = LogRing(before=1000)
+        _fill(anew, 3)
+        lost, subscription = anew.follow(after=15)
+        anew.close()
+        assert lost is None
+        assert [entry.number async for entry in subscription] == [1001, 1002, 1003]
 
     anyio.run(main)
 

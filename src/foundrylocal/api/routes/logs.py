@@ -66,7 +66,9 @@ async def stream_logs(
     async def chunks() -> AsyncIterator[bytes]:
         with subscription as events:
             yield b": connected\n\n"
-            if lost:
+            if lost is None:
+                yield _gap("The service was started anew; lines before that are in its log files")
+            elif lost:
                 yield _lost(lost)
             async for entry in with_keepalive(events):
                 if dropped := events.take_dropped():
@@ -78,7 +80,10 @@ async def stream_logs(
 
 def _lost(count: int) -> bytes:
     """The gap, in the stream's own shape, so that every published client shows it."""
-    message = f"{count} log lines were dropped: this reader was too slow"
+    return _gap(f"{count} log lines were dropped: this reader was too slow")
+
+
+def _gap(message: str) -> bytes:
     return sse.encode(
         {"timestamp": format_time(now_s()), "level": "WARNING", "message": message, "source": "API"}
     )

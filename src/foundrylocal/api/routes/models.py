@@ -38,7 +38,8 @@ def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, A
         "simple_name": model.simple_name,
         "size": model.size or "unknown",
         "quantization": model.quantization or "unknown",
-        "is_downloaded": stored is not None,
+        # Loaded is downloaded, though its file may lie in a former cache folder.
+        "is_downloaded": stored is not None or model.model_id in loaded,
         "is_loaded": model.model_id in loaded,
         "file_size_bytes": size,
         "file_size_formatted": format_bytes(size),
@@ -103,9 +104,8 @@ async def list_loaded(ask: Ask) -> Any:
     members = ask.server.fleet.members()
     loaded = {member.model.model_id for member in members}
     return _list(
-        # Loaded is downloaded: a file that vanished under a loaded model is the library's news, not this list's.
         _entry(member.model, stored.get(member.model.model_id), loaded)
-        | {"is_downloaded": True, "loaded_at": format_time(member.loaded_at)}
+        | {"loaded_at": format_time(member.loaded_at)}
         for member in members
     )
 

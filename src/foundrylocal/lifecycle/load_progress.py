@@ -1,0 +1,26 @@
+"""How far a load has come, told now and then by the line that its operation waits with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from foundrylocal.events import Measure, Progress
+from foundrylocal.kit.operation import Operation
+
+PERIOD_S = 2.0
+
+
+class LoadProgress:
+    """Repeats the line with a measure, for models that take their time; a quick load never hears of it."""
+
+    def __init__(self, operation: Operation[Any], line: str) -> None:
+        self._operation = operation
+        self._line = line
+        self._next = anyio.current_time() + PERIOD_S
+
+    def __call__(self, share: float) -> None:
+        if anyio.current_time() >= self._next:
+            self._next = anyio.current_time() + PERIOD_S
+            self._operation.report(Progress(self._line, Measure("loading", round(share * 100, 1))))
