@@ -91,6 +91,52 @@ def test_openapi(api: Service) -> None:
     }
 
 
+_SMALL = {
+    "model_id": "Qwen/Qwen2.5-0.5B-Instruct-Q8_0-GGUF",
+    "simple_name": "Qwen2.5-0.5B-Instruct-Q8_0-GGUF",
+    "size": "0.5B",
+    "quantization": "Q8_0",
+    "is_downloaded": True,
+    "is_loaded": False,
+    "file_size_bytes": 524288000,
+    "file_size_formatted": "500.0 MB",
+}
+# Of the published answers, what tells that the whole example is there.
+EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("post", "/start"): {"port": 1234, "api_key": "fl-YourApiKey123"},
+    ("post", "/stop"): {"success": True, "message": "Server stopped successfully"},
+    ("post", "/switch-model"): {"success": True, "endpoint": "http://127.0.0.1:1234/v1"},
+    ("get", "/status"): {"is_running": False, "status": "stopped", "port": None},
+    ("get", "/models"): {"total_count": 2},
+    ("get", "/models/downloaded"): {"models": [_SMALL | {"download_date": "2025-01-15T14:30:00Z"}]},
+    ("get", "/models/loaded"): {"total_count": 1},
+    ("post", "/models/unload-all"): {"success": True, "message": "All models unloaded successfully"},
+    ("post", "/models/{model_name}/download"): {"download_time_seconds": 125},
+    ("delete", "/models/{model_name}"): {"freed_space_formatted": "2.0 GB"},
+    ("get", "/info"): {"foundry_local_version": "0.5.0"},
+    ("post", "/config"): {"cachedir": "D:\\AI\\Models", "default_log_level": "DEBUG", "port": 1235},
+    ("get", "/health"): {"status": "healthy", "service": "foundry-local-api"},
+}
+STREAMED = {
+    "/start-stream": '"endpoint":"http://127.0.0.1:1234/v1"',
+    "/models/{model_name}/download-stream": '"model_name":"Qwen2.5-3B-Instruct-Q4_K_M-GGUF"}',
+}
+
+
+@requirement("10.openapi")
+def test_openapi_has_the_published_examples(api: Service) -> None:
+    document = api.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    for (method, path), told in EXAMPLES.items():
+        content = document["paths"][BASE_PATH + path][method]["responses"]["200"]["content"]
+        name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        assert any(example | told == example for example in schemas[name]["examples"]), (method, path)
+    for path, told in STREAMED.items():
+        content = document["paths"][BASE_PATH + path]["post"]["responses"]["200"]["content"]
+        assert told in content["text/event-stream"]["example"]
+    assert len(schemas["StatusAnswer"]["examples"]) == len(schemas["HealthAnswer"]["examples"]) == 2
+
+
 @requirement("10.openapi")
 def test_openapi_refers_only_to_what_it_has(api: Service) -> None:
     document = api.get("/openapi.json").json()

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from foundrylocal import API_VERSION
 from foundrylocal.api import errors, openapi
-from foundrylocal.api.paths import BASE_PATH, MethodTable
+from foundrylocal.api.paths import BASE_PATH, MethodTable, has_head
 from foundrylocal.api.routes import config, downloads, events, health, logs, models, pages, server, upkeep
 from foundrylocal.api.routes import openai as openai_routes
 from foundrylocal.api.services import Services
@@ -54,13 +54,13 @@ class _ManagementKey:
 
 
 class _Head:
-    """HEAD is GET without the body, but for streams, which have no end to wait for."""
+    """HEAD is GET without the body."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "HEAD" or scope["path"].endswith(("/stream", "/events")):
+        if scope["method"] != "HEAD" or not has_head(scope["path"]):
             await self._app(scope, receive, send)
             return
 

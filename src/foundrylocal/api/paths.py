@@ -32,6 +32,11 @@ class _ModelName(Convertor[str]):
 register_url_convertor("model", _ModelName())
 
 
+def has_head(path: str) -> bool:
+    """Whether HEAD answers where GET does: everywhere but for streams, which have no end to wait for."""
+    return not path.endswith(("/stream", "/events"))
+
+
 class MethodTable:
     """The methods of each path, all routes taken together: the framework's own answer knows only the first."""
 
@@ -45,6 +50,5 @@ class MethodTable:
 
     def allowed(self, path: str) -> list[str]:
         """What may be called there, sorted; nothing where there is no such path."""
-        return sorted(
-            {method for pattern, methods in self._rows if pattern.match(path) for method in methods}
-        )
+        found = {method for pattern, methods in self._rows if pattern.match(path) for method in methods}
+        return sorted(found | ({"HEAD"} if "GET" in found and has_head(path) else set()))

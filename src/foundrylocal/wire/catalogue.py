@@ -19,6 +19,21 @@ _ENTRY = {
 }
 
 
+_OTHER = "Qwen2.5-3B-Instruct-Q4_K_M-GGUF"
+_OTHER_ENTRY = {
+    "model_id": f"Qwen/{_OTHER}",
+    "simple_name": _OTHER,
+    "size": "3B",
+    "quantization": "Q4_K_M",
+    "is_downloaded": False,
+    "is_loaded": False,
+    "file_size_bytes": 2147483648,
+    "file_size_formatted": "2.0 GB",
+}
+_DOWNLOADED = _ENTRY | {"download_date": "2025-01-15T14:30:00Z"}
+_LOADED = _ENTRY | {"is_loaded": True, "loaded_at": "2025-01-20T10:30:00Z"}
+
+
 def _example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
@@ -37,28 +52,34 @@ class ModelEntry(BaseModel):
 
 
 class DownloadedEntry(ModelEntry):
-    model_config = _example(**_ENTRY, download_date="2025-01-15T14:30:00Z")
+    model_config = _example(**_DOWNLOADED)
 
     download_date: str
 
 
 class LoadedEntry(ModelEntry):
-    model_config = _example(**(_ENTRY | {"is_loaded": True}), loaded_at="2025-01-20T10:30:00Z")
+    model_config = _example(**_LOADED)
 
     loaded_at: str
 
 
 class ModelList(BaseModel):
+    model_config = _example(models=[_ENTRY, _OTHER_ENTRY], total_count=2)
+
     models: list[ModelEntry]
     total_count: int
 
 
 class DownloadedList(BaseModel):
+    model_config = _example(models=[_DOWNLOADED], total_count=1)
+
     models: list[DownloadedEntry]
     total_count: int
 
 
 class LoadedList(BaseModel):
+    model_config = _example(models=[_LOADED], total_count=1)
+
     models: list[LoadedEntry]
     total_count: int
 
@@ -120,8 +141,8 @@ class DownloadAnswer(BaseModel):
     model_config = _example(
         success=True,
         message="Model downloaded successfully",
-        model_name="Qwen2.5-3B-Instruct-Q4_K_M-GGUF",
-        actual_model_id="Qwen/Qwen2.5-3B-Instruct-Q4_K_M-GGUF",
+        model_name=_OTHER,
+        actual_model_id=f"Qwen/{_OTHER}",
         file_size_bytes=2147483648,
         download_time_seconds=125,
     )
@@ -138,7 +159,7 @@ class DeleteAnswer(BaseModel):
     model_config = _example(
         success=True,
         message="Model deleted successfully",
-        model_name="Qwen2.5-3B-Instruct-Q4_K_M-GGUF",
+        model_name=_OTHER,
         freed_space_bytes=2147483648,
         freed_space_formatted="2.0 GB",
     )
@@ -150,8 +171,12 @@ class DeleteAnswer(BaseModel):
     freed_space_formatted: str
 
 
+def _openai(name: str) -> dict[str, Any]:
+    return {"id": f"Qwen/{name}", "object": "model", "created": 1705743600, "owned_by": "foundry-local"}
+
+
 class OpenAIModel(BaseModel):
-    model_config = _example(id=f"Qwen/{_NAME}", object="model", created=1705743600, owned_by="foundry-local")
+    model_config = _example(**_openai(_NAME))
 
     id: str
     object: Literal["model"]
@@ -160,5 +185,7 @@ class OpenAIModel(BaseModel):
 
 
 class OpenAIModelList(BaseModel):
+    model_config = _example(object="list", data=[_openai(_NAME), _openai(_OTHER)])
+
     object: Literal["list"]
     data: list[OpenAIModel]

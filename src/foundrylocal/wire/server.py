@@ -93,6 +93,10 @@ class DoneAnswer(BaseModel):
     message: str
 
 
+class UnloadAllAnswer(DoneAnswer):
+    model_config = _examples({"success": True, "message": "All models unloaded successfully"})
+
+
 class ErrorObject(BaseModel):
     message: str
     type: str
@@ -216,7 +220,20 @@ class HealthAnswer(BaseModel):
                 "port": 1234,
                 "model": _MODEL,
             },
-        }
+        },
+        {
+            "status": "healthy",
+            "service": "foundry-local-api",
+            "version": "2.0.0",
+            "timestamp": _AT,
+            "foundry_local": {
+                "is_running": False,
+                "is_healthy": False,
+                "status": "stopped",
+                "port": None,
+                "model": None,
+            },
+        },
     )
 
     status: Literal["healthy", "degraded"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.bodies import json_object
@@ -70,7 +70,16 @@ def _config_answer() -> type[BaseModel]:
         list[str],
         Field(description="Settings that the environment or the command line decides, whatever is saved."),
     )
-    answer: type[BaseModel] = create_model("ConfigAnswer", **fields)
+    example: dict[str, Any] = {
+        "success": True,
+        "message": "Configuration updated successfully",
+        "port": 1235,
+        "cachedir": "D:\\AI\\Models",
+        "default_log_level": "DEBUG",
+    }
+    answer: type[BaseModel] = create_model(
+        "ConfigAnswer", __config__=ConfigDict(json_schema_extra={"examples": [example]}), **fields
+    )
     answer.__doc__ = "Every setting, and the cache folder under both of its names."
     return answer
 

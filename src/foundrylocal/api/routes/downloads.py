@@ -24,7 +24,8 @@ data: {"type":"progress","message":"Downloaded: 5.2% (105 MB / 2048 MB) - 12.5 M
 
 data: {"type":"progress","message":"Downloaded: 100.0% (2048 MB / 2048 MB) - 13.9 MB/s"}
 
-data: {"type":"success","message":"Download completed successfully","data":{"success":true}}
+data: {"type":"success","message":"Download completed successfully","data":{"success":true,\
+"model_name":"Qwen2.5-3B-Instruct-Q4_K_M-GGUF"}}
 
 """
 

@@ -25,7 +25,7 @@ from foundrylocal.errors import (
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.wire.catalogue import DeleteAnswer, DownloadedList, LoadedList, ModelDetails, ModelList
-from foundrylocal.wire.server import DoneAnswer
+from foundrylocal.wire.server import UnloadAllAnswer
 
 router = APIRouter(prefix="/models", tags=["Model Management"])
 Ask = Annotated[Services, Depends(services)]
@@ -111,7 +111,7 @@ async def list_loaded(ask: Ask) -> Any:
 
 
 @router.post(
-    "/unload-all", response_model=DoneAnswer, responses=refusals(OperationInProgress, OperationCancelled)
+    "/unload-all", response_model=UnloadAllAnswer, responses=refusals(OperationInProgress, OperationCancelled)
 )
 async def unload_all(ask: Ask) -> Any:
     """Free the memory of all models; the server stays up and loads again with the next request."""

@@ -63,7 +63,8 @@ data: {"type":"progress","message":"Waiting for server to be ready..."}
 
 data: {"type":"progress","message":"Server health check passed"}
 
-data: {"type":"success","message":"Server started successfully","data":{"success":true,"port":1234}}
+data: {"type":"success","message":"Server started successfully","data":{"success":true,"port":1234,\
+"model":"Qwen2.5-0.5B-Instruct-Q8_0-GGUF","endpoint":"http://127.0.0.1:1234/v1"}}
 
 """
 
