@@ -13,11 +13,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import engine_figures, library_figures, processes, quiet, service_figures, stream_figures
+from benchmarks import (
+    engine_figures,
+    library_figures,
+    processes,
+    quiet,
+    router_figures,
+    service_figures,
+    stream_figures,
+)
 from benchmarks.report import Figure, show
 
 ROUNDS = 5
-GROUPS = ("chat", "relay", "slow", "start", "change", "idle", "download", "list")
+GROUPS = ("chat", "router", "relay", "slow", "start", "change", "idle", "download", "list")
 
 
 def main() -> int:
@@ -29,17 +37,22 @@ def main() -> int:
         choices=GROUPS,
         help="one group of figures",
     )
+    parser.add_argument(
+        "--llama-server",
+        type=Path,
+        help="a llama-server binary, whose router is measured in the same way",
+    )
     given = parser.parse_args()
     # As an exception, so that every process is ended on the way out.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     folder = Path(tempfile.mkdtemp(prefix="fl-bench-"))
     try:
-        return _measure(folder, given.rounds, given.only)
+        return _measure(folder, given.rounds, given.only, given.llama_server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measure(folder: Path, rounds: int, only: str | None) -> int:
+def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | None) -> int:
     began = time.monotonic()
     _say(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {_load()}")
     if rounds < 5:
@@ -47,6 +60,9 @@ def _measure(folder: Path, rounds: int, only: str | None) -> int:
     model_file = processes.fetch_model(folder / "fetch-home")
     groups: dict[str, Callable[[], list[Figure]]] = {
         "chat": lambda: engine_figures.chat_figures(folder, model_file, rounds),
+        "router": lambda: (
+            router_figures.router_figures(folder, model_file, rounds, llama_server) if llama_server else []
+        ),
         "relay": lambda: stream_figures.relay_figures(folder, rounds),
         "slow": lambda: stream_figures.slow_figures(folder, rounds),
         "start": lambda: engine_figures.start_figures(folder, model_file, rounds),
