@@ -37,7 +37,7 @@ from foundrylocal.web.keys import has_key
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
-BODY_LIMIT = 8 * 1024 * 1024
+_MB = 1024 * 1024
 _MODELS = "/v1/models"
 
 
@@ -54,6 +54,7 @@ class Gateway:
     ) -> None:
         self._server = server
         self._library = library
+        self._settings = settings
         self._queue = FairQueue(lambda: settings.current.queue_size)
         self._metrics = Metrics(self._queue)
         self._dispatcher = Dispatcher(server, self._queue, settings, reader_timeout_s=reader_timeout_s)
@@ -128,7 +129,7 @@ class Gateway:
 
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of an endpoint, with its figures noted whatever its end; raises before its answer begins."""
-        body = await read_body(scope, receive, BODY_LIMIT)
+        body = await read_body(scope, receive, self._settings.current.request_limit_mb * _MB)
         peer: Peer = scope["extensions"][PEER_EXTENSION]["peer"]
         figures = Figures(endpoint.path, monotonic())
         try:

@@ -113,6 +113,9 @@ class Settings(BaseModel):
     idle_unload_seconds: int = Field(
         600, ge=0, le=604_800, description="A model loaded on demand leaves after this time; 0 is never."
     )
+    request_limit_mb: int = Field(
+        8, ge=1, le=1024, description="Size of a request's body in MB; large images need more."
+    )
     queue_size: int = Field(64, ge=0, le=10_000, description="Requests that may wait for one model.")
     drain_seconds: int = Field(
         30, ge=0, le=3600, description="How long a switch waits for running requests to end."

@@ -151,6 +151,16 @@ def test_row_25_a_large_chunked_body_is_413_and_not_kept(service: Service) -> No
     assert client.read_until(b"}}").startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_setting_lets_larger_bodies_in(service: Service) -> None:
+    service.start()
+    service.post("/config", {"request_limit_mb": 9})
+    large = {"messages": [{"role": "user", "content": "a" * 0x880000}]}
+    with service.gateway() as gateway:
+        assert gateway.post(CHAT, json=large).status_code == 200
+        service.post("/config", {"request_limit_mb": 8})
+        assert gateway.post(CHAT, json=large).json()["error"]["code"] == "request_too_large"
+
+
 def test_row_25_a_body_that_is_longer_than_told_is_no_second_request(service: Service) -> None:
     client = raw(service.start())
     body = json.dumps(HELLO).encode()
