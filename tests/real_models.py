@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from foundrylocal.catalog.library import Library
-from tests.running import TEST_MODELS
+from foundrylocal.catalog.library import Library, StagedFile
+from foundrylocal.catalog.registry import Registry
+from tests.fakes.gguf_edit import write_with_keys
+from tests.running import CHAT_MODEL_ID, TEST_MODELS
 
 _FETCH = (
     "import anyio, pathlib, sys\n"
@@ -43,3 +47,25 @@ def copy_into(cache: Path, *model_ids: str) -> None:
         fetch(model_id)
         source = Library(TEST_MODELS).place(model_id).folder
         shutil.copytree(source, Library(cache).place(model_id).folder)
+
+
+def store_variant(
+    home: Path,
+    name: str,
+    keys: Mapping[str, int | str],
+    write_projector: Callable[[Path], None] | None = None,
+) -> None:
+    """Put the starter model with these keys in its header on disk, as that model of the catalogue."""
+    fetch(CHAT_MODEL_ID)
+    chat = Library(TEST_MODELS).get(CHAT_MODEL_ID)
+    assert chat is not None
+    library, model = Library(home / "cache"), Registry.load().find(name)
+    place = library.place(model.model_id)
+    place.partial.mkdir(parents=True)
+    files = [place.partial / "variant.gguf"]
+    write_with_keys(chat.model_path, files[0], keys)
+    if write_projector is not None:
+        files.append(place.partial / "mmproj-variant.gguf")
+        write_projector(files[1])
+    staged = [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    library.commit(model, place, staged)

@@ -1,4 +1,4 @@
-"""Embeddings of the real engine through the gateway, by the `openai` package.
+"""Embeddings and reranking of the real engine through the gateway, the former by the `openai` package.
 
 No embedding model is small enough to be fetched by a test, so the starter model serves as one: a copy whose
 header says that its vectors are to be averaged, which is what makes the engine compute embeddings.
@@ -7,45 +7,30 @@ header says that its vectors are to be averaged, which is what makes the engine 
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 import openai
 import pytest
 from openai.types import CreateEmbeddingResponse
 from pydantic import TypeAdapter
 
-from foundrylocal.catalog.library import Library, StagedFile
-from foundrylocal.catalog.registry import Registry
-from tests.fakes.gguf_edit import write_with_keys
-from tests.running import CHAT_MODEL, Service, running
+from tests.real_models import store_variant
+from tests.running import Service, running
 
 pytestmark = pytest.mark.model
 EMBEDDING_MODEL = "nomic-embed-text-v1.5-Q8_0-GGUF"
-_MEAN = 1
+RERANKING_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
+_MEAN, _RANK = 1, 4
 
 
 @pytest.fixture(scope="module")
-def embedding_home(model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("embedding-home")
-    registry, library = Registry.load(), Library(home / "cache")
-    chat = Library(model_cache).get(registry.find(CHAT_MODEL).model_id)
-    assert chat is not None
-    model = registry.find(EMBEDDING_MODEL)
-    place = library.place(model.model_id)
-    place.partial.mkdir(parents=True)
-    file = place.partial / "embedding.gguf"
-    write_with_keys(chat.model_path, file, {"llama.pooling_type": _MEAN})
-    library.commit(model, place, [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest())])
-    return home
-
-
-@pytest.fixture(scope="module")
-def service(embedding_home: Path) -> Iterator[Service]:
-    with running(embedding_home) as found:
+    store_variant(home, EMBEDDING_MODEL, {"llama.pooling_type": _MEAN})
+    store_variant(home, RERANKING_MODEL, {"llama.pooling_type": _RANK})
+    with running(home) as found:
         found.start(EMBEDDING_MODEL)
         yield found
 
@@ -98,3 +83,16 @@ def test_what_an_embedding_model_cannot_do_is_said(service: Service) -> None:
         error = long.json()["error"]
         assert (long.status_code, error["param"]) == (400, "input")
         assert "8192" in error["message"] and "20001" in error["message"]
+
+
+def test_documents_are_reranked(service: Service) -> None:
+    documents = ["The sea", "A car", "import os"]
+    with service.gateway() as gateway:
+        asked = {"model": RERANKING_MODEL, "query": "sea", "documents": documents}
+        body = gateway.post("/v1/rerank", json=asked).json()
+        assert sorted(one["index"] for one in body["results"]) == [0, 1, 2]
+        assert body["model"].endswith(RERANKING_MODEL) and body["usage"]["total_tokens"] > 0
+        assert len(gateway.post("/v1/rerank", json=asked | {"top_n": 2}).json()["results"]) == 2
+        for path, refused in (("/v1/embeddings", {"input": "a"}), ("/v1/completions", {"prompt": "a"})):
+            answer = gateway.post(path, json=refused | {"model": RERANKING_MODEL})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")

@@ -6,10 +6,8 @@ can call them. It is too small to choose well: the engine's grammar sees to the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,11 +17,9 @@ from anthropic import types
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 
-from foundrylocal.catalog.library import Library, StagedFile
-from foundrylocal.catalog.registry import Registry
 from tests.e2e.test_conformance import CHAT, post, stream, strict
-from tests.fakes.gguf_edit import write_with_keys
-from tests.running import CHAT_MODEL, Service, running
+from tests.real_models import store_variant
+from tests.running import Service, running
 
 pytestmark = pytest.mark.model
 TOOL_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
@@ -123,23 +119,10 @@ OF_RESPONSES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def tool_home(model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("tool-home")
-    registry, library = Registry.load(), Library(home / "cache")
-    chat = Library(model_cache).get(registry.find(CHAT_MODEL).model_id)
-    assert chat is not None
-    model = registry.find(TOOL_MODEL)
-    place = library.place(model.model_id)
-    place.partial.mkdir(parents=True)
-    file = place.partial / "tools.gguf"
-    write_with_keys(chat.model_path, file, {"tokenizer.chat_template": _TEMPLATE})
-    library.commit(model, place, [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest())])
-    return home
-
-
-@pytest.fixture(scope="module")
-def service(tool_home: Path) -> Iterator[Service]:
-    with running(tool_home) as found:
+    store_variant(home, TOOL_MODEL, {"tokenizer.chat_template": _TEMPLATE})
+    with running(home) as found:
         found.start(TOOL_MODEL)
         yield found
 

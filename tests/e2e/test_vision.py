@@ -7,8 +7,6 @@ kind the engine knows, all of its weights zero: it sees nothing, and all of the 
 from __future__ import annotations
 
 import base64
-import hashlib
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,11 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from foundrylocal.catalog.library import Library, StagedFile
-from foundrylocal.catalog.registry import Registry
 from tests.e2e.test_conformance import CHAT, post, stream
 from tests.fakes.gguf_corpus import BOOL, F32, Typed, write_gguf
-from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service, running
+from tests.real_models import store_variant
+from tests.running import Service, running
 
 pytestmark = pytest.mark.model
 VISION_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
@@ -77,24 +74,10 @@ def png() -> str:
 
 
 @pytest.fixture(scope="module")
-def vision_home(model_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("vision-home")
-    library, model = Library(home / "cache"), Registry.load().find(VISION_MODEL)
-    chat = Library(model_cache).get(CHAT_MODEL_ID)
-    assert chat is not None
-    place = library.place(model.model_id)
-    place.partial.mkdir(parents=True)
-    own, projector = place.partial / f"{CHAT_MODEL}.gguf", place.partial / "mmproj-tiny.gguf"
-    shutil.copyfile(chat.model_path, own)
-    write_projector(projector)
-    staged = [StagedFile(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in (own, projector)]
-    library.commit(model, place, staged)
-    return home
-
-
-@pytest.fixture(scope="module")
-def service(vision_home: Path) -> Iterator[Service]:
-    with running(vision_home) as found:
+    store_variant(home, VISION_MODEL, {}, write_projector)
+    with running(home) as found:
         found.start(VISION_MODEL)
         yield found
 

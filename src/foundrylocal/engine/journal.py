@@ -11,8 +11,11 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 # `0.00.033.491 E llama_model_load: error loading model: ...`
 _LINE = re.compile(r"^(?:\d+\.\d\d\.\d{3}\.\d{3}\s+)?(?P<level>[DIWE])\s+(?P<text>.*)$")
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR}
-# One of these lines comes with every request and token batch: of interest only to who looks for it.
-_CHATTER = re.compile(r"^(slot|srv\s+(log_server_r|update_slots|params_from_|operator\(\)))")
+# One of these lines comes with every request and token batch, or warns of a port where there is a private socket:
+# of interest only to who looks for it.
+_CHATTER = re.compile(
+    r"^(slot|init: embeddings required|srv\s+(log_server_r|update_slots|params_from_|operator\(\)|init: security))"
+)
 _PATH = re.compile(r"(['\"]?)(?:(?<![A-Za-z])[A-Za-z]:)?[/\\](?:[^\s'\":]+[/\\])+([^\s'\"/\\]+)\1")
 _REASONS = (
     re.compile(r"error loading model: (?P<why>.+)$"),
