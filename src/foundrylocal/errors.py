@@ -246,6 +246,14 @@ class ModelLoading(FoundryLocalError):
         self.retry_after_s = retry_after_s
 
 
+class SystemExhausted(ModelLoading):
+    """No more descriptors or processes are to be had for now; `what` is the system's own word for it."""
+
+    def __init__(self, what: str) -> None:
+        reason = f"The system has none left of what it takes ({what}). Try again, or end other programs."
+        super().__init__(None, reason, retry_after_s=5)
+
+
 class ServerShuttingDown(FoundryLocalError):
     type, code = "unavailable_error", "server_shutting_down"
 

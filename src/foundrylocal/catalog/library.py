@@ -21,9 +21,10 @@ from foundrylocal.catalog import folders, manifest, names
 from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk
+from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk, SystemExhausted
 from foundrylocal.kit.atomic_file import sync_folder, write_atomically
 from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.exhaustion import is_exhaustion
 
 PARTIAL_KEPT_S = 7 * 24 * 3600.0
 _COMMITTING = ".committing.json"
@@ -111,6 +112,8 @@ class Library:
         except GgufInvalid as error:
             return f"It is not a valid GGUF model. {error}"
         except OSError as error:
+            if is_exhaustion(error):
+                raise SystemExhausted(str(error.strerror)) from None
             return f"It cannot be read: {error.strerror}."
         return None
 

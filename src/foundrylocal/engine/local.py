@@ -22,7 +22,7 @@ from foundrylocal.engine.client import can_call_tools, connect, probe
 from foundrylocal.engine.platform import processes
 from foundrylocal.engine.spec import Address, Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState, ReplicaStatus
 from foundrylocal.engine.worker_process import WorkerProcess
-from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, WorkerCrashed
+from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, SystemExhausted, WorkerCrashed
 from foundrylocal.kit.broadcast import Broadcast, Subscription
 from foundrylocal.kit.contain import contain
 
@@ -142,6 +142,8 @@ class LocalLauncher:
                     on_progress(min(0.99, resident / max(1, worker.spec.file_bytes)))
             if worker.endpoint is None:
                 await worker.ended.wait()
+                if worker.is_exhausted:
+                    raise SystemExhausted("a process could not be started")
                 raise ServerStartFailed(worker.reason or "It was stopped before it was ready.")
             endpoint = worker.endpoint
             try:

@@ -17,6 +17,7 @@ import psutil
 from foundrylocal.engine.journal import EngineJournal, without_folders
 from foundrylocal.engine.platform import processes
 from foundrylocal.engine.spec import Address, Endpoint, ReplicaSpec, ReplicaState, ReplicaStatus, render_order
+from foundrylocal.kit.exhaustion import is_exhaustion
 
 STOP_TIMEOUT_S = 5.0
 KILL_TIMEOUT_S = 5.0
@@ -39,6 +40,7 @@ class WorkerProcess:
         self.incarnation = incarnation
         self.state = ReplicaState.PENDING
         self.reason: str | None = None
+        self.is_exhausted = False  # the system had no room for its process
         self.endpoint: Endpoint | None = None
         self.settled = anyio.Event()  # ready, or ended before it was
         self.ended = anyio.Event()
@@ -118,6 +120,7 @@ class WorkerProcess:
                 **processes.spawn_options(),
             )
         except OSError as error:
+            self.is_exhausted = is_exhaustion(error)
             self.reason = f"The worker process could not be started: {error.strerror or error}."
             return False
         processes.adopt(self._process.pid)

@@ -188,10 +188,11 @@ class Fleet:
         finally:
             if not member.has_left:
                 self._leaving.discard(member)
-                self._members[model_id] = member
+                if not member.gone.is_set():
+                    self._members[model_id] = member
             del self._making_room[model_id]
             outcome.set()
-        return member.has_left
+        return self._members.get(model_id) is not member
 
     async def ensure(self, model: Model, own: LoadOptions | None, *, is_insistent: bool = False) -> Member:
         """The loaded member of `model`, loading it on demand; many callers share one load.
@@ -335,9 +336,12 @@ class Fleet:
     def _hear(self, event: ReplicaEvent) -> None:
         if event.state is not ReplicaState.FAILED:
             return
-        for member in self.members():
+        for member in [*self.members(), *self._leaving]:
             if member.spec.id == event.id:
-                self._lost(member, event.reason or "It ended without a word.")
+                member.lost_reason = event.reason or "It ended without a word."
+                member.gone.set()
+                if self._members.get(member.model.model_id) is member:
+                    self._lost(member, member.lost_reason)
 
     def _lost(self, member: Member, reason: str) -> None:
         """A ready worker ended: note when it may be tried again, and tell."""

@@ -13,7 +13,10 @@ from foundrylocal.kit.clock import now_s
 
 @dataclass(eq=False)
 class Member:
-    """Times by the monotonic clock but for `loaded_at`, which is for people; the fleet writes, others read."""
+    """Times by the monotonic clock but for `loaded_at`, which is for people; the fleet writes, others read.
+
+    `gone` is set when its process has ended, on purpose or not; then `lost_reason` says why, if it crashed.
+    """
 
     model: Model
     spec: ReplicaSpec
@@ -24,6 +27,7 @@ class Member:
     is_pinned: bool = False
     has_left: bool = False
     missed_probes: int = 0
+    lost_reason: str | None = None
     gone: anyio.Event = field(default_factory=anyio.Event)
     _idle: anyio.Event = field(default_factory=anyio.Event)
 

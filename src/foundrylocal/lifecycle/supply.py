@@ -14,8 +14,9 @@ from foundrylocal.catalog.memory import estimate
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.engine.spec import ReplicaSpec
-from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded
+from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhausted
 from foundrylocal.events import Progress
+from foundrylocal.kit.exhaustion import is_exhaustion
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.store import SettingsStore
 
@@ -94,6 +95,8 @@ class Supply:
         try:
             return stored, read_model(stored.model_path)[0]
         except (GgufInvalid, OSError) as error:
+            if isinstance(error, OSError) and is_exhaustion(error):
+                raise SystemExhausted(str(error.strerror)) from None
             reason = (
                 str(error) if isinstance(error, GgufInvalid) else f"{error.strerror or 'It cannot be read'}."
             )

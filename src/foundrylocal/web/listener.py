@@ -13,7 +13,8 @@ import anyio
 import anyio.abc
 import uvicorn
 
-from foundrylocal.errors import FoundryLocalError, PortInUse
+from foundrylocal.errors import FoundryLocalError, PortInUse, SystemExhausted
+from foundrylocal.kit.exhaustion import is_exhaustion
 from foundrylocal.web.asgi import App
 from foundrylocal.web.connection import GuardedConnection
 
@@ -81,6 +82,8 @@ def _bind_all(host: str, port: int) -> list[socket.socket]:
                     continue  # a machine without IPv6
                 if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEACCES", -1)):
                     raise PortInUse(port) from None
+                if is_exhaustion(error):
+                    raise SystemExhausted(error.strerror or str(error)) from None
                 raise AddressUnusable(host, error.strerror or str(error)) from None
             port = sockets[0].getsockname()[1]
     except BaseException:

@@ -22,6 +22,7 @@ from foundrylocal.errors import (
     MissingModelName,
     ModelCorrupted,
     ModelInUse,
+    ModelLoading,
     ModelNotDownloaded,
     ModelNotFound,
     OperationCancelled,
@@ -52,7 +53,7 @@ _AT_ONCE = (
     ModelNotDownloaded,
     ModelCorrupted,
 )
-_LATER = (*OF_A_DOWNLOAD, ServerStartTimeout, ServerStartFailed, InsufficientMemory)
+_LATER = (*OF_A_DOWNLOAD, ServerStartTimeout, ServerStartFailed, InsufficientMemory, ModelLoading)
 _STREAM = """data: {"type":"progress","message":"Checking if model is downloaded..."}
 
 data: {"type":"progress","message":"Model found locally"}
