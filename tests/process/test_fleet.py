@@ -126,6 +126,24 @@ def test_a_switch_beside_lets_the_old_answers_end(home: Path) -> None:
         assert unloads == [f"Model unloaded: {CHAT_MODEL}"]
 
 
+def test_a_switch_back_to_a_model_that_still_answers_loads_no_second_one(home: Path) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 10 --tokens 30")
+    store_tiny_model(home, BASE_MODEL)
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        (first,) = service.workers()
+        with service.gateway() as gateway:
+            body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
+            with gateway.stream("POST", "/v1/chat/completions", json=body) as answer:
+                lines = answer.iter_lines()
+                next(lines)
+                for model in (BASE_MODEL, CHAT_MODEL):
+                    assert service.post("/switch-model", {"model_name": model}).status_code == 200
+                assert "[DONE]" in "".join(lines)
+        eventually("the other one is gone", lambda: service.workers() == [first])
+        assert _chat(service, CHAT_MODEL)[0] == 200
+
+
 def test_a_model_that_is_not_on_disk_is_said_to_be_so_each_time(service: Service) -> None:
     service.start()
     for _ in range(2):

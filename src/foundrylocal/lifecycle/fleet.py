@@ -7,9 +7,9 @@ only when its requests have ended or their time is up.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import anyio
 import anyio.abc
@@ -141,12 +141,18 @@ class Fleet:
         if await self._launcher.inspect(spec.id) is None and self._members.get(model.model_id) is member:
             del self._members[model.model_id]
             raise ServerStartFailed("The model's process ended as soon as it was ready.")
+        self._join(member, former)
+        log.info("Model loaded: %s", model.simple_name)
+        return member
+
+    def _join(self, member: Member, former: Member | None = None) -> None:
+        """From now on it takes the requests of its model."""
+        self._members[member.model.model_id] = member
+        member.is_pinned = self._pinned_id == member.model.model_id
         if former is not None:
             self.retire(former)
         self._arrival.set()
         self._arrival = anyio.Event()
-        log.info("Model loaded: %s", model.simple_name)
-        return member
 
     async def fits_beside(self, spec: ReplicaSpec) -> bool:
         """Whether there is room for it with the pinned model staying; others would leave for it."""
@@ -227,11 +233,9 @@ class Fleet:
             reserve = 0 if own else self._settings.current.memory_reserve_mb * 1024 * 1024
             try:
                 spec = await self._supply.specify(model, own or LoadOptions())
-                member = await self.load(
+                return self.recall(spec) or await self.load(
                     model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve, may_cut=own is not None
                 )
-                member.is_pinned = self._pinned_id == model.model_id
-                return member
             except FoundryLocalError as error:
                 reason = error.details or error.message
                 log.warning("Model %s could not be loaded: %s", model.simple_name, reason)
@@ -289,7 +293,25 @@ class Fleet:
         """Let it end its requests in the background, however long they take, and leave."""
         if not member.has_left and self._group is not None:
             self._take_out(member)
-            self._group.start_soon(contain, log, self.unload, member, math.inf)
+            member.retirement = anyio.CancelScope()
+            self._group.start_soon(contain, log, self._leave_when_idle, member)
+
+    async def _leave_when_idle(self, member: Member) -> None:
+        with member.retirement:
+            await member.drained()
+            await self.unload(member, 0)
+
+    def recall(self, spec: ReplicaSpec) -> Member | None:
+        """One that is leaving and was loaded just so serves again: a second process of a model is not needed."""
+        for member in self._leaving:
+            is_it = member.has_left and not member.gone.is_set() and member.in_flight
+            if is_it and replace(member.spec, id=spec.id) == spec:
+                member.retirement.cancel()
+                member.has_left = False
+                self._leaving.discard(member)
+                self._join(member)
+                return member
+        return None
 
     def _take_out(self, member: Member) -> None:
         """No new request goes there."""

@@ -28,6 +28,7 @@ class Member:
     has_left: bool = False
     missed_probes: int = 0
     lost_reason: str | None = None
+    retirement: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     gone: anyio.Event = field(default_factory=anyio.Event)
     _idle: anyio.Event = field(default_factory=anyio.Event)
 

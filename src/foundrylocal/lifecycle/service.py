@@ -261,12 +261,14 @@ class Server:
         self, operation: Operation[ServerInfo], old: Member | None, model: Model, request: StartRequest
     ) -> Member:
         """Beside the old one when memory allows; otherwise requests wait while the old one makes room."""
-        loaded = self.fleet.get(model)
-        if loaded is not None and request.options == (self._last_options if loaded is old else LoadOptions()):
+        spec = await self._supply.specify(model, request.options)
+        there = self.fleet.get(model)
+        if there is None or request.options != (self._last_options if there is old else LoadOptions()):
+            there = self.fleet.recall(spec)
+        if there is not None:
             operation.report(Progress(WAITING))
             operation.report(Progress("Server health check passed"))
-            return loaded
-        spec = await self._supply.specify(model, request.options)
+            return there
         if old is not None and not await self.fleet.fits_beside(spec):
             self._entrance.hold()
             await self.fleet.unload(old, self._settings.current.drain_seconds)
