@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench format fuzz storm clients clean
+.PHONY: run test check bench format fuzz fuzz-gguf storm clients clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -28,9 +28,12 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# Two minutes each: the API from its own description, and many clients at once.
+# Two minutes each: the API from its own description, and many clients at once; ten of hostile GGUF files.
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m scripts.fuzz_api $(ARGS)
+
+fuzz-gguf: $(VENV)/.fuzz
+	$(BIN)/python scripts/fuzz_gguf.py --seconds 600 $(ARGS)
 
 storm: $(VENV)/.dev
 	$(BIN)/python -m scripts.storm $(ARGS)

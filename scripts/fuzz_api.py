@@ -27,14 +27,7 @@ CHECKS = (
 )
 # These never end by themselves, or reach out of the home: a folder anywhere, a key that locks the fuzzer out.
 ENDLESS = ("/logs/stream", "/events")
-KEPT_SETTINGS = (
-    "cache_dir",
-    "management_key",
-    "api_host",
-    "gateway_host",
-    "allowed_hosts",
-    "allowed_origins",
-)
+KEPT_SETTINGS = ("cache_dir", "management_key", "api_host", "gateway_host")
 CLOSED = "http://127.0.0.1:9"
 GRACE_S = 90
 
