@@ -95,3 +95,30 @@ def test_an_import_says_what_it_needs(service: Service, tmp_path: Path) -> None:
         answer = service.post("/models/import", body)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"]["details"]
+
+
+def test_a_moved_model_that_is_damaged_is_not_repaired_away(home: Path, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "mine.gguf")
+    with running(home, worker=FAKE_WORKER) as service:
+        body = {"path": str(tmp_path / "mine.gguf"), "mode": "move"}
+        assert service.post("/models/import", body).status_code == 200
+        (path,) = (home / "cache" / "models").rglob("mine.gguf")
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        answer = service.post("/models/mine/verify", {"repair": True})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+        assert path.read_bytes() == data
+        assert service.post("/models/mine/verify").json()["can_repair"] is False
+        assert service.http.delete("/models/mine").json()["freed_space_bytes"] == len(data)
+
+
+def test_what_is_left_of_a_download_is_deleted_and_counted(home: Path) -> None:
+    left = home / "cache" / "partial" / "HuggingFaceTB" / CHAT_MODEL / "tiny.gguf.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(1000))
+    with running(home, worker=FAKE_WORKER) as service:
+        answer = service.http.delete(f"/models/{CHAT_MODEL}")
+        assert (answer.status_code, answer.json()["freed_space_bytes"]) == (200, 1000)
+        assert not left.exists()
+        assert service.http.delete(f"/models/{CHAT_MODEL}").status_code == 404

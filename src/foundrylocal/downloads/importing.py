@@ -50,10 +50,12 @@ class Importer:
     async def from_path(self, path: str, *, how: How = "copy", name: str | None = None) -> Model:
         """A model of a GGUF file, or of a folder that holds one, added to the registry.
 
-        Raises InvalidRequest for a path that does not hold one sound model or a name that is taken, and
-        DiskRefused. Its files come in with the manager's `fetch`.
+        Raises InvalidRequest for a path that does not hold one sound model, a link that is to be moved, or a
+        name that is taken, and DiskRefused. Its files come in with the manager's `fetch`.
         """
         found = await anyio.to_thread.run_sync(_look, path)
+        if how == "move":
+            await anyio.to_thread.run_sync(_refuse_links, found.files)
         model = await anyio.to_thread.run_sync(_local_model, found, how, name)
         return await self._add(model)
 
@@ -116,6 +118,17 @@ def _look(text: str) -> _Found:
     if header.is_projector or header.kind == "adapter":
         raise InvalidRequest("This GGUF is no model by itself", "It belongs to another one.", param="path")
     return _Found(header, [*parts, *([projector] if projector else [])], projector is not None)
+
+
+def _refuse_links(files: list[Path]) -> None:
+    """What a link points to has a place in somebody's store, such as the hub's cache, and is not ours to move."""
+    link = next((path for path in files if path.is_symlink()), None)
+    if link is not None:
+        raise InvalidRequest(
+            f"'{link.name}' is a link and cannot be moved",
+            "Import it with mode copy, or with mode link to use the file where it is.",
+            param="mode",
+        )
 
 
 def _first_part(path: Path) -> Path:

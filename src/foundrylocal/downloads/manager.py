@@ -7,7 +7,6 @@ journal until it ends, so that a service that died resumes it.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -153,16 +152,25 @@ class DownloadManager:
     async def repair(self, model: Model) -> Operation[Downloaded]:
         """Fetch again what is wrong with a stored model, and only that where the source allows it.
 
-        Raises ModelInUse while it is being downloaded, ModelNotOnDisk or DiskRefused.
+        Raises ModelInUse while it is being downloaded, ModelNotOnDisk, DiskRefused, or InvalidRequest when no
+        source has what is wrong.
         """
         if self.is_downloading(model.model_id):
             raise _being_downloaded(model)
         await take_apart(self._library, model)
         return self.fetch(model)
 
+    async def _clear_up(self, model: Model) -> None:
+        """An import that came to nothing leaves nothing; of another download the next try uses what is there."""
+        if await anyio.to_thread.run_sync(self._library.recorded, model.model_id) is None and _is_local(
+            model
+        ):
+            await anyio.to_thread.run_sync(self._library.place(model.model_id).try_to_clear_partial)
+            await self._forget_if_lost(model)
+
     async def _forget_if_lost(self, model: Model) -> None:
         """A model that came from a path of this machine cannot be fetched again, so it is known no more."""
-        if all(isinstance(source, LocalSource) for source in model.sources):
+        if _is_local(model):
             await self.imported.remove(model.model_id)
 
     # --- one job --------------------------------------------------------------------------------------
@@ -191,8 +199,7 @@ class DownloadManager:
             if is_over:
                 with anyio.CancelScope(shield=True):
                     await self._journal.discard(job.model.model_id)
-                    if await anyio.to_thread.run_sync(self._library.recorded, job.model.model_id) is None:
-                        await self._forget_if_lost(job.model)
+                    await self._clear_up(job.model)
 
     async def _download(self, job: Job) -> Downloaded:
         model = job.model
@@ -246,7 +253,7 @@ class DownloadManager:
             return stored.size_bytes
         except GgufInvalid as error:
             # The bytes are the published ones, so keeping them for another try would be no use.
-            await anyio.to_thread.run_sync(partial(shutil.rmtree, place.partial, ignore_errors=True))
+            await anyio.to_thread.run_sync(place.try_to_clear_partial)
             raise DownloadFailed(f"The published file is not a valid GGUF file. {error}") from error
         except OSError as error:
             raise await self._explain(error, job) from error
@@ -272,6 +279,10 @@ def _remove_originals(staged: Iterable[StagedFile]) -> None:
                 file.original.unlink()
             except OSError as error:
                 _log.warning("'%s' was imported but not removed: %s", file.original.name, error.strerror)
+
+
+def _is_local(model: Model) -> bool:
+    return all(isinstance(source, LocalSource) for source in model.sources)
 
 
 def _being_downloaded(model: Model) -> ModelInUse:

@@ -17,7 +17,15 @@ from foundrylocal.downloads.importing import How, Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.verification import verify
-from foundrylocal.errors import DownloadFailed, FoundryLocalError, InvalidRequest, ModelNotFound
+from foundrylocal.errors import (
+    DownloadFailed,
+    FoundryLocalError,
+    InvalidRequest,
+    ModelInUse,
+    ModelNotFound,
+    ModelNotOnDisk,
+)
+from foundrylocal.events import Progress
 
 from .conftest import Running
 
@@ -274,3 +282,127 @@ async def test_content_that_is_there_already_is_not_fetched_again(
         assert await manager.delete(first) == 0
         assert library.check(second) is not None
         assert await manager.delete(second) == len(data)
+
+
+def damage(path: Path) -> None:
+    """Change a byte behind the manifest's back: size and time stay."""
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.seek(found.st_size - 1)
+        file.write(b"!")
+    os.utime(path, ns=(found.st_mtime_ns, found.st_mtime_ns))
+
+
+async def test_a_model_that_no_source_can_deliver_again_is_not_taken_apart(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    write_gguf(folder / "m.gguf")
+    write_gguf(folder / "mmproj-m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(folder), how="move")
+        await manager.fetch(model).result()
+        stored = library.get(model.model_id)
+        assert stored is not None
+        damage(stored.model_path)
+        before = {path.name: path.read_bytes() for path in stored.folder.iterdir()}
+        assert not (await verify(library, model)).can_repair
+        with pytest.raises(InvalidRequest) as caught:
+            await manager.repair(model)
+        assert "import it again" in str(caught.value.details)
+        assert {path.name: path.read_bytes() for path in stored.folder.iterdir()} == before
+        assert registry.find(model.simple_name) == model
+
+
+async def test_a_model_is_repaired_from_the_file_that_it_was_copied_from(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    original = write_gguf(folder / "m.gguf")
+    write_gguf(folder / "mmproj-m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(folder))
+        await manager.fetch(model).result()
+        stored = library.get(model.model_id)
+        assert stored is not None
+        kept = stored.folder / "mmproj-m.gguf"
+        inode = kept.stat().st_ino
+        damage(stored.model_path)
+        await (await manager.repair(model)).result()
+        assert (await verify(library, model)).is_sound
+        assert kept.stat().st_ino == inode
+        damage(stored.model_path)
+        original.write_bytes(original.read_bytes()[:-1] + b"?")
+        with pytest.raises(InvalidRequest):
+            await manager.repair(model)
+
+
+async def test_a_link_is_not_moved(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    blob = write_gguf(tmp_path / "blob")
+    (tmp_path / "m.gguf").symlink_to(blob)
+    async with running_with() as manager:
+        with pytest.raises(InvalidRequest) as caught:
+            await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), how="move")
+        assert caught.value.param == "mode"
+        assert list(registry.all()) == []
+        model = await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), how="copy")
+        await manager.fetch(model).result()
+    assert (tmp_path / "m.gguf").is_symlink()
+    assert library.check(model) is not None
+
+
+async def test_a_file_that_became_a_link_before_it_was_moved_is_left(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    original = write_gguf(tmp_path / "m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(original), how="move")
+        original.rename(tmp_path / "blob")
+        original.symlink_to(tmp_path / "blob")
+        with pytest.raises(DownloadFailed):
+            await manager.fetch(model).result()
+    assert original.is_symlink() and (tmp_path / "blob").exists()
+    assert library.all() == []
+
+
+async def test_a_cancelled_import_leaves_nothing(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    original = write_gguf(tmp_path / "m.gguf")
+    os.truncate(original, 512 * 1024 * 1024)
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(original))
+        operation = manager.fetch(model)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        assert await manager.cancel(model.model_id)
+        assert not library.place(model.model_id).partial.exists()
+        with pytest.raises(ModelNotFound):
+            registry.find(model.simple_name)
+
+
+async def test_what_is_left_of_an_unfinished_download_can_be_deleted(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library
+) -> None:
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf() + os.urandom(4_000_000))
+    hub.storage_faults.append("pause:3000000")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_hub("me/Tiny-GGUF")
+        operation = manager.fetch(model)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        with pytest.raises(ModelInUse):
+            await manager.delete(model)
+        await manager.cancel(model.model_id)
+        assert await manager.delete(model) > 0
+        assert not library.place(model.model_id).partial.exists()
+        with pytest.raises(ModelNotOnDisk):
+            await manager.delete(model)
