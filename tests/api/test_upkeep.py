@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fakes.gguf_corpus import write_gguf
+from tests.fakes.gguf_corpus import tiny_keys, write_gguf
 from tests.running import (
     BASE_MODEL,
     CHAT_MODEL,
@@ -78,12 +78,15 @@ def test_models_of_other_programs_are_offered_and_linked_without_a_copy(home: Pa
     folder = tmp_path / "mine" / "deep"
     folder.mkdir(parents=True)
     write_gguf(folder / "Found-Q8_0.gguf")
+    write_gguf(folder / "mmproj-F16.gguf", tiny_keys(general__architecture="clip"))
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_MODEL_FOLDERS=str(tmp_path / "mine")) as service:
         found = service.get("/models/importable").json()["models"]
         (one,) = (model for model in found if model["store"] == "folder")
         assert (one["name"], one["quantization"]) == ("Found-Q8_0", "Q8_0")
-        answer = service.post("/models/import", {"path": one["path"], "mode": "link", "name": "mine"})
+        body = {name: one[name] for name in ("path", "projector_path")}
+        answer = service.post("/models/import", {**body, "mode": "link", "name": "mine"})
         assert answer.status_code == 200, answer.text
+        assert "vision" in service.get("/models/mine").json()["capabilities"]
         assert service.start("mine")["model"] == "mine"
         service.post("/stop")
         assert service.http.delete("/models/mine").json()["freed_space_bytes"] == 0

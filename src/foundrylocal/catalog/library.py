@@ -102,13 +102,23 @@ class Library:
             return f"It cannot be read: {error.strerror}."
         return None
 
-    def find_content(self, sha256: str) -> Path | None:
-        """A file of ours with that content, stored whole in any model; linked files are not ours."""
-        for stored in self.all():
-            for file in stored.files:
-                if file.sha256 == sha256 and not file.is_linked:
-                    return stored.folder / file.name
-        return None
+    def holders(self, sha256: str) -> list[StoredFile]:
+        """The stored files with that content, ours before linked ones; their names are absolute."""
+        found = [
+            replace(file, name=file.path_in(str(stored.folder)))
+            for stored in self.all()
+            for file in stored.files
+            if file.sha256 == sha256
+        ]
+        return sorted(found, key=lambda file: file.is_linked)
+
+    def holds_size(self, size_bytes: int) -> bool:
+        """Whether a file of ours has that size, so that its content may be the same."""
+        return any(
+            file.size_bytes == size_bytes and not file.is_linked
+            for stored in self.all()
+            for file in stored.files
+        )
 
     def _folders(self) -> Iterator[Path]:
         for organisation in self._organisations("models"):
@@ -149,8 +159,8 @@ class Library:
         new is listed and the next `recover` carries on or clears up.
         """
         place.require_own()
-        folders.read_headers([file.path for file in staged])
-        files = tuple(_settle(file) for file in staged)
+        projectors = folders.read_headers([file.path for file in staged])
+        files = tuple(_settle(file, file.path in projectors) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)
         with self._lock:
             place.folder.mkdir(parents=True, exist_ok=True)
@@ -250,10 +260,10 @@ class Library:
             folders.remove_empty(organisation)
 
 
-def _settle(staged: StagedFile) -> StoredFile:
+def _settle(staged: StagedFile, is_projector: bool) -> StoredFile:
     """Bring a file's bytes to the disk and note its size and time."""
     if not staged.is_linked:
         folders.even_time(staged.path)
     found = staged.path.stat()
     name = str(staged.path) if staged.is_linked else staged.path.name
-    return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked)
+    return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked, is_projector)

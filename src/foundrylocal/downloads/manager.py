@@ -25,7 +25,6 @@ from foundrylocal.downloads.imports import ImportedModels
 from foundrylocal.downloads.jobs import Downloaded, DownloadStatus, Job, give_turns
 from foundrylocal.downloads.journal import Journal
 from foundrylocal.downloads.meter import Meter
-from foundrylocal.downloads.reuse import share_known
 from foundrylocal.downloads.sources.base import Fetcher
 from foundrylocal.downloads.sources.chain import SourceChain
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
@@ -67,7 +66,9 @@ class DownloadManager:
         self._library = library
         self._journal = Journal(state_dir / "downloads.json")
         self.imported = ImportedModels(state_dir / "imported.json", registry)
-        self._sources = SourceChain({**_usual_fetchers(), **(fetchers or {})}, reserve_bytes=reserve_bytes)
+        self._sources = SourceChain(
+            {**_usual_fetchers(), **(fetchers or {})}, library, reserve_bytes=reserve_bytes
+        )
         self._jobs: dict[str, Job] = {}
         self._tasks: TaskGroup | None = None
 
@@ -209,7 +210,15 @@ class DownloadManager:
             job.operation.admit()
             job.meter.finish()
             return Downloaded(model, stored, 0)
-        await self._sources.require_space(model, place)
+        try:
+            await self._sources.require_space(model, place)
+            return await self._take_turn(job, place)
+        finally:
+            self._sources.release(place)
+
+    async def _take_turn(self, job: Job, place: Place) -> Downloaded:
+        """Wait for a free place, then fetch; the watchers get a line every now and then."""
+        model = job.model
         job.step = "waiting"
         job.operation.admit()
         await self._journal.add(model.model_id)
@@ -242,9 +251,7 @@ class DownloadManager:
 
     async def _fetch_and_commit(self, job: Job, place: Place) -> int:
         try:
-            staged = await anyio.to_thread.run_sync(share_known, self._library, job.model, place)
-            if staged is None:
-                staged = await self._sources.fetch(job.model, place, job.meter)
+            staged = await self._sources.fetch(job.model, place, job.meter)
             job.meter.verify()
             # From here it is a matter of moments, and half of it would be no use to anybody.
             with anyio.CancelScope(shield=True):

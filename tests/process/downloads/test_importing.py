@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -406,3 +407,165 @@ async def test_what_is_left_of_an_unfinished_download_can_be_deleted(
         assert not library.place(model.model_id).partial.exists()
         with pytest.raises(ModelNotOnDisk):
             await manager.delete(model)
+
+
+def gguf_of_projector() -> bytes:
+    return gguf(tiny_keys(general__architecture="clip", general__type="mmproj"))
+
+
+async def test_a_repair_does_not_take_the_damaged_bytes_from_another_name_of_them(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library
+) -> None:
+    data = gguf() + os.urandom(1_000_000)
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
+    hub.add("you/Same-GGUF", "same-Q4_K_M.gguf", data)
+    async with running_with() as manager:
+        first = await importer(manager, registry).from_hub("me/Tiny-GGUF")
+        source = HubSource("you/Same-GGUF", None, first.sources[0].files)
+        second = replace(first, model_id="you/Same", simple_name="Same", sources=(source,))
+        registry.add(second)
+        for model in (first, second):
+            await manager.fetch(model).result()
+        stored = library.get(first.model_id)
+        assert stored is not None and stored.model_path.stat().st_nlink == 2
+        damage(stored.model_path)
+        await (await manager.repair(first)).result()
+        assert (await verify(library, first)).is_sound
+        before = hub.sent_bytes
+        await (await manager.repair(second)).result()
+        assert (await verify(library, second)).is_sound
+        assert hub.sent_bytes == before
+
+
+@pytest.mark.parametrize("how", ["copy", "move"])
+async def test_one_file_under_two_names_is_stored_once(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+) -> None:
+    original = write_gguf(tmp_path / "m.gguf")
+    size = original.stat().st_size
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        first = await bring.from_path(str(original), name="one")
+        await manager.fetch(first).result()
+        second = await bring.from_path(str(original), name="two", how=how)
+        await manager.fetch(second).result()
+        assert original.exists() == (how == "copy")
+        inodes = {stored.model_path.stat().st_ino for stored in library.all()}
+        assert len(inodes) == 1
+        assert await manager.delete(first) == 0
+        assert await manager.delete(second) == size
+
+
+async def test_a_projector_of_two_quantizations_is_fetched_once(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library
+) -> None:
+    models = [gguf() + os.urandom(1_000_000 + more) for more in (0, 1)]
+    projector = gguf_of_projector() + os.urandom(2_000_000)
+    hub.add("me/See-GGUF", "see-Q4_K_M.gguf", models[0])
+    hub.add("me/See-GGUF", "see-Q8_0.gguf", models[1])
+    hub.add("me/See-GGUF", "mmproj-F16.gguf", projector)
+    async with running_with() as manager:
+        for quantization in ("Q4_K_M", "Q8_0"):
+            model = await importer(manager, registry).from_hub(f"me/See-GGUF:{quantization}")
+            await manager.fetch(model).result()
+        assert hub.sent_bytes == len(models[0]) + len(models[1]) + len(projector)
+        paths = [stored.projector_path for stored in library.all()]
+        assert len({path.stat().st_ino for path in paths if path is not None}) == 1
+
+
+async def test_a_file_that_is_linked_to_is_used_for_a_download_too(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    data = gguf() + os.urandom(1_000_000)
+    (tmp_path / "theirs.gguf").write_bytes(data)
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        await manager.fetch(await bring.from_path(str(tmp_path / "theirs.gguf"), how="link")).result()
+        model = await bring.from_hub("me/Tiny-GGUF")
+        await manager.fetch(model).result()
+        stored = library.check(model)
+        assert stored is not None
+        assert (stored.model_path, hub.sent_bytes) == (tmp_path / "theirs.gguf", 0)
+        assert await manager.delete(model) == 0
+        damage(tmp_path / "theirs.gguf")
+        await manager.fetch(await bring.from_hub("me/Tiny-GGUF")).result()
+        assert hub.sent_bytes == len(data)
+    assert (tmp_path / "theirs.gguf").exists()
+
+
+@pytest.mark.parametrize("store", ["hub", "ollama"])
+@pytest.mark.parametrize("is_sound", [True, False])
+async def test_what_another_program_fetched_is_linked_to_when_it_is_right(
+    hub: FakeHub,
+    running_with: Any,
+    registry: Registry,
+    library: Library,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    is_sound: bool,
+) -> None:
+    data, projector = gguf() + os.urandom(1_000_000), gguf_of_projector()
+    theirs = tmp_path / store
+    monkeypatch.setenv("HF_HUB_CACHE", str(theirs))
+    monkeypatch.setenv("OLLAMA_MODELS", str(theirs))
+    blobs = theirs / ("models--x--y/blobs" if store == "hub" else "blobs")
+    blobs.mkdir(parents=True)
+    for name, content in (("see-Q4_K_M.gguf", data), ("mmproj-F16.gguf", projector)):
+        sha256 = hub.add("me/See-GGUF", name, content)
+        (blobs / (sha256 if store == "hub" else f"sha256-{sha256}")).write_bytes(content)
+    if not is_sound:
+        for blob in blobs.iterdir():
+            damage(blob)
+    before = {path.name: path.read_bytes() for path in blobs.iterdir()}
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_hub("me/See-GGUF")
+        await manager.fetch(model).result()
+        stored = library.check(model)
+        assert stored is not None and stored.projector_path is not None
+        assert (stored.model_path.read_bytes(), stored.projector_path.read_bytes()) == (data, projector)
+        assert hub.sent_bytes == (0 if is_sound else len(data) + len(projector))
+        assert (stored.model_path.parent == blobs) == is_sound
+        assert await manager.delete(model) == (0 if is_sound else len(data) + len(projector))
+    assert {path.name: path.read_bytes() for path in blobs.iterdir()} == before
+
+
+async def test_a_file_brings_the_one_projector_that_is_beside_it(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    for name in ("see-Q4_K_M.gguf", "see-Q8_0.gguf", "mmproj-see-F16.gguf"):
+        write_gguf(tmp_path / name)
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(tmp_path / "see-Q8_0.gguf"), how="link")
+        await manager.fetch(model).result()
+        stored = library.check(model)
+        assert stored is not None and stored.projector_path is not None
+        assert (stored.model_path.name, stored.projector_path.name) == (
+            "see-Q8_0.gguf",
+            "mmproj-see-F16.gguf",
+        )
+        assert "vision" in model.capabilities
+        write_gguf(tmp_path / "another-Q8_0.gguf")
+        other = await importer(manager, registry).from_path(str(tmp_path / "another-Q8_0.gguf"))
+        assert len(other.sources[0].files) == 1
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+async def test_a_projector_is_known_by_its_header_whatever_its_name(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+) -> None:
+    model_path, projector = tmp_path / "sha256-b", tmp_path / "sha256-a"
+    write_gguf(model_path)
+    projector.write_bytes(gguf_of_projector())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        for wrong in (str(model_path), "relative", str(tmp_path / "none")):
+            with pytest.raises(InvalidRequest) as caught:
+                await bring.from_path(str(model_path), projector_path=wrong)
+            assert caught.value.param == "projector_path"
+        model = await bring.from_path(str(model_path), how=how, projector_path=str(projector))
+        await manager.fetch(model).result()
+    stored = library.check(model)
+    assert stored is not None and stored.projector_path is not None
+    assert (stored.model_path.name, stored.projector_path.name) == ("sha256-b", "sha256-a")

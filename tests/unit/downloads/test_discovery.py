@@ -56,6 +56,25 @@ def test_the_stores_of_other_programs_are_found(tmp_path: Path) -> None:
     assert (hub_model.path, hub_model.quantization) == (blob, "Q4_K_M")
 
 
+def test_a_model_is_offered_with_its_projector(tmp_path: Path) -> None:
+    blob = hub_cache(tmp_path / ".cache" / "huggingface" / "hub")
+    projector = blob.with_name("c" * 64)
+    write_gguf(projector)
+    (snapshot,) = (blob.parent.parent / "snapshots").iterdir()
+    (snapshot / "mmproj-F16.gguf").symlink_to(projector)
+    theirs = ollama(tmp_path / ".ollama" / "models")
+    digest = hashlib.sha256(b"eyes").hexdigest()
+    theirs.with_name(f"sha256-{digest}").write_bytes(b"eyes")
+    manifest = tmp_path / ".ollama/models/manifests/registry.ollama.ai/library/smol/135m"
+    document = json.loads(manifest.read_text())
+    layer = {"mediaType": "application/vnd.ollama.image.projector", "digest": f"sha256:{digest}"}
+    manifest.write_text(json.dumps({"layers": [*document["layers"], layer]}))
+    assert {model.store: model.projector_path for model in find_existing((), {}, tmp_path)} == {
+        "hugging-face": projector,
+        "ollama": theirs.with_name(f"sha256-{digest}"),
+    }
+
+
 def test_the_places_that_the_environment_names_are_used(tmp_path: Path) -> None:
     hub_cache(tmp_path / "elsewhere")
     ollama(tmp_path / "blobs of ollama")
