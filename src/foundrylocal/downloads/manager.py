@@ -103,6 +103,7 @@ class DownloadManager:
         """
         job = self._jobs.get(names.key(model.model_id))
         if job is not None:
+            job.asked += 1
             return job.operation
         if self._tasks is None:
             raise ServerShuttingDown()
@@ -129,10 +130,21 @@ class DownloadManager:
         job = self._jobs.get(names.key(model_id))
         if job is None:
             return False
+        await self._end(job)
+        return True
+
+    async def withdraw(self, download: Operation[Downloaded]) -> None:
+        """Take back one `fetch`: the download ends, as by `cancel`, when nobody else asked for it."""
+        job = next((job for job in self._jobs.values() if job.operation is download), None)
+        if job is not None:
+            job.asked -= 1
+            if job.asked <= 0:
+                await self._end(job)
+
+    async def _end(self, job: Job) -> None:
         job.is_cancelled = True
         job.operation.cancel()
         await job.operation.ended()
-        return True
 
     async def delete(self, model: Model) -> int:
         """Remove a model from the disk; the bytes that became free.

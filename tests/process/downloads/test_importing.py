@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,37 @@ async def test_a_list_of_imports_that_cannot_be_read_is_set_aside(
     async with running(registry=registry):
         assert list(registry.all()) == []
     assert [path.name for path in state.glob("imported.json.corrupt-*")]
+
+
+async def test_one_entry_that_is_no_model_does_not_take_the_others_with_it(
+    running: Running, registry: Registry, tmp_path: Path
+) -> None:
+    async with running(registry=registry) as manager:
+        for name in ("good", "bad"):
+            await importer(manager, registry).from_path(str(write_gguf(tmp_path / f"{name}.gguf")))
+    path = tmp_path / "state" / "imported.json"
+    document = json.loads(path.read_bytes())
+    document["models"][1]["sources"][0]["files"][0]["size_bytes"] = "many"
+    path.write_text(json.dumps(document))
+    for _ in range(2):
+        again = Registry()
+        async with running(registry=again):
+            assert [model.simple_name for model in again.all()] == ["good"]
+    assert len(list(path.parent.glob("imported.json.corrupt-*"))) == 1
+
+
+@pytest.mark.parametrize("change", [{"etag": 5}, {"etag": "00"}, {"size": -1}, {"size": "5"}, {"size": 1.5}])
+async def test_a_hub_that_answers_with_other_types_is_none(
+    hub: FakeHub, running_with: Any, registry: Registry, change: dict[str, Any]
+) -> None:
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf())
+    files = hub.repos["me/Tiny-GGUF"].files
+    files["tiny-Q4_K_M.gguf"] = replace(files["tiny-Q4_K_M.gguf"], **change)
+    async with running_with() as manager:
+        with pytest.raises(DownloadFailed) as caught:
+            await importer(manager, registry).from_hub("me/Tiny-GGUF")
+    assert caught.value.details == "The hub's answer is not one of a hub."
+    assert list(registry.all()) == []
 
 
 @pytest.mark.parametrize(
