@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from foundrylocal.catalog import names
-from foundrylocal.downloads.quantization import projector_beside, quantization_of, stem_of
+from foundrylocal.downloads.quantization import projector_among, quantization_of, stem_of
 
 MAX_FOUND = 2000
 MAX_DEPTH = 6
@@ -94,10 +94,13 @@ def _ollama_store(environment: Mapping[str, str], home: Path) -> Path:
 
 def _ggufs(store: str, folder: Path) -> Iterator[Existing]:
     """The GGUF files under a folder that are a model or the first part of one."""
+    projectors: dict[Path, Path | None] = {}
     for path in islice(_files(folder, MAX_DEPTH), MAX_ENTRIES):
         is_later_part = "-of-" in path.name and "-00001-of-" not in path.name
         if path.suffix.lower() == ".gguf" and not names.is_projector(path.name) and not is_later_part:
-            found = _existing(store, stem_of(path.name), path, _projector_beside(path))
+            if path.parent not in projectors:
+                projectors[path.parent] = _projector_in(path.parent)
+            found = _existing(store, stem_of(path.name), path, projectors[path.parent])
             if found is not None:
                 yield found
 
@@ -116,9 +119,9 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
             yield folder / entry.name
 
 
-def _projector_beside(path: Path) -> Path | None:
+def _projector_in(folder: Path) -> Path | None:
     with contextlib.suppress(OSError):
-        return projector_beside(path, [other for other in path.parent.iterdir() if other.is_file()])
+        return projector_among(islice(folder.iterdir(), MAX_ENTRIES))
     return None
 
 

@@ -20,7 +20,7 @@ from foundrylocal.catalog.registry import HubSource, LocalSource, Model, Registr
 from foundrylocal.downloads import hub_queries
 from foundrylocal.downloads.hub_queries import HubRepository
 from foundrylocal.downloads.imports import ImportedModels
-from foundrylocal.downloads.quantization import Choice, pick, projector_beside, quantization_of, stem_of
+from foundrylocal.downloads.quantization import Choice, pick, projector_among, quantization_of, stem_of
 from foundrylocal.errors import InvalidRequest, ModelNotFound
 
 How = Literal["copy", "move", "link"]
@@ -147,8 +147,9 @@ def _checked_projector(text: str) -> Path:
 def _beside(path: Path) -> tuple[Path, Path | None]:
     """The first file of the model that a path names, and its projector."""
     projector = None
-    with contextlib.suppress(OSError):
-        projector = projector_beside(path, islice(path.parent.iterdir(), MAX_FILES_IN_FOLDER))
+    if path.suffix.lower() == ".gguf":
+        with contextlib.suppress(OSError):
+            projector = projector_among(islice(path.parent.iterdir(), MAX_FILES_IN_FOLDER))
     return _first_part(path), projector
 
 

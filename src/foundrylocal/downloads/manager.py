@@ -175,11 +175,14 @@ class DownloadManager:
 
     async def _clear_up(self, model: Model) -> None:
         """An import that came to nothing leaves nothing; of another download the next try uses what is there."""
-        if await anyio.to_thread.run_sync(self._library.recorded, model.model_id) is None and _is_local(
-            model
-        ):
+        if _is_local(model) and await anyio.to_thread.run_sync(self._is_lost, model):
             await anyio.to_thread.run_sync(self._library.place(model.model_id).try_to_clear_partial)
             await self._forget_if_lost(model)
+
+    def _is_lost(self, model: Model) -> bool:
+        """Whether nothing of it is stored, nor waits for a repair to go on."""
+        partial = self._library.place(model.model_id).partial
+        return self._library.recorded(model.model_id) is None and not any(partial.glob("*.part.json"))
 
     async def _forget_if_lost(self, model: Model) -> None:
         """A model that came from a path of this machine cannot be fetched again, so it is known no more."""

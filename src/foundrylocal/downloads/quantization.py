@@ -84,16 +84,16 @@ def pick(available: Iterable[Choice], what: str | None) -> Choice | None:
     return usual or next(iter(available), None)
 
 
-def projector_beside(model: Path, there: Iterable[Path]) -> Path | None:
-    """The projector that goes with a model, by the names in its folder.
+def projector_among(there: Iterable[Path]) -> Path | None:
+    """The projector of the model that a folder holds, in whatever quantizations, by the names of its files.
 
-    It is the only one there, and the other models there are the same one in other quantizations: with a
-    projector of another model the engine would load neither.
+    None when there are several projectors, or several models: with a projector of another model the engine
+    would load neither.
     """
     ggufs = [path for path in there if path.suffix.lower() == ".gguf"]
     projectors = [path for path in ggufs if names.is_projector(path.name)]
     bases = {_base(path.name) for path in ggufs if path not in projectors}
-    return projectors[0] if len(projectors) == 1 and bases <= {_base(model.name)} else None
+    return projectors[0] if len(projectors) == 1 and len(bases) == 1 else None
 
 
 def _base(name: str) -> str:

@@ -372,6 +372,32 @@ async def test_a_model_is_repaired_from_the_file_that_it_was_copied_from(
             await manager.repair(model)
 
 
+async def test_a_repair_that_was_cancelled_keeps_what_was_right_and_goes_on(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.truncate(write_gguf(folder / "m.gguf"), 256 * 1024 * 1024)
+    write_gguf(folder / "mmproj-m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(folder))
+        await manager.fetch(model).result()
+        stored = library.get(model.model_id)
+        assert stored is not None
+        inode = (stored.folder / "mmproj-m.gguf").stat().st_ino
+        damage(stored.model_path)
+        operation = await manager.repair(model)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        assert await manager.cancel(model.model_id)
+        assert library.get(model.model_id) is None
+        await manager.fetch(registry.find(model.simple_name)).result()
+        assert (await verify(library, model)).is_sound
+        assert (stored.folder / "mmproj-m.gguf").stat().st_ino == inode
+
+
 async def test_a_link_is_not_moved(
     running_with: Any, registry: Registry, library: Library, tmp_path: Path
 ) -> None:
