@@ -7,6 +7,7 @@ twice does no harm. The caller holds the library's lock and has seen that no lin
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 
 from foundrylocal.catalog import folders, manifest
@@ -37,9 +38,18 @@ def finish_commit(place: Place) -> bool:
             (place.folder / file.name).unlink(missing_ok=True)
         record.unlink()
         return False
+    _remove_former(place.folder, {file.name for file in own})
     record.replace(place.folder / manifest.FILE_NAME)
     sync_folder(place.folder)
     return True
+
+
+def _remove_former(folder: Path, kept: Collection[str]) -> None:
+    """Files of the manifest that is replaced now; no manifest would name them any more."""
+    with contextlib.suppress(FileNotFoundError, ManifestInvalid):
+        for file in manifest.load(folder / manifest.FILE_NAME).files:
+            if not file.is_linked and file.name not in kept:
+                (folder / file.name).unlink(missing_ok=True)
 
 
 def finish_delete(folder: Path) -> int:

@@ -41,7 +41,7 @@ def find_existing(
     folders: Iterable[Path] = (), environment: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[Existing]:
     """What there is, each file once, bounded in number; blocks on the disk and passes over what it may not read."""
-    home = home or Path.home()
+    home = home or _home()
     seen: set[tuple[int, int]] = set()
     found: list[Existing] = []
     for candidate in islice(_candidates(folders, environment, home), MAX_FOUND * 4):
@@ -59,7 +59,7 @@ def find_content(
     sha256: str, environment: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> Iterator[Path]:
     """Files of the stores that name a content by its sha256; the content itself is not looked at."""
-    home = home or Path.home()
+    home = home or _home()
     blobs = [_ollama_store(environment, home) / "blobs" / f"sha256-{sha256}"]
     with contextlib.suppress(OSError):
         blobs += [
@@ -80,6 +80,11 @@ def _candidates(folders: Iterable[Path], environment: Mapping[str, str], home: P
     yield from _ollama(_ollama_store(environment, home))
     for folder in (home / ".lmstudio" / "models", home / ".cache" / "lm-studio" / "models"):
         yield from _ggufs("lm-studio", folder)
+
+
+def _home() -> Path:
+    # A service may run as somebody who has none, for whom `Path.home()` is an error.
+    return Path(os.path.expanduser("~"))  # noqa: PTH111
 
 
 def _hub_cache(environment: Mapping[str, str], home: Path) -> Path:

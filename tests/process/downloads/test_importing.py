@@ -552,6 +552,22 @@ async def test_a_file_that_is_linked_to_is_used_for_a_download_too(
     assert (tmp_path / "theirs.gguf").exists()
 
 
+async def test_the_parts_of_a_split_model_are_not_linked_to_elsewhere(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    parts = write_split(tmp_path, "m-Q8_0", 3)
+    for part in parts:
+        hub.add("me/Split-GGUF", f"other-Q8_0{part.name.removeprefix('m-Q8_0')}", part.read_bytes())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        await manager.fetch(await bring.from_path(str(parts[0]), how="link")).result()
+        model = await bring.from_hub("me/Split-GGUF")
+        await manager.fetch(model).result()
+    stored = library.check(model)
+    assert stored is not None
+    assert not any(file.is_linked for file in stored.files)
+
+
 @pytest.mark.parametrize("store", ["hub", "ollama"])
 @pytest.mark.parametrize("is_sound", [True, False])
 async def test_what_another_program_fetched_is_linked_to_when_it_is_right(

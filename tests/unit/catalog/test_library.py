@@ -153,6 +153,22 @@ def test_a_linked_file_is_listed_and_never_removed(library: Library, tmp_path: P
     assert foreign.stat().st_mtime_ns == before
 
 
+def test_a_new_commit_leaves_no_file_of_the_old_one(library: Library, tmp_path: Path) -> None:
+    stored = store(library, a_model(), "old.gguf", "both.gguf")
+    foreign = tmp_path / "foreign.gguf"
+    foreign.write_bytes(GGUF)
+    place = library.place("me/Tiny-GGUF")
+    place.partial.mkdir(parents=True)
+    (place.partial / "both.gguf").write_bytes(GGUF)
+    staged = [
+        StagedFile(foreign, "0" * 64, is_linked=True),
+        StagedFile(place.partial / "both.gguf", "0" * 64),
+    ]
+    again = library.commit(a_model(), place, staged)
+    assert library.all() == [again]
+    assert {path.name for path in stored.folder.iterdir()} == {"both.gguf", "manifest.json"}
+
+
 def test_a_folder_that_became_a_link_is_not_followed(library: Library, tmp_path: Path) -> None:
     stored = store(library, a_model())
     stored.folder.rename(tmp_path / "moved")

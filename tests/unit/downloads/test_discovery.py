@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.gguf_corpus import gguf, write_gguf, write_split
-from foundrylocal.downloads.discovery import find_existing
+from foundrylocal.downloads.discovery import find_content, find_existing
 
 
 def found_in(home: Path, *folders: Path, **environment: str) -> dict[str, str]:
@@ -104,6 +104,13 @@ def test_a_digest_that_points_elsewhere_finds_nothing(tmp_path: Path) -> None:
     layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "../../../secret.gguf"}
     manifest.write_text(json.dumps({"layers": [layer]}))
     assert found_in(tmp_path) == {}
+
+
+def test_who_has_no_home_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert find_existing((), {}) == []
+    assert list(find_content("0" * 64, {})) == []
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
