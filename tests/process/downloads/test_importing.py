@@ -568,6 +568,24 @@ async def test_the_parts_of_a_split_model_are_not_linked_to_elsewhere(
     assert not any(file.is_linked for file in stored.files)
 
 
+@pytest.mark.parametrize("part", ["models/me", "partial/me"])
+async def test_a_linked_folder_of_the_cache_is_not_written_through(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path, part: str
+) -> None:
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = library.cache_dir / part
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere, target_is_directory=True)
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_hub("me/Tiny-GGUF")
+        with pytest.raises(DownloadFailed) as caught:
+            await manager.fetch(model).result()
+        assert "'me' in the cache folder is a link" in str(caught.value.details)
+    assert (list(elsewhere.iterdir()), hub.sent_bytes) == ([], 0)
+
+
 @pytest.mark.parametrize("store", ["hub", "ollama"])
 @pytest.mark.parametrize("is_sound", [True, False])
 async def test_what_another_program_fetched_is_linked_to_when_it_is_right(
