@@ -308,10 +308,11 @@ class ChecksumMismatch(FoundryLocalError):
 class InsufficientDiskSpace(FoundryLocalError):
     type, code = "insufficient_resources", "insufficient_disk_space"
 
-    def __init__(self, needed: str, free: str, folder: str) -> None:
+    def __init__(self, needed: str, free: str, folder: str, promised: str | None = None) -> None:
+        of_it = f", {promised} of it for downloads that came before" if promised else ""
         super().__init__(
             "Not enough disk space for the model",
-            f"Needed: {needed}, free: {free} in {folder}. Delete models, or set another cache_dir.",
+            f"Needed: {needed}, free: {free} in {folder}{of_it}. Delete models, or set another cache_dir.",
         )
 
 

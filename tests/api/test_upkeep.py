@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fakes.gguf_corpus import write_gguf
+from tests.fakes.gguf_corpus import tiny_keys, write_gguf
 from tests.running import (
     BASE_MODEL,
     CHAT_MODEL,
@@ -78,12 +78,15 @@ def test_models_of_other_programs_are_offered_and_linked_without_a_copy(home: Pa
     folder = tmp_path / "mine" / "deep"
     folder.mkdir(parents=True)
     write_gguf(folder / "Found-Q8_0.gguf")
+    write_gguf(folder / "mmproj-F16.gguf", tiny_keys(general__architecture="clip"))
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_MODEL_FOLDERS=str(tmp_path / "mine")) as service:
         found = service.get("/models/importable").json()["models"]
         (one,) = (model for model in found if model["store"] == "folder")
         assert (one["name"], one["quantization"]) == ("Found-Q8_0", "Q8_0")
-        answer = service.post("/models/import", {"path": one["path"], "mode": "link", "name": "mine"})
+        body = {name: one[name] for name in ("path", "projector_path")}
+        answer = service.post("/models/import", {**body, "mode": "link", "name": "mine"})
         assert answer.status_code == 200, answer.text
+        assert "vision" in service.get("/models/mine").json()["capabilities"]
         assert service.start("mine")["model"] == "mine"
         service.post("/stop")
         assert service.http.delete("/models/mine").json()["freed_space_bytes"] == 0
@@ -95,3 +98,30 @@ def test_an_import_says_what_it_needs(service: Service, tmp_path: Path) -> None:
         answer = service.post("/models/import", body)
         assert answer.status_code == 400, answer.text
         assert answer.json()["error"]["details"]
+
+
+def test_a_moved_model_that_is_damaged_is_not_repaired_away(home: Path, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "mine.gguf")
+    with running(home, worker=FAKE_WORKER) as service:
+        body = {"path": str(tmp_path / "mine.gguf"), "mode": "move"}
+        assert service.post("/models/import", body).status_code == 200
+        (path,) = (home / "cache" / "models").rglob("mine.gguf")
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+        answer = service.post("/models/mine/verify", {"repair": True})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+        assert path.read_bytes() == data
+        assert service.post("/models/mine/verify").json()["can_repair"] is False
+        assert service.http.delete("/models/mine").json()["freed_space_bytes"] == len(data)
+
+
+def test_what_is_left_of_a_download_is_deleted_and_counted(home: Path) -> None:
+    left = home / "cache" / "partial" / "HuggingFaceTB" / CHAT_MODEL / "tiny.gguf.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(1000))
+    with running(home, worker=FAKE_WORKER) as service:
+        answer = service.http.delete(f"/models/{CHAT_MODEL}")
+        assert (answer.status_code, answer.json()["freed_space_bytes"]) == (200, 1000)
+        assert not left.exists()
+        assert service.http.delete(f"/models/{CHAT_MODEL}").status_code == 404

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.fakes.gguf_corpus import gguf
+from tests.fakes.hub import FakeHub
 from tests.running import (
     BASE_MODEL,
     CHAT_MODEL,
@@ -221,6 +226,58 @@ def test_row_26_stop_cancels_a_start(home: Path) -> None:
         assert answers[0].json()["error"]["code"] == "operation_cancelled"
         assert service.status()["status"] == "stopped"
         assert not service.workers()
+
+
+def test_row_26_twenty_downloads_of_one_model_are_one_fetch_and_one_file(home: Path) -> None:
+    data = gguf() + os.urandom(3_000_000)
+    with FakeHub() as hub, running(home, worker=FAKE_WORKER, **hub.environment) as service:
+        hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
+        name = service.post("/models/import", {"repo": "me/Tiny-GGUF"}).json()["model_name"]
+        assert service.http.delete(f"/models/{name}").json()["freed_space_bytes"] == len(data)
+        hub.asked.clear()
+        hub.storage_faults.append("pause:1000000")
+        with ThreadPoolExecutor(20) as pool:
+            calls = [pool.submit(service.post, f"/models/{name}/download") for _ in range(20)]
+            hub.wait_for_sent(len(data) + 1_000_000)
+            assert service.get("/downloads").json()["total_count"] == 1
+            hub.go_on.set()
+            answers = [call.result() for call in calls]
+        assert {answer.status_code for answer in answers} == {200}
+        assert {answer.json()["file_size_bytes"] for answer in answers} == {len(data)}
+        assert [asked.method for asked in hub.asked if asked.origin == "storage"].count("GET") == 1
+        assert hub.sent_bytes == 2 * len(data)
+        (file,) = (home / "cache").rglob("*.gguf*")
+        assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_row_26_a_stop_leaves_a_download_that_somebody_else_asked_for(home: Path, is_first: bool) -> None:
+    data = gguf() + os.urandom(3_000_000)
+    with FakeHub() as hub, running(home, worker=FAKE_WORKER, **hub.environment) as service:
+        hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
+        name = service.post("/models/import", {"repo": "me/Tiny-GGUF"}).json()["model_name"]
+        service.http.delete(f"/models/{name}")
+        hub.storage_faults.append("pause:1000000")
+        asks = [("/start", {"model_name": name}), (f"/models/{name}/download-stream", None)]
+        with ThreadPoolExecutor(2) as pool, ExitStack() as streams:
+            calls = []
+            for path, body in asks if is_first else reversed(asks):
+                if path == "/start":
+                    calls.append(pool.submit(service.post, path, body))
+                    eventually("the start", lambda: service.status()["status"] == "starting")
+                    eventually("its download", lambda: service.get("/downloads").json()["total_count"])
+                else:
+                    # Its head comes when the download is joined.
+                    stream = streams.enter_context(service.http.stream("POST", path))
+            (start,) = calls
+            hub.wait_for_sent(len(data) + 1_000_000)
+            assert service.post("/stop").status_code == 200
+            assert start.result().json()["error"]["code"] == "operation_cancelled"
+            hub.go_on.set()
+            last = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")][-1]
+        assert last["type"] == "success"
+        hub.storage_faults.clear()
+        assert service.get(f"/models/{name}").json()["is_downloaded"] is True
 
 
 def test_row_26_a_second_service_on_one_home_exits_with_a_clear_line(service: Service) -> None:

@@ -17,13 +17,23 @@ from foundrylocal.catalog.gguf import read_header, read_model
 _MTIME_STEP_NS = 2_000_000_000
 
 
-def read_headers(paths: Sequence[Path]) -> None:
-    """Read the header of every file, and see that a split model is whole; raises GgufInvalid or OSError."""
-    own = sorted(path for path in paths if not names.is_projector(path.name))
-    known = set(read_model(own[0])[1]) if own else set()
-    for path in paths:
+def read_headers(paths: Sequence[Path]) -> set[Path]:
+    """Read the header of every file, and see that a split model is whole; which of them are projectors.
+
+    Some stores name files by their contents, so what a file is stands in its header. Raises GgufInvalid or
+    OSError.
+    """
+    known: set[Path] = set()
+    projectors = {path for path in paths if names.is_projector(path.name)}
+    for path in projectors:
+        read_header(path)
+    for path in sorted(set(paths) - projectors):
         if path not in known:
-            read_header(path)
+            header, parts = read_model(path)
+            known.update(parts)
+            if header.is_projector:
+                projectors.add(path)
+    return projectors
 
 
 def real_folders(parent: Path) -> list[Path]:

@@ -8,6 +8,7 @@ before they touch a file, so that one cut short is carried through by the next `
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -20,6 +21,8 @@ from pathlib import Path
 from foundrylocal.catalog import folders, manifest, names
 from foundrylocal.catalog.gguf import GgufInvalid
 from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
+from foundrylocal.catalog.place import Place
+from foundrylocal.catalog.records import COMMITTING, DELETING, finish_commit, finish_delete
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk, SystemExhausted
 from foundrylocal.kit.atomic_file import sync_folder, write_atomically
@@ -27,19 +30,8 @@ from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.exhaustion import is_exhaustion
 
 PARTIAL_KEPT_S = 7 * 24 * 3600.0
-_COMMITTING = ".committing.json"
-_DELETING = ".deleting.json"
 
 __all__ = ["Library", "Place", "StagedFile", "Stored", "StoredFile"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a model's files go: gathered in `partial`, then moved to `folder`, both in one cache folder."""
-
-    cache_dir: Path
-    partial: Path
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +65,13 @@ class Library:
 
     def place(self, model_id: str) -> Place:
         """The folders of a model in the cache folder of now; makes nothing."""
-        organisation, name = names.folder_parts(model_id)
-        root = self._cache_dir
-        return Place(root, root / "partial" / organisation / name, root / "models" / organisation / name)
+        return Place.of(self._cache_dir, model_id)
 
     # --- what is there --------------------------------------------------------------------------------
 
     def get(self, model_id: str) -> Stored | None:
         """The stored model when all of it is there unchanged, else None."""
-        with self._lock:
-            stored = self._manifest_of(self.place(model_id).folder)
+        stored = self.recorded(model_id)
         return stored if stored is not None and stored.problem() is None else None
 
     def all(self) -> list[Stored]:
@@ -97,8 +86,7 @@ class Library:
 
         Raises ModelCorrupted when a file is missing, changed or cut short, or a header is not valid.
         """
-        with self._lock:
-            stored = self._manifest_of(self.place(model.model_id).folder)
+        stored = self.recorded(model.model_id)
         if stored is None:
             return None
         problem = stored.problem() or self._header_problem(stored)
@@ -117,18 +105,31 @@ class Library:
             return f"It cannot be read: {error.strerror}."
         return None
 
-    def find_content(self, sha256: str) -> Path | None:
-        """A file of ours with that content, stored whole in any model; linked files are not ours."""
-        for stored in self.all():
-            for file in stored.files:
-                if file.sha256 == sha256 and not file.is_linked:
-                    return stored.folder / file.name
-        return None
+    def holders(self, sha256: str) -> list[StoredFile]:
+        """The stored files with that content, ours before linked ones; their names are absolute."""
+        found = [
+            replace(file, name=file.path_in(str(stored.folder)))
+            for stored in self.all()
+            for file in stored.files
+            if file.sha256 == sha256
+        ]
+        return sorted(found, key=lambda file: file.is_linked)
+
+    def holds_size(self, size_bytes: int) -> bool:
+        """Whether a file of ours has that size, so that its content may be the same."""
+        return any(
+            file.size_bytes == size_bytes and not file.is_linked
+            for stored in self.all()
+            for file in stored.files
+        )
 
     def _folders(self) -> Iterator[Path]:
-        root = self._cache_dir / "models"
-        for organisation in folders.real_folders(root):
+        for organisation in self._organisations("models"):
             yield from folders.real_folders(organisation)
+
+    def _organisations(self, kind: str) -> list[Path]:
+        root = self._cache_dir / kind
+        return [] if folders.is_link(root) else folders.real_folders(root)
 
     def _manifest_of(self, folder: Path) -> Stored | None:
         path = os.path.join(folder, manifest.FILE_NAME)  # noqa: PTH118 - a thousand of them in a few ms
@@ -160,87 +161,57 @@ class Library:
         Raises GgufInvalid for a header that is not valid, OSError when the disk refuses; then nothing
         new is listed and the next `recover` carries on or clears up.
         """
-        folders.read_headers([file.path for file in staged])
-        files = tuple(_settle(file) for file in staged)
+        place.require_own()
+        projectors = folders.read_headers([file.path for file in staged])
+        files = tuple(_settle(file, file.path in projectors) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)
         with self._lock:
             place.folder.mkdir(parents=True, exist_ok=True)
-            if folders.is_link(place.folder):
-                raise NotADirectoryError(f"'{place.folder.name}' in the cache folder is a link")
-            write_atomically(place.folder / _COMMITTING, manifest.render(stored))
-            self._finish_commit(place)
-        shutil.rmtree(place.partial, ignore_errors=True)
+            write_atomically(place.folder / COMMITTING, manifest.render(stored))
+            if not finish_commit(place):
+                raise OSError(errno.EIO, "A file was changed while it was stored")
+        place.try_to_clear_partial()
         return stored
 
     def recover(self, place: Place) -> None:
         """Carry through a commit or a delete of this model that was cut short; raises OSError."""
         with self._lock:
-            if folders.is_link(place.folder):
-                return
-            if (place.folder / _DELETING).exists():
-                self._finish_delete(place.folder)
-            if (place.folder / _COMMITTING).exists():
-                self._finish_commit(place)
-
-    def _finish_commit(self, place: Place) -> None:
-        record = place.folder / _COMMITTING
-        try:
-            stored = manifest.load(record)
-        except ManifestInvalid:
-            record.unlink()
-            return
-        own = [file for file in stored.files if not file.is_linked]
-        for file in own:
-            waiting = place.partial / file.name
-            if file.problem_in(str(place.partial)) is None:
-                waiting.replace(place.folder / file.name)
-        sync_folder(place.folder)
-        if stored.problem() is not None:
-            for file in own:
-                (place.folder / file.name).unlink(missing_ok=True)
-            record.unlink()
-            return
-        record.replace(place.folder / manifest.FILE_NAME)
-        sync_folder(place.folder)
+            place.require_own()
+            if (place.folder / DELETING).exists():
+                finish_delete(place.folder)
+            if (place.folder / COMMITTING).exists():
+                finish_commit(place)
 
     # --- removing -------------------------------------------------------------------------------------
 
     def delete(self, model_id: str) -> int:
-        """Remove a stored model, damaged or not; the bytes that became free.
+        """Remove a stored model, damaged or not, and what of it was gathered; the bytes that became free.
 
-        Raises ModelNotOnDisk, or OSError when the disk refuses. Linked files are left alone, and a file
-        that has another name elsewhere frees nothing.
+        Raises ModelNotOnDisk when there is neither, or OSError when the disk refuses. Linked files are left
+        alone, and a file that has another name elsewhere frees nothing.
         """
         place = self.place(model_id)
         with self._lock:
-            record = place.folder / _DELETING
-            if folders.is_link(place.folder) or folders.is_link(place.folder.parent):
+            record = place.folder / DELETING
+            if not place.is_own:
                 raise ModelNotOnDisk(names.simple_name(model_id))
             if not record.exists():
                 try:
                     (place.folder / manifest.FILE_NAME).replace(record)
                 except FileNotFoundError:
-                    raise ModelNotOnDisk(names.simple_name(model_id)) from None
+                    if not place.partial.exists():
+                        raise ModelNotOnDisk(names.simple_name(model_id)) from None
+                    return place.clear_partial()
                 sync_folder(place.folder)
-            freed = self._finish_delete(place.folder)
-        shutil.rmtree(place.partial, ignore_errors=True)
-        return freed
-
-    def _finish_delete(self, folder: Path) -> int:
-        record = folder / _DELETING
-        freed = 0
-        with contextlib.suppress(ManifestInvalid):
-            for file in manifest.load(record).files:
-                if not file.is_linked:
-                    freed += folders.unlink(folder / file.name)
-        record.unlink()
-        folders.remove_empty(folder)
-        folders.remove_empty(folder.parent)
+            freed = finish_delete(place.folder)
+        with contextlib.suppress(OSError):
+            freed += place.clear_partial()
         return freed
 
     def restamp(self, stored: Stored) -> Stored:
         """Note the times that the files have now, after their content was found to be right; raises OSError."""
         with self._lock:
+            self.place(stored.model_id).require_own()
             folder = str(stored.folder)
             files = tuple(
                 replace(file, mtime_ns=Path(file.path_in(folder)).stat().st_mtime_ns) for file in stored.files
@@ -253,18 +224,20 @@ class Library:
         """Take a damaged model apart: the files named go back to `partial`, the others away; raises OSError."""
         place = self.place(stored.model_id)
         with self._lock:
-            (place.folder / manifest.FILE_NAME).replace(place.folder / _DELETING)
+            place.require_own()
+            (place.folder / manifest.FILE_NAME).replace(place.folder / DELETING)
             sync_folder(place.folder)
             place.partial.mkdir(parents=True, exist_ok=True)
             for file in stored.files:
                 if file.name in sound and not file.is_linked:
                     (place.folder / file.name).replace(place.partial / file.name)
-            self._finish_delete(place.folder)
+            finish_delete(place.folder)
 
     def recorded(self, model_id: str) -> Stored | None:
         """What the manifest says of a model, whether the files agree or not."""
+        place = self.place(model_id)
         with self._lock:
-            return self._manifest_of(self.place(model_id).folder)
+            return self._manifest_of(place.folder) if place.is_own else None
 
     def sweep(self) -> None:
         """At start: finish what was cut short, remove what was left over; never fails for one bad folder."""
@@ -272,7 +245,7 @@ class Library:
             partial = self._cache_dir / "partial" / folder.parent.name / folder.name
             with contextlib.suppress(OSError):
                 self.recover(Place(self._cache_dir, partial, folder))
-            for pattern in (f".{_COMMITTING}.*.new", f".{manifest.FILE_NAME}.*.new"):
+            for pattern in (f".{COMMITTING}.*.new", f".{manifest.FILE_NAME}.*.new"):
                 for left in folder.glob(pattern):
                     with contextlib.suppress(OSError):
                         left.unlink()
@@ -281,7 +254,7 @@ class Library:
 
     def _sweep_partials(self) -> None:
         oldest = time.time() - PARTIAL_KEPT_S
-        for organisation in folders.real_folders(self._cache_dir / "partial"):
+        for organisation in self._organisations("partial"):
             for partial in folders.real_folders(organisation):
                 with contextlib.suppress(OSError):
                     newest = max(path.lstat().st_mtime for path in (partial, *partial.iterdir()))
@@ -290,10 +263,10 @@ class Library:
             folders.remove_empty(organisation)
 
 
-def _settle(staged: StagedFile) -> StoredFile:
+def _settle(staged: StagedFile, is_projector: bool) -> StoredFile:
     """Bring a file's bytes to the disk and note its size and time."""
     if not staged.is_linked:
         folders.even_time(staged.path)
     found = staged.path.stat()
     name = str(staged.path) if staged.is_linked else staged.path.name
-    return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked)
+    return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked, is_projector)

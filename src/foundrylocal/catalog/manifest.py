@@ -34,6 +34,7 @@ class StoredFile:
     mtime_ns: int
     sha256: str
     is_linked: bool = False
+    is_projector: bool = False
 
     def path_in(self, folder: str) -> str:
         return self.name if self.is_linked else os.path.join(folder, self.name)  # noqa: PTH118 - speed
@@ -70,12 +71,12 @@ class Stored:
     @property
     def model_path(self) -> Path:
         """The file to load; of a split model the first part, which leads to the others."""
-        own = [file for file in self.files if not names.is_projector(file.name)]
+        own = [file for file in self.files if not file.is_projector]
         return self._path(min(own or self.files, key=lambda file: file.name))
 
     @property
     def projector_path(self) -> Path | None:
-        projectors = [file for file in self.files if names.is_projector(file.name)]
+        projectors = [file for file in self.files if file.is_projector]
         return self._path(projectors[0]) if projectors and len(projectors) < len(self.files) else None
 
     def _path(self, file: StoredFile) -> Path:
@@ -122,6 +123,8 @@ def _parse_file(entry: Mapping[str, Any]) -> StoredFile:
         mtime_ns=int(entry["mtime_ns"]),
         sha256=str(entry["sha256"]),
         is_linked=bool(entry["is_linked"]),
+        # Manifests of earlier versions left this to the name.
+        is_projector=bool(entry.get("is_projector", names.is_projector(str(entry["name"])))),
     )
     if file.is_linked != Path(file.name).is_absolute():
         raise ValueError("a file outside the folder")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from foundrylocal.errors import ModelNotFound
 
 NEAREST_NAMES = 3
 MAX_NAMES_COMPARED = 2000
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _CATALOGUE = Path(__file__).with_name("models.json")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file as its publisher describes it; size and sha256 are None where that is not known yet."""
+    """A file as its publisher describes it; size and sha256, in hex, are None where that is not known yet."""
 
     path: str
     size_bytes: int | None
@@ -147,7 +149,7 @@ class Registry:
 
 
 def parse_model(entry: Mapping[str, Any]) -> Model:
-    """A model from its catalogue entry; raises KeyError or TypeError when that is not one."""
+    """A model from its catalogue entry; raises KeyError, TypeError or ValueError when that is not one."""
     return Model(
         model_id=entry["model_id"],
         simple_name=entry["simple_name"],
@@ -182,7 +184,7 @@ def _parse_source(entry: Mapping[str, Any]) -> Source:
             return HubSource(entry["repo"], entry["revision"], _parse_files(entry["files"]))
         case "python-package":
             parts = tuple(PackagePart(**part) for part in entry["concatenate"])
-            return PackageSource(parts, SourceFile(**entry["file"]))
+            return PackageSource(parts, parse_file(entry["file"]))
         case "local":
             return LocalSource(entry["how"], _parse_files(entry["files"]))
         case other:
@@ -190,7 +192,21 @@ def _parse_source(entry: Mapping[str, Any]) -> Source:
 
 
 def _parse_files(entries: Iterable[Mapping[str, Any]]) -> tuple[SourceFile, ...]:
-    return tuple(SourceFile(entry["path"], entry["size_bytes"], entry["sha256"]) for entry in entries)
+    return tuple(parse_file(entry) for entry in entries)
+
+
+def parse_file(entry: Mapping[str, Any]) -> SourceFile:
+    """A file from what somebody wrote of it; raises KeyError, TypeError or ValueError when that is not one."""
+    path, size_bytes, sha256 = entry["path"], entry["size_bytes"], entry["sha256"]
+    if not isinstance(path, str) or not isinstance(sha256, str | None):
+        raise TypeError("a path and a sha256 are text")
+    if not isinstance(size_bytes, int | None) or isinstance(size_bytes, bool):
+        raise TypeError("a size is a number")
+    if not path or (size_bytes is not None and size_bytes < 0):
+        raise ValueError("a file has a path, and no fewer than 0 bytes")
+    if sha256 is not None and not _SHA256.fullmatch(sha256):
+        raise ValueError("a sha256 has 64 digits")
+    return SourceFile(path, size_bytes, sha256)
 
 
 def _render_source(source: Source) -> dict[str, Any]:

@@ -1,44 +1,47 @@
 """GGUF models that are on this machine already, in the stores of other programs and in folders of the user's.
 
-Invariant: it only looks; what it finds is offered for an import by link, which never touches the file.
+Invariant: it only looks; what it finds is offered for an import by link, which never touches the file, or
+linked to in place of a download.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from foundrylocal.catalog import names
-from foundrylocal.downloads.quantization import quantization_of, stem_of
+from foundrylocal.downloads.quantization import projector_among, quantization_of, stem_of
 
 MAX_FOUND = 2000
 MAX_DEPTH = 6
 MAX_ENTRIES = 50_000
 MAX_MANIFEST_BYTES = 1024 * 1024
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
+_OLLAMA_PROJECTOR = "application/vnd.ollama.image.projector"
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A model file found; `path` and `name` are what an import by link takes."""
+    """A model file found; `path`, `projector_path` and `name` are what an import by link takes."""
 
     store: str
     name: str
     path: Path
     size_bytes: int
     quantization: str | None
+    projector_path: Path | None = None
 
 
 def find_existing(
     folders: Iterable[Path] = (), environment: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[Existing]:
     """What there is, each file once, bounded in number; blocks on the disk and passes over what it may not read."""
-    home = home or Path.home()
+    home = home or _home()
     seen: set[tuple[int, int]] = set()
     found: list[Existing] = []
     for candidate in islice(_candidates(folders, environment, home), MAX_FOUND * 4):
@@ -52,13 +55,36 @@ def find_existing(
     return found
 
 
+def find_content(
+    sha256: str, environment: Mapping[str, str] = os.environ, home: Path | None = None
+) -> Iterator[Path]:
+    """Files of the stores that name a content by its sha256; the content itself is not looked at."""
+    home = home or _home()
+    blobs = [_ollama_store(environment, home) / "blobs" / f"sha256-{sha256}"]
+    with contextlib.suppress(OSError):
+        blobs += [
+            repository / "blobs" / sha256
+            for repository in _hub_cache(environment, home).iterdir()
+            if repository.name.startswith("models--")
+        ]
+    for blob in blobs:
+        with contextlib.suppress(OSError, RuntimeError):
+            if blob.is_file():
+                yield blob.resolve(strict=True)
+
+
 def _candidates(folders: Iterable[Path], environment: Mapping[str, str], home: Path) -> Iterator[Existing]:
     for folder in folders:
         yield from _ggufs("folder", folder)
     yield from _ggufs("hugging-face", _hub_cache(environment, home))
-    yield from _ollama(Path(environment.get("OLLAMA_MODELS") or home / ".ollama" / "models"))
+    yield from _ollama(_ollama_store(environment, home))
     for folder in (home / ".lmstudio" / "models", home / ".cache" / "lm-studio" / "models"):
         yield from _ggufs("lm-studio", folder)
+
+
+def _home() -> Path:
+    # A service may run as somebody who has none, for whom `Path.home()` is an error.
+    return Path(os.path.expanduser("~"))  # noqa: PTH111
 
 
 def _hub_cache(environment: Mapping[str, str], home: Path) -> Path:
@@ -67,12 +93,19 @@ def _hub_cache(environment: Mapping[str, str], home: Path) -> Path:
     return Path(environment.get("HF_HOME") or home / ".cache" / "huggingface") / "hub"
 
 
+def _ollama_store(environment: Mapping[str, str], home: Path) -> Path:
+    return Path(environment.get("OLLAMA_MODELS") or home / ".ollama" / "models")
+
+
 def _ggufs(store: str, folder: Path) -> Iterator[Existing]:
     """The GGUF files under a folder that are a model or the first part of one."""
+    projectors: dict[Path, Path | None] = {}
     for path in islice(_files(folder, MAX_DEPTH), MAX_ENTRIES):
         is_later_part = "-of-" in path.name and "-00001-of-" not in path.name
         if path.suffix.lower() == ".gguf" and not names.is_projector(path.name) and not is_later_part:
-            found = _existing(store, stem_of(path.name), path)
+            if path.parent not in projectors:
+                projectors[path.parent] = _projector_in(path.parent)
+            found = _existing(store, stem_of(path.name), path, projectors[path.parent])
             if found is not None:
                 yield found
 
@@ -91,16 +124,25 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
             yield folder / entry.name
 
 
-def _existing(store: str, name: str, path: Path) -> Existing | None:
+def _projector_in(folder: Path) -> Path | None:
+    with contextlib.suppress(OSError):
+        return projector_among(islice(folder.iterdir(), MAX_ENTRIES))
+    return None
+
+
+def _existing(store: str, name: str, path: Path, projector: Path | None) -> Existing | None:
     try:
         # The hub's cache and others name a file by a link to its content.
         real = path.resolve(strict=True)
         size = real.stat().st_size
+        real_projector = projector.resolve(strict=True) if projector is not None else None
     except (OSError, RuntimeError):
         return None
     # Parts of a split model find each other by the names that they have here, so these are kept.
     where = path if "-00001-of-" in path.name else real
-    return Existing(store, name, where, size, quantization_of(path.name)) if real.is_file() else None
+    if not real.is_file():
+        return None
+    return Existing(store, name, where, size, quantization_of(path.name), real_projector)
 
 
 def _ollama(root: Path) -> Iterator[Existing]:
@@ -109,16 +151,16 @@ def _ollama(root: Path) -> Iterator[Existing]:
         try:
             with path.open("rb") as file:
                 manifest = json.loads(file.read(MAX_MANIFEST_BYTES))
-            digest = next(_model_digests(manifest))
-        except (OSError, ValueError, StopIteration, AttributeError, TypeError, RecursionError):
+            digests = {str(layer.get("mediaType")): str(layer.get("digest")) for layer in manifest["layers"]}
+            model = digests[_OLLAMA_MODEL]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             continue
-        blob = root / "blobs" / names.safe_component(digest.replace(":", "-"))
-        found = _existing("ollama", f"{path.parent.name}-{path.name}", blob)
+        projector = _ollama_blob(root, digests[_OLLAMA_PROJECTOR]) if _OLLAMA_PROJECTOR in digests else None
+        name = f"{path.parent.name}-{path.name}"
+        found = _existing("ollama", name, _ollama_blob(root, model), projector)
         if found is not None:
             yield found
 
 
-def _model_digests(manifest: Any) -> Iterator[str]:
-    for layer in manifest.get("layers", []):
-        if layer.get("mediaType") == _OLLAMA_MODEL:
-            yield str(layer["digest"])
+def _ollama_blob(root: Path, digest: str) -> Path:
+    return root / "blobs" / names.safe_component(digest.replace(":", "-"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from foundrylocal.catalog.registry import SourceFile
+from foundrylocal.catalog.registry import parse_file
 from foundrylocal.downloads import hub
 from foundrylocal.downloads.hub import HubFailed
 from foundrylocal.downloads.quantization import Choice, choices
@@ -72,13 +72,20 @@ async def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _repository(answer: Mapping[str, Any]) -> HubRepository:
-    files = [SourceFile(file["path"], file["size_bytes"], file["sha256"]) for file in answer["files"]]
-    license_name = answer["license"]
-    return HubRepository(
-        repo=answer["repo"],
-        revision=answer["revision"],
-        license=license_name if isinstance(license_name, str) else None,
-        downloads=answer["downloads"],
-        is_gated=answer["is_gated"],
-        choices=tuple(choices(files)),
-    )
+    """A repository as the hub describes it, which may be no hub: raises DownloadFailed for other types."""
+    try:
+        files = [parse_file(file) for file in answer["files"]]
+        repo, revision = answer["repo"], answer["revision"]
+        if not (isinstance(repo, str) and isinstance(revision, str | None) and _REPO.fullmatch(repo)):
+            raise TypeError("a repository has a name")
+        license_name, downloads = answer["license"], answer["downloads"]
+        return HubRepository(
+            repo=repo,
+            revision=revision,
+            license=license_name if isinstance(license_name, str) else None,
+            downloads=downloads if isinstance(downloads, int) else None,
+            is_gated=bool(answer["is_gated"]),
+            choices=tuple(choices(files)),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise DownloadFailed("The hub's answer is not one of a hub.") from None

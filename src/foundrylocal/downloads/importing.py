@@ -5,20 +5,22 @@ Invariant: a model is added to the registry only after its files, or the hub's l
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import anyio.to_thread
 
 from foundrylocal.catalog import names
-from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_model
+from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_header, read_model
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, Registry, SourceFile
 from foundrylocal.downloads import hub_queries
 from foundrylocal.downloads.hub_queries import HubRepository
 from foundrylocal.downloads.imports import ImportedModels
-from foundrylocal.downloads.quantization import Choice, pick, quantization_of, stem_of
+from foundrylocal.downloads.quantization import Choice, pick, projector_among, quantization_of, stem_of
 from foundrylocal.errors import InvalidRequest, ModelNotFound
 
 How = Literal["copy", "move", "link"]
@@ -47,13 +49,17 @@ class Importer:
         self._registry = registry
         self._imported = imported
 
-    async def from_path(self, path: str, *, how: How = "copy", name: str | None = None) -> Model:
+    async def from_path(
+        self, path: str, *, how: How = "copy", name: str | None = None, projector_path: str | None = None
+    ) -> Model:
         """A model of a GGUF file, or of a folder that holds one, added to the registry.
 
-        Raises InvalidRequest for a path that does not hold one sound model or a name that is taken, and
-        DiskRefused. Its files come in with the manager's `fetch`.
+        Raises InvalidRequest for a path that does not hold one sound model, a link that is to be moved, or a
+        name that is taken, and DiskRefused. Its files come in with the manager's `fetch`.
         """
-        found = await anyio.to_thread.run_sync(_look, path)
+        found = await anyio.to_thread.run_sync(_look, path, projector_path)
+        if how == "move":
+            await anyio.to_thread.run_sync(_refuse_links, found.files)
         model = await anyio.to_thread.run_sync(_local_model, found, how, name)
         return await self._add(model)
 
@@ -98,13 +104,11 @@ class Importer:
         return model
 
 
-def _look(text: str) -> _Found:
-    path = Path(text)
-    if not path.is_absolute():
-        raise InvalidRequest("The path must be absolute", "Write it from the root on.", param="path")
+def _look(text: str, projector_text: str | None) -> _Found:
+    path = _absolute(text, "path")
     try:
-        files, projector = _in_folder(path) if path.is_dir() else (_first_part(path), None)
-        header, parts = read_model(files)
+        first, projector = _in_folder(path) if path.is_dir() else _beside(path)
+        header, parts = read_model(first)
     except GgufInvalid as error:
         raise InvalidRequest("This is not a sound GGUF model", str(error), param="path") from None
     except FileNotFoundError:
@@ -115,7 +119,49 @@ def _look(text: str) -> _Found:
         raise InvalidRequest("The path cannot be read", error.strerror, param="path") from None
     if header.is_projector or header.kind == "adapter":
         raise InvalidRequest("This GGUF is no model by itself", "It belongs to another one.", param="path")
+    if projector_text is not None:
+        projector = _checked_projector(projector_text)
     return _Found(header, [*parts, *([projector] if projector else [])], projector is not None)
+
+
+def _absolute(text: str, param: str) -> Path:
+    if not Path(text).is_absolute():
+        raise InvalidRequest("The path must be absolute", "Write it from the root on.", param=param)
+    return Path(text)
+
+
+def _checked_projector(text: str) -> Path:
+    """The projector that the caller names, whose header must say that it is one: its name may be a digest."""
+    path = _absolute(text, "projector_path")
+    try:
+        if read_header(path).is_projector:
+            return path
+        reason: str | None = "It is another kind of GGUF file."
+    except GgufInvalid as error:
+        reason = str(error)
+    except OSError as error:
+        reason = error.strerror
+    raise InvalidRequest("This is no projector", reason, param="projector_path")
+
+
+def _beside(path: Path) -> tuple[Path, Path | None]:
+    """The first file of the model that a path names, and its projector."""
+    projector = None
+    if path.suffix.lower() == ".gguf":
+        with contextlib.suppress(OSError):
+            projector = projector_among(islice(path.parent.iterdir(), MAX_FILES_IN_FOLDER))
+    return _first_part(path), projector
+
+
+def _refuse_links(files: list[Path]) -> None:
+    """What a link points to has a place in somebody's store, such as the hub's cache, and is not ours to move."""
+    link = next((path for path in files if path.is_symlink()), None)
+    if link is not None:
+        raise InvalidRequest(
+            f"'{link.name}' is a link and cannot be moved",
+            "Import it with mode copy, or with mode link to use the file where it is.",
+            param="mode",
+        )
 
 
 def _first_part(path: Path) -> Path:

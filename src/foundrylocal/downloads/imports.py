@@ -5,10 +5,13 @@ Invariant: what is in the file is in the registry, unless a name of it is taken 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -16,7 +19,7 @@ import anyio.to_thread
 from foundrylocal.catalog import names
 from foundrylocal.catalog.registry import Model, Registry, parse_model, render_model
 from foundrylocal.errors import DiskRefused
-from foundrylocal.kit.atomic_file import write_atomically
+from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -33,7 +36,7 @@ class ImportedModels:
         self._lock = anyio.Lock()
 
     async def load(self) -> None:
-        """Register what earlier runs imported; a file that cannot be read is set aside."""
+        """Register what earlier runs imported; a file that cannot be read whole is set aside."""
         for model in await anyio.to_thread.run_sync(self._read):
             try:
                 self._registry.add(model)
@@ -68,28 +71,43 @@ class ImportedModels:
 
     async def _save(self) -> None:
         async with self._lock:
-            entries = [render_model(model) for model in self._models.values()]
-            data = json.dumps({"models": entries}, indent=1).encode()
-            await anyio.to_thread.run_sync(self._write, data)
+            await anyio.to_thread.run_sync(self._write, list(self._models.values()))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, models: Iterable[Model]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, data)
+        entries = [render_model(model) for model in models]
+        write_atomically(self._path, json.dumps({"models": entries}, indent=1).encode())
 
     def _read(self) -> list[Model]:
+        sweep_leftovers(self._path)
         try:
             with self._path.open("rb") as file:
-                entries = json.loads(file.read(MAX_BYTES))["models"]
-            return [parse_model(entry) for entry in entries]
+                entries = list(json.loads(file.read(MAX_BYTES))["models"])
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            aside = self._path.with_name(f"{self._path.name}.corrupt-{int(time.time())}")
-            _log.warning(
-                "The list of imported models is set aside as %s: %s", aside.name, type(error).__name__
-            )
-            try:
-                self._path.rename(aside)
-            except OSError:
-                _log.warning("It could not be renamed, and the next import replaces it.")
+            self._set_aside(error)
             return []
+        return self._parse(entries)
+
+    def _parse(self, entries: list[Any]) -> list[Model]:
+        """The models of the list; one entry that is none does not take the others with it."""
+        models, wrong = [], None
+        for entry in entries:
+            try:
+                models.append(parse_model(entry))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                wrong = error
+        if wrong is not None:
+            self._set_aside(wrong)
+            with contextlib.suppress(OSError):
+                self._write(models)
+        return models
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{int(time.time())}")
+        _log.warning("The list of imported models is set aside as %s: %s", aside.name, type(error).__name__)
+        try:
+            self._path.rename(aside)
+        except OSError:
+            _log.warning("It could not be renamed, and the next import replaces it.")

@@ -50,6 +50,8 @@ class Job:
     requested_at: float = field(default_factory=now_s)
     step: Literal["looking", "waiting", "running"] = "looking"
     turn: anyio.Event = field(default_factory=anyio.Event)
+    asked: int = 1
+    """How many asked for it and have not taken that back."""
     is_cancelled: bool = False
 
     def as_status(self) -> DownloadStatus:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from foundrylocal.kit.atomic_file import write_atomically
+from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 
 _log = logging.getLogger("foundrylocal.DownloadService")
 MAX_BYTES = 1024 * 1024
@@ -55,6 +55,7 @@ class Journal:
         write_atomically(self._path, data)
 
     def _read(self) -> list[str]:
+        sweep_leftovers(self._path)
         try:
             with self._path.open("rb") as file:
                 entries = json.loads(file.read(MAX_BYTES))["downloads"]

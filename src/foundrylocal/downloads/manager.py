@@ -7,7 +7,6 @@ journal until it ends, so that a service that died resumes it.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -26,7 +25,6 @@ from foundrylocal.downloads.imports import ImportedModels
 from foundrylocal.downloads.jobs import Downloaded, DownloadStatus, Job, give_turns
 from foundrylocal.downloads.journal import Journal
 from foundrylocal.downloads.meter import Meter
-from foundrylocal.downloads.reuse import share_known
 from foundrylocal.downloads.sources.base import Fetcher
 from foundrylocal.downloads.sources.chain import SourceChain
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
@@ -68,7 +66,9 @@ class DownloadManager:
         self._library = library
         self._journal = Journal(state_dir / "downloads.json")
         self.imported = ImportedModels(state_dir / "imported.json", registry)
-        self._sources = SourceChain({**_usual_fetchers(), **(fetchers or {})}, reserve_bytes=reserve_bytes)
+        self._sources = SourceChain(
+            {**_usual_fetchers(), **(fetchers or {})}, library, reserve_bytes=reserve_bytes
+        )
         self._jobs: dict[str, Job] = {}
         self._tasks: TaskGroup | None = None
 
@@ -103,6 +103,7 @@ class DownloadManager:
         """
         job = self._jobs.get(names.key(model.model_id))
         if job is not None:
+            job.asked += 1
             return job.operation
         if self._tasks is None:
             raise ServerShuttingDown()
@@ -129,10 +130,21 @@ class DownloadManager:
         job = self._jobs.get(names.key(model_id))
         if job is None:
             return False
+        await self._end(job)
+        return True
+
+    async def withdraw(self, download: Operation[Downloaded]) -> None:
+        """Take back one `fetch`: the download ends, as by `cancel`, when nobody else asked for it."""
+        job = next((job for job in self._jobs.values() if job.operation is download), None)
+        if job is not None:
+            job.asked -= 1
+            if job.asked <= 0:
+                await self._end(job)
+
+    async def _end(self, job: Job) -> None:
         job.is_cancelled = True
         job.operation.cancel()
         await job.operation.ended()
-        return True
 
     async def delete(self, model: Model) -> int:
         """Remove a model from the disk; the bytes that became free.
@@ -153,16 +165,28 @@ class DownloadManager:
     async def repair(self, model: Model) -> Operation[Downloaded]:
         """Fetch again what is wrong with a stored model, and only that where the source allows it.
 
-        Raises ModelInUse while it is being downloaded, ModelNotOnDisk or DiskRefused.
+        Raises ModelInUse while it is being downloaded, ModelNotOnDisk, DiskRefused, or InvalidRequest when no
+        source has what is wrong.
         """
         if self.is_downloading(model.model_id):
             raise _being_downloaded(model)
         await take_apart(self._library, model)
         return self.fetch(model)
 
+    async def _clear_up(self, model: Model) -> None:
+        """An import that came to nothing leaves nothing; of another download the next try uses what is there."""
+        if _is_local(model) and await anyio.to_thread.run_sync(self._is_lost, model):
+            await anyio.to_thread.run_sync(self._library.place(model.model_id).try_to_clear_partial)
+            await self._forget_if_lost(model)
+
+    def _is_lost(self, model: Model) -> bool:
+        """Whether nothing of it is stored, nor waits for a repair to go on."""
+        partial = self._library.place(model.model_id).partial
+        return self._library.recorded(model.model_id) is None and not any(partial.glob("*.part.json"))
+
     async def _forget_if_lost(self, model: Model) -> None:
         """A model that came from a path of this machine cannot be fetched again, so it is known no more."""
-        if all(isinstance(source, LocalSource) for source in model.sources):
+        if _is_local(model):
             await self.imported.remove(model.model_id)
 
     # --- one job --------------------------------------------------------------------------------------
@@ -191,8 +215,7 @@ class DownloadManager:
             if is_over:
                 with anyio.CancelScope(shield=True):
                     await self._journal.discard(job.model.model_id)
-                    if await anyio.to_thread.run_sync(self._library.recorded, job.model.model_id) is None:
-                        await self._forget_if_lost(job.model)
+                    await self._clear_up(job.model)
 
     async def _download(self, job: Job) -> Downloaded:
         model = job.model
@@ -202,7 +225,15 @@ class DownloadManager:
             job.operation.admit()
             job.meter.finish()
             return Downloaded(model, stored, 0)
-        await self._sources.require_space(model, place)
+        try:
+            await self._sources.require_space(model, place)
+            return await self._take_turn(job, place)
+        finally:
+            self._sources.release(place)
+
+    async def _take_turn(self, job: Job, place: Place) -> Downloaded:
+        """Wait for a free place, then fetch; the watchers get a line every now and then."""
+        model = job.model
         job.step = "waiting"
         job.operation.admit()
         await self._journal.add(model.model_id)
@@ -235,9 +266,7 @@ class DownloadManager:
 
     async def _fetch_and_commit(self, job: Job, place: Place) -> int:
         try:
-            staged = await anyio.to_thread.run_sync(share_known, self._library, job.model, place)
-            if staged is None:
-                staged = await self._sources.fetch(job.model, place, job.meter)
+            staged = await self._sources.fetch(job.model, place, job.meter)
             job.meter.verify()
             # From here it is a matter of moments, and half of it would be no use to anybody.
             with anyio.CancelScope(shield=True):
@@ -246,7 +275,7 @@ class DownloadManager:
             return stored.size_bytes
         except GgufInvalid as error:
             # The bytes are the published ones, so keeping them for another try would be no use.
-            await anyio.to_thread.run_sync(partial(shutil.rmtree, place.partial, ignore_errors=True))
+            await anyio.to_thread.run_sync(place.try_to_clear_partial)
             raise DownloadFailed(f"The published file is not a valid GGUF file. {error}") from error
         except OSError as error:
             raise await self._explain(error, job) from error
@@ -272,6 +301,10 @@ def _remove_originals(staged: Iterable[StagedFile]) -> None:
                 file.original.unlink()
             except OSError as error:
                 _log.warning("'%s' was imported but not removed: %s", file.original.name, error.strerror)
+
+
+def _is_local(model: Model) -> bool:
+    return all(isinstance(source, LocalSource) for source in model.sources)
 
 
 def _being_downloaded(model: Model) -> ModelInUse:

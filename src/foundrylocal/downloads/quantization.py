@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from foundrylocal.catalog import names
 from foundrylocal.catalog.registry import SourceFile
@@ -81,6 +82,22 @@ def pick(available: Iterable[Choice], what: str | None) -> Choice | None:
     by_name = {choice.quantization: choice for choice in reversed(available)}
     usual = next((by_name[name] for name in PREFERRED if name in by_name), None)
     return usual or next(iter(available), None)
+
+
+def projector_among(there: Iterable[Path]) -> Path | None:
+    """The projector of the model that a folder holds, in whatever quantizations, by the names of its files.
+
+    None when there are several projectors, or several models: with a projector of another model the engine
+    would load neither.
+    """
+    ggufs = [path for path in there if path.suffix.lower() == ".gguf"]
+    projectors = [path for path in ggufs if names.is_projector(path.name)]
+    bases = {_base(path.name) for path in ggufs if path not in projectors}
+    return projectors[0] if len(projectors) == 1 and len(bases) == 1 else None
+
+
+def _base(name: str) -> str:
+    return _QUANTIZATION.sub("", stem_of(name)).casefold()
 
 
 def _group(path: str) -> str:

@@ -6,16 +6,18 @@ Invariant: verifying changes no file; it only notes new times when every content
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
 
+from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Library, Stored, StoredFile
 from foundrylocal.catalog.registry import LocalSource, Model
 from foundrylocal.downloads import integrity
 from foundrylocal.downloads.hub_child.partial_file import note_finished
-from foundrylocal.errors import DiskRefused, ModelNotOnDisk
+from foundrylocal.errors import DiskRefused, InvalidRequest, ModelNotOnDisk
 
 _log = logging.getLogger("foundrylocal.DownloadService")
 
@@ -52,8 +54,7 @@ def _verify(library: Library, model: Model) -> Verdict:
     if stored is None:
         raise ModelNotOnDisk(model.simple_name)
     verdicts = tuple(_judge(stored, file) for file in stored.files)
-    can_repair = any(not isinstance(source, LocalSource) for source in model.sources)
-    verdict = Verdict(model.model_id, verdicts, can_repair)
+    verdict = Verdict(model.model_id, verdicts, _can_repair(model, stored, verdicts))
     wrong = [file.problem for file in verdicts if file.problem is not None]
     _log.log(
         logging.WARNING if wrong else logging.INFO,
@@ -83,13 +84,45 @@ def _judge(stored: Stored, file: StoredFile) -> FileVerdict:
     return FileVerdict(path.name, file.size_bytes, problem)
 
 
+def _can_repair(model: Model, stored: Stored, verdicts: Sequence[FileVerdict]) -> bool:
+    wrong = {
+        file for file, verdict in zip(stored.files, verdicts, strict=True) if verdict.problem is not None
+    }
+    return any(
+        not isinstance(source, LocalSource) or (bool(wrong) and _has_originals(source, stored, wrong))
+        for source in model.sources
+    )
+
+
+def _has_originals(source: LocalSource, stored: Stored, wrong: Collection[StoredFile]) -> bool:
+    """Whether the files that were imported are all there, and what is wrong here is right there."""
+    originals = {names.safe_file_name(file.path): Path(file.path) for file in source.files}
+    try:
+        for file in stored.files:
+            original = Path(file.name) if file.is_linked else originals[file.name]
+            if not original.is_file() or original.stat().st_size != file.size_bytes:
+                return False
+            if file in wrong and integrity.hash_file(original) != file.sha256:
+                return False
+    except (OSError, KeyError):
+        return False
+    return True
+
+
 async def take_apart(library: Library, model: Model) -> Verdict:
     """Make a damaged model ready to be fetched again, keeping the files that are right.
 
-    Returns what `verify` found. Raises ModelNotOnDisk or DiskRefused.
+    Returns what `verify` found. Raises ModelNotOnDisk, DiskRefused, or InvalidRequest when no source has
+    what is wrong; then nothing was touched.
     """
     verdict = await verify(library, model)
     if not verdict.is_sound:
+        if not verdict.can_repair:
+            raise InvalidRequest(
+                f"Model '{model.simple_name}' cannot be repaired",
+                "The file that it was imported from is not there any more: delete it and import it again.",
+                param="repair",
+            )
         sound = {file.name for file in verdict.files if file.problem is None}
         try:
             await anyio.to_thread.run_sync(_reclaim, library, model, sound)

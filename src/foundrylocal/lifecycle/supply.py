@@ -56,13 +56,15 @@ class Supply:
             raise ModelNotDownloaded
 
     async def obtain(self, model: Model, *, report: Report) -> None:
-        """See that the model is on disk, reporting the published lines. Raises the download's errors."""
+        """See that the model is on disk, reporting the published lines. Raises the download's errors.
+
+        Cancelling it ends the download too, unless somebody else asked for that.
+        """
         report(Progress("Checking if model is downloaded..."))
         if await self._is_on_disk(model):
             report(Progress("Model found locally"))
             return
         report(Progress("Model not found locally, downloading..."))
-        is_ours = not self._downloads.is_downloading(model.model_id)
         download = self._downloads.fetch(model)
         try:
             with download.watch() as events:
@@ -71,9 +73,8 @@ class Supply:
                         report(event)
             await download.result()
         except anyio.get_cancelled_exc_class():
-            if is_ours:
-                with anyio.CancelScope(shield=True):
-                    await self._downloads.cancel(model.model_id)
+            with anyio.CancelScope(shield=True):
+                await self._downloads.withdraw(download)
             raise
 
     async def delete(self, model: Model) -> int:

@@ -58,6 +58,12 @@ class ImportBody(BaseModel):
     path: str | None = Field(
         None, max_length=4096, pattern=r"^[^\x00]+$", description="A GGUF file, or its folder."
     )
+    projector_path: str | None = Field(
+        None,
+        max_length=4096,
+        pattern=r"^[^\x00]+$",
+        description="Its vision projector; by default the one beside it.",
+    )
     mode: Literal["copy", "move", "link"] = Field("copy", description="What becomes of the file at `path`.")
     repo: str | None = Field(None, min_length=1, max_length=300, description="OWNER/REPO of the hub.")
     quantization: str | None = Field(None, min_length=1, max_length=64, description="Such as Q4_K_M.")
@@ -69,6 +75,7 @@ class ImportableEntry(BaseModel):
     store: Literal["folder", "hugging-face", "ollama", "lm-studio"]
     name: str
     path: str
+    projector_path: str | None
     quantization: str | None
     file_size_bytes: int
     file_size_formatted: str

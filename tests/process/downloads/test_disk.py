@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,28 @@ async def test_row_17_no_room_before_is_told_with_needed_and_free(
             await manager.fetch(MODEL).begun()
     assert str(caught.value.details).startswith("Needed: 20.0 MB, free: 16.0 MB")
     assert hub.asked == []
+
+
+async def test_row_17_two_downloads_are_not_promised_the_same_room(
+    hub: FakeHub, running: Running, library: Library, small_disk: Path
+) -> None:
+    hub.add("me/repo", "tiny.gguf", CONTENT)
+    others = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+    sha256 = hub.add("me/other", "other.gguf", others)
+    source = HubSource("me/other", None, (SourceFile("other.gguf", len(others), sha256),))
+    second = replace(MODEL, model_id="me/Other", simple_name="Other", sources=(source,))
+    hub.storage_faults.append(f"pause:{MB}")
+    async with running(MODEL, second, reserve_bytes=0) as manager:
+        operation = manager.fetch(MODEL)
+        await operation.begun()
+        with pytest.raises(InsufficientDiskSpace) as caught:
+            await manager.fetch(second).begun()
+        assert "of it for downloads that came before" in str(caught.value.details)
+        hub.go_on.set()
+        await operation.result()
+        await manager.delete(MODEL)
+        await manager.fetch(second).result()
+    assert library.check(second) is not None
 
 
 async def test_row_17_a_disk_that_fills_half_way_ends_the_download_and_room_resumes_it(

@@ -1,19 +1,35 @@
-"""The library at the Nth system call: refused, or killed; afterwards the old state or the new one, never half."""
+"""What is kept on disk at the Nth system call, refused or killed: then the old state or the new one, never half."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from foundrylocal.catalog.library import Library, Stored
+from foundrylocal.catalog.registry import Registry
+from foundrylocal.downloads.imports import ImportedModels
+from foundrylocal.downloads.journal import Journal
 from foundrylocal.errors import ModelNotOnDisk
 
-from .disk_steps import DATA, FILES, MODEL, REFUSED, commit, stage
+from .disk_steps import (
+    DATA,
+    FILES,
+    MODEL,
+    OLD_MODEL,
+    REFUSED,
+    STATE,
+    add_to_imports,
+    add_to_journal,
+    commit,
+    stage,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
@@ -61,24 +77,41 @@ def prepared(folder: Path, step: str) -> Path:
     """A cache folder in which the step can be done."""
     cache = folder / "cache"
     stage(cache)
-    if step == "delete":
+    if step != "commit":
         commit(Library(cache))
+    if step == "restamp":
+        for name in FILES:
+            os.utime(Library(cache).place(MODEL.model_id).folder / name, (0, 0))
     return cache
 
 
-@pytest.mark.parametrize("step", ["commit", "delete"])
-@pytest.mark.parametrize(
-    ("call", "error"),
-    [
-        ("write", "EIO"),
-        ("fsync", "EIO"),
-        ("rename", "EROFS"),
-        ("rename", "EIO"),
-        ("unlink", "EACCES"),
-        ("mkdir", "EROFS"),
-        ("utimensat", "EACCES"),
-    ],
-)
+REFUSALS = [
+    ("write", "EIO"),
+    ("fsync", "EIO"),
+    ("rename", "EROFS"),
+    ("rename", "EIO"),
+    ("unlink", "EACCES"),
+    ("mkdir", "EROFS"),
+    ("utimensat", "EACCES"),
+]
+REFUSED_STEPS = [(step, *refusal) for step in ("commit", "delete") for refusal in REFUSALS]
+# The other steps share most of their calls with these two: only the calls that are theirs.
+REFUSED_STEPS += [
+    ("reclaim", "rename", "EIO"),
+    ("reclaim", "fsync", "EIO"),
+    ("reclaim", "unlink", "EACCES"),
+    ("reclaim", "mkdir", "EROFS"),
+    ("restamp", "write", "EIO"),
+    ("restamp", "fsync", "EIO"),
+    ("restamp", "rename", "EROFS"),
+]
+KILLS = ("write", "fsync", "rename", "unlink", "mkdir", "rmdir", "utimensat")
+KILLED_STEPS = [(step, call) for step in ("commit", "delete") for call in KILLS]
+KILLED_STEPS += [("reclaim", call) for call in ("fsync", "rename", "unlink", "mkdir")]
+KILLED_STEPS += [("restamp", call) for call in ("write", "fsync", "rename")]
+
+
+@pytest.mark.parametrize(("step", "call", "error"), REFUSED_STEPS)
 def test_row_18_a_disk_that_refuses_the_nth_call_gives_a_clean_error_or_success(
     tmp_path: Path, step: str, call: str, error: str
 ) -> None:
@@ -88,7 +121,7 @@ def test_row_18_a_disk_that_refuses_the_nth_call_gives_a_clean_error_or_success(
         assert code in (0, REFUSED)
         stored = state_of(cache)
         if code == 0:
-            assert (stored is not None) == (step == "commit")
+            assert (stored is not None) == (step in ("commit", "restamp"))
         next_start(cache)
         if not has_failed:
             assert code == 0
@@ -96,8 +129,7 @@ def test_row_18_a_disk_that_refuses_the_nth_call_gives_a_clean_error_or_success(
     pytest.fail("there is no end of the calls")
 
 
-@pytest.mark.parametrize("step", ["commit", "delete"])
-@pytest.mark.parametrize("call", ["write", "fsync", "rename", "unlink", "mkdir", "rmdir", "utimensat"])
+@pytest.mark.parametrize(("step", "call"), KILLED_STEPS)
 def test_row_19_killed_at_the_nth_call_there_is_the_old_state_or_the_new_one(
     tmp_path: Path, step: str, call: str
 ) -> None:
@@ -109,6 +141,45 @@ def test_row_19_killed_at_the_nth_call_there_is_the_old_state_or_the_new_one(
         if not was_killed:
             assert code == 0
             return
+    pytest.fail("there is no end of the calls")
+
+
+def names_in(state: Path, step: str) -> list[str]:
+    """What the next start finds in the list; it sweeps what was left beside it."""
+    if step == "journal":
+        found = anyio.run(Journal(state / "downloads.json").load)
+    else:
+        registry = Registry()
+        anyio.run(ImportedModels(state / "imported.json", registry).load)
+        found = [model.model_id for model in registry.all()]
+    assert len(list(state.iterdir())) == 1
+    return found
+
+
+@pytest.mark.parametrize("step", ["journal", "imports"])
+@pytest.mark.parametrize("call", ["fsync", "rename", "fchmod"])
+@pytest.mark.parametrize("fault", ["error=EIO", "signal=KILL"])
+def test_rows_18_and_19_a_list_at_the_nth_call_is_the_old_one_or_the_new_one(
+    tmp_path: Path, step: str, call: str, fault: str
+) -> None:
+    add = add_to_journal if step == "journal" else add_to_imports
+    old, new = [OLD_MODEL.model_id], [OLD_MODEL.model_id, MODEL.model_id]
+    for number in range(1, MOST_CALLS):
+        cache = tmp_path / str(number)
+        state = cache / STATE
+        state.mkdir(parents=True)
+        anyio.run(add, state, OLD_MODEL)
+        code, has_failed = run_with(f"{call}:{fault}:when={number}", cache, step)
+        found = names_in(state, step)
+        assert found in (old, new)
+        if step == "imports" and code in (0, REFUSED):
+            assert found == (new if code == 0 else old)
+        if not has_failed:
+            assert (code, found) == (0, new)
+            return
+        if found == old:
+            anyio.run(add, state, MODEL)
+            assert names_in(state, step) == new
     pytest.fail("there is no end of the calls")
 
 

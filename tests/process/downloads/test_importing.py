@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,15 @@ from foundrylocal.downloads.importing import How, Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.verification import verify
-from foundrylocal.errors import DownloadFailed, FoundryLocalError, InvalidRequest, ModelNotFound
+from foundrylocal.errors import (
+    DownloadFailed,
+    FoundryLocalError,
+    InvalidRequest,
+    ModelInUse,
+    ModelNotFound,
+    ModelNotOnDisk,
+)
+from foundrylocal.events import Progress
 
 from .conftest import Running
 
@@ -114,6 +124,37 @@ async def test_a_list_of_imports_that_cannot_be_read_is_set_aside(
     async with running(registry=registry):
         assert list(registry.all()) == []
     assert [path.name for path in state.glob("imported.json.corrupt-*")]
+
+
+async def test_one_entry_that_is_no_model_does_not_take_the_others_with_it(
+    running: Running, registry: Registry, tmp_path: Path
+) -> None:
+    async with running(registry=registry) as manager:
+        for name in ("good", "bad"):
+            await importer(manager, registry).from_path(str(write_gguf(tmp_path / f"{name}.gguf")))
+    path = tmp_path / "state" / "imported.json"
+    document = json.loads(path.read_bytes())
+    document["models"][1]["sources"][0]["files"][0]["size_bytes"] = "many"
+    path.write_text(json.dumps(document))
+    for _ in range(2):
+        again = Registry()
+        async with running(registry=again):
+            assert [model.simple_name for model in again.all()] == ["good"]
+    assert len(list(path.parent.glob("imported.json.corrupt-*"))) == 1
+
+
+@pytest.mark.parametrize("change", [{"etag": 5}, {"etag": "00"}, {"size": -1}, {"size": "5"}, {"size": 1.5}])
+async def test_a_hub_that_answers_with_other_types_is_none(
+    hub: FakeHub, running_with: Any, registry: Registry, change: dict[str, Any]
+) -> None:
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf())
+    files = hub.repos["me/Tiny-GGUF"].files
+    files["tiny-Q4_K_M.gguf"] = replace(files["tiny-Q4_K_M.gguf"], **change)
+    async with running_with() as manager:
+        with pytest.raises(DownloadFailed) as caught:
+            await importer(manager, registry).from_hub("me/Tiny-GGUF")
+    assert caught.value.details == "The hub's answer is not one of a hub."
+    assert list(registry.all()) == []
 
 
 @pytest.mark.parametrize(
@@ -274,3 +315,349 @@ async def test_content_that_is_there_already_is_not_fetched_again(
         assert await manager.delete(first) == 0
         assert library.check(second) is not None
         assert await manager.delete(second) == len(data)
+
+
+def damage(path: Path) -> None:
+    """Change a byte behind the manifest's back: size and time stay."""
+    found = path.stat()
+    with path.open("r+b") as file:
+        file.seek(found.st_size - 1)
+        file.write(b"!")
+    os.utime(path, ns=(found.st_mtime_ns, found.st_mtime_ns))
+
+
+async def test_a_model_that_no_source_can_deliver_again_is_not_taken_apart(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    write_gguf(folder / "m.gguf")
+    write_gguf(folder / "mmproj-m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(folder), how="move")
+        await manager.fetch(model).result()
+        stored = library.get(model.model_id)
+        assert stored is not None
+        damage(stored.model_path)
+        before = {path.name: path.read_bytes() for path in stored.folder.iterdir()}
+        assert not (await verify(library, model)).can_repair
+        with pytest.raises(InvalidRequest) as caught:
+            await manager.repair(model)
+        assert "import it again" in str(caught.value.details)
+        assert {path.name: path.read_bytes() for path in stored.folder.iterdir()} == before
+        assert registry.find(model.simple_name) == model
+
+
+async def test_a_model_is_repaired_from_the_file_that_it_was_copied_from(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    original = write_gguf(folder / "m.gguf")
+    write_gguf(folder / "mmproj-m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(folder))
+        await manager.fetch(model).result()
+        stored = library.get(model.model_id)
+        assert stored is not None
+        kept = stored.folder / "mmproj-m.gguf"
+        inode = kept.stat().st_ino
+        damage(stored.model_path)
+        await (await manager.repair(model)).result()
+        assert (await verify(library, model)).is_sound
+        assert kept.stat().st_ino == inode
+        damage(stored.model_path)
+        original.write_bytes(original.read_bytes()[:-1] + b"?")
+        with pytest.raises(InvalidRequest):
+            await manager.repair(model)
+
+
+async def test_a_repair_that_was_cancelled_keeps_what_was_right_and_goes_on(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.truncate(write_gguf(folder / "m.gguf"), 256 * 1024 * 1024)
+    write_gguf(folder / "mmproj-m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(folder))
+        await manager.fetch(model).result()
+        stored = library.get(model.model_id)
+        assert stored is not None
+        inode = (stored.folder / "mmproj-m.gguf").stat().st_ino
+        damage(stored.model_path)
+        operation = await manager.repair(model)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        assert await manager.cancel(model.model_id)
+        assert library.get(model.model_id) is None
+        await manager.fetch(registry.find(model.simple_name)).result()
+        assert (await verify(library, model)).is_sound
+        assert (stored.folder / "mmproj-m.gguf").stat().st_ino == inode
+
+
+async def test_a_link_is_not_moved(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    blob = write_gguf(tmp_path / "blob")
+    (tmp_path / "m.gguf").symlink_to(blob)
+    async with running_with() as manager:
+        with pytest.raises(InvalidRequest) as caught:
+            await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), how="move")
+        assert caught.value.param == "mode"
+        assert list(registry.all()) == []
+        model = await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), how="copy")
+        await manager.fetch(model).result()
+    assert (tmp_path / "m.gguf").is_symlink()
+    assert library.check(model) is not None
+
+
+async def test_a_file_that_became_a_link_before_it_was_moved_is_left(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    original = write_gguf(tmp_path / "m.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(original), how="move")
+        original.rename(tmp_path / "blob")
+        original.symlink_to(tmp_path / "blob")
+        with pytest.raises(DownloadFailed):
+            await manager.fetch(model).result()
+    assert original.is_symlink() and (tmp_path / "blob").exists()
+    assert library.all() == []
+
+
+async def test_a_cancelled_import_leaves_nothing(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    original = write_gguf(tmp_path / "m.gguf")
+    os.truncate(original, 512 * 1024 * 1024)
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(original))
+        operation = manager.fetch(model)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        assert await manager.cancel(model.model_id)
+        assert not library.place(model.model_id).partial.exists()
+        with pytest.raises(ModelNotFound):
+            registry.find(model.simple_name)
+
+
+async def test_what_is_left_of_an_unfinished_download_can_be_deleted(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library
+) -> None:
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf() + os.urandom(4_000_000))
+    hub.storage_faults.append("pause:3000000")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_hub("me/Tiny-GGUF")
+        operation = manager.fetch(model)
+        with operation.watch() as events:
+            async for event in events:
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        with pytest.raises(ModelInUse):
+            await manager.delete(model)
+        await manager.cancel(model.model_id)
+        assert await manager.delete(model) > 0
+        assert not library.place(model.model_id).partial.exists()
+        with pytest.raises(ModelNotOnDisk):
+            await manager.delete(model)
+
+
+def gguf_of_projector() -> bytes:
+    return gguf(tiny_keys(general__architecture="clip", general__type="mmproj"))
+
+
+async def test_a_repair_does_not_take_the_damaged_bytes_from_another_name_of_them(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library
+) -> None:
+    data = gguf() + os.urandom(1_000_000)
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
+    hub.add("you/Same-GGUF", "same-Q4_K_M.gguf", data)
+    async with running_with() as manager:
+        first = await importer(manager, registry).from_hub("me/Tiny-GGUF")
+        source = HubSource("you/Same-GGUF", None, first.sources[0].files)
+        second = replace(first, model_id="you/Same", simple_name="Same", sources=(source,))
+        registry.add(second)
+        for model in (first, second):
+            await manager.fetch(model).result()
+        stored = library.get(first.model_id)
+        assert stored is not None and stored.model_path.stat().st_nlink == 2
+        damage(stored.model_path)
+        await (await manager.repair(first)).result()
+        assert (await verify(library, first)).is_sound
+        before = hub.sent_bytes
+        await (await manager.repair(second)).result()
+        assert (await verify(library, second)).is_sound
+        assert hub.sent_bytes == before
+
+
+@pytest.mark.parametrize("how", ["copy", "move"])
+async def test_one_file_under_two_names_is_stored_once(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+) -> None:
+    original = write_gguf(tmp_path / "m.gguf")
+    size = original.stat().st_size
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        first = await bring.from_path(str(original), name="one")
+        await manager.fetch(first).result()
+        second = await bring.from_path(str(original), name="two", how=how)
+        await manager.fetch(second).result()
+        assert original.exists() == (how == "copy")
+        inodes = {stored.model_path.stat().st_ino for stored in library.all()}
+        assert len(inodes) == 1
+        assert await manager.delete(first) == 0
+        assert await manager.delete(second) == size
+
+
+async def test_a_projector_of_two_quantizations_is_fetched_once(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library
+) -> None:
+    models = [gguf() + os.urandom(1_000_000 + more) for more in (0, 1)]
+    projector = gguf_of_projector() + os.urandom(2_000_000)
+    hub.add("me/See-GGUF", "see-Q4_K_M.gguf", models[0])
+    hub.add("me/See-GGUF", "see-Q8_0.gguf", models[1])
+    hub.add("me/See-GGUF", "mmproj-F16.gguf", projector)
+    async with running_with() as manager:
+        for quantization in ("Q4_K_M", "Q8_0"):
+            model = await importer(manager, registry).from_hub(f"me/See-GGUF:{quantization}")
+            await manager.fetch(model).result()
+        assert hub.sent_bytes == len(models[0]) + len(models[1]) + len(projector)
+        paths = [stored.projector_path for stored in library.all()]
+        assert len({path.stat().st_ino for path in paths if path is not None}) == 1
+
+
+async def test_a_file_that_is_linked_to_is_used_for_a_download_too(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    data = gguf() + os.urandom(1_000_000)
+    (tmp_path / "theirs.gguf").write_bytes(data)
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        await manager.fetch(await bring.from_path(str(tmp_path / "theirs.gguf"), how="link")).result()
+        model = await bring.from_hub("me/Tiny-GGUF")
+        await manager.fetch(model).result()
+        stored = library.check(model)
+        assert stored is not None
+        assert (stored.model_path, hub.sent_bytes) == (tmp_path / "theirs.gguf", 0)
+        assert await manager.delete(model) == 0
+        damage(tmp_path / "theirs.gguf")
+        await manager.fetch(await bring.from_hub("me/Tiny-GGUF")).result()
+        assert hub.sent_bytes == len(data)
+    assert (tmp_path / "theirs.gguf").exists()
+
+
+async def test_the_parts_of_a_split_model_are_not_linked_to_elsewhere(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    parts = write_split(tmp_path, "m-Q8_0", 3)
+    for part in parts:
+        hub.add("me/Split-GGUF", f"other-Q8_0{part.name.removeprefix('m-Q8_0')}", part.read_bytes())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        await manager.fetch(await bring.from_path(str(parts[0]), how="link")).result()
+        model = await bring.from_hub("me/Split-GGUF")
+        await manager.fetch(model).result()
+    stored = library.check(model)
+    assert stored is not None
+    assert not any(file.is_linked for file in stored.files)
+
+
+@pytest.mark.parametrize("part", ["models/me", "partial/me"])
+async def test_a_linked_folder_of_the_cache_is_not_written_through(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path, part: str
+) -> None:
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = library.cache_dir / part
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere, target_is_directory=True)
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_hub("me/Tiny-GGUF")
+        with pytest.raises(DownloadFailed) as caught:
+            await manager.fetch(model).result()
+        assert "'me' in the cache folder is a link" in str(caught.value.details)
+    assert (list(elsewhere.iterdir()), hub.sent_bytes) == ([], 0)
+
+
+@pytest.mark.parametrize("store", ["hub", "ollama"])
+@pytest.mark.parametrize("is_sound", [True, False])
+async def test_what_another_program_fetched_is_linked_to_when_it_is_right(
+    hub: FakeHub,
+    running_with: Any,
+    registry: Registry,
+    library: Library,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    is_sound: bool,
+) -> None:
+    data, projector = gguf() + os.urandom(1_000_000), gguf_of_projector()
+    theirs = tmp_path / store
+    monkeypatch.setenv("HF_HUB_CACHE", str(theirs))
+    monkeypatch.setenv("OLLAMA_MODELS", str(theirs))
+    blobs = theirs / ("models--x--y/blobs" if store == "hub" else "blobs")
+    blobs.mkdir(parents=True)
+    for name, content in (("see-Q4_K_M.gguf", data), ("mmproj-F16.gguf", projector)):
+        sha256 = hub.add("me/See-GGUF", name, content)
+        (blobs / (sha256 if store == "hub" else f"sha256-{sha256}")).write_bytes(content)
+    if not is_sound:
+        for blob in blobs.iterdir():
+            damage(blob)
+    before = {path.name: path.read_bytes() for path in blobs.iterdir()}
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_hub("me/See-GGUF")
+        await manager.fetch(model).result()
+        stored = library.check(model)
+        assert stored is not None and stored.projector_path is not None
+        assert (stored.model_path.read_bytes(), stored.projector_path.read_bytes()) == (data, projector)
+        assert hub.sent_bytes == (0 if is_sound else len(data) + len(projector))
+        assert (stored.model_path.parent == blobs) == is_sound
+        assert await manager.delete(model) == (0 if is_sound else len(data) + len(projector))
+    assert {path.name: path.read_bytes() for path in blobs.iterdir()} == before
+
+
+async def test_a_file_brings_the_one_projector_that_is_beside_it(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    for name in ("see-Q4_K_M.gguf", "see-Q8_0.gguf", "mmproj-see-F16.gguf"):
+        write_gguf(tmp_path / name)
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(tmp_path / "see-Q8_0.gguf"), how="link")
+        await manager.fetch(model).result()
+        stored = library.check(model)
+        assert stored is not None and stored.projector_path is not None
+        assert (stored.model_path.name, stored.projector_path.name) == (
+            "see-Q8_0.gguf",
+            "mmproj-see-F16.gguf",
+        )
+        assert "vision" in model.capabilities
+        write_gguf(tmp_path / "another-Q8_0.gguf")
+        other = await importer(manager, registry).from_path(str(tmp_path / "another-Q8_0.gguf"))
+        assert len(other.sources[0].files) == 1
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+async def test_a_projector_is_known_by_its_header_whatever_its_name(
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+) -> None:
+    model_path, projector = tmp_path / "sha256-b", tmp_path / "sha256-a"
+    write_gguf(model_path)
+    projector.write_bytes(gguf_of_projector())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        for wrong in (str(model_path), "relative", str(tmp_path / "none")):
+            with pytest.raises(InvalidRequest) as caught:
+                await bring.from_path(str(model_path), projector_path=wrong)
+            assert caught.value.param == "projector_path"
+        model = await bring.from_path(str(model_path), how=how, projector_path=str(projector))
+        await manager.fetch(model).result()
+    stored = library.check(model)
+    assert stored is not None and stored.projector_path is not None
+    assert (stored.model_path.name, stored.projector_path.name) == ("sha256-b", "sha256-a")

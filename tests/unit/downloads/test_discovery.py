@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.gguf_corpus import gguf, write_gguf, write_split
-from foundrylocal.downloads.discovery import find_existing
+from foundrylocal.downloads.discovery import find_content, find_existing
 
 
 def found_in(home: Path, *folders: Path, **environment: str) -> dict[str, str]:
@@ -56,6 +56,25 @@ def test_the_stores_of_other_programs_are_found(tmp_path: Path) -> None:
     assert (hub_model.path, hub_model.quantization) == (blob, "Q4_K_M")
 
 
+def test_a_model_is_offered_with_its_projector(tmp_path: Path) -> None:
+    blob = hub_cache(tmp_path / ".cache" / "huggingface" / "hub")
+    projector = blob.with_name("c" * 64)
+    write_gguf(projector)
+    (snapshot,) = (blob.parent.parent / "snapshots").iterdir()
+    (snapshot / "mmproj-F16.gguf").symlink_to(projector)
+    theirs = ollama(tmp_path / ".ollama" / "models")
+    digest = hashlib.sha256(b"eyes").hexdigest()
+    theirs.with_name(f"sha256-{digest}").write_bytes(b"eyes")
+    manifest = tmp_path / ".ollama/models/manifests/registry.ollama.ai/library/smol/135m"
+    document = json.loads(manifest.read_text())
+    layer = {"mediaType": "application/vnd.ollama.image.projector", "digest": f"sha256:{digest}"}
+    manifest.write_text(json.dumps({"layers": [*document["layers"], layer]}))
+    assert {model.store: model.projector_path for model in find_existing((), {}, tmp_path)} == {
+        "hugging-face": projector,
+        "ollama": theirs.with_name(f"sha256-{digest}"),
+    }
+
+
 def test_the_places_that_the_environment_names_are_used(tmp_path: Path) -> None:
     hub_cache(tmp_path / "elsewhere")
     ollama(tmp_path / "blobs of ollama")
@@ -85,6 +104,13 @@ def test_a_digest_that_points_elsewhere_finds_nothing(tmp_path: Path) -> None:
     layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "../../../secret.gguf"}
     manifest.write_text(json.dumps({"layers": [layer]}))
     assert found_in(tmp_path) == {}
+
+
+def test_who_has_no_home_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    assert find_existing((), {}) == []
+    assert list(find_content("0" * 64, {})) == []
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:

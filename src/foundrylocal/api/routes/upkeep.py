@@ -133,6 +133,7 @@ async def list_importable(ask: Ask) -> Any:
             "store": one.store,
             "name": one.name,
             "path": str(one.path),
+            "projector_path": str(one.projector_path) if one.projector_path else None,
             "quantization": one.quantization,
             "file_size_bytes": one.size_bytes,
             "file_size_formatted": format_bytes(one.size_bytes),
@@ -166,7 +167,9 @@ async def _imported(body: ImportBody, ask: Services) -> Model:
     if (body.path is None) == (body.repo is None):
         raise InvalidRequest("Say what to import", "Give either path or repo.", param="path")
     if body.path is not None:
-        return await ask.importer.from_path(body.path, how=body.mode, name=body.name)
+        return await ask.importer.from_path(
+            body.path, how=body.mode, name=body.name, projector_path=body.projector_path
+        )
     what = body.file or body.quantization
     return await ask.importer.from_hub(f"{body.repo}:{what}" if what else str(body.repo), name=body.name)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 
 import anyio.from_thread
@@ -18,6 +17,7 @@ from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Place, StagedFile
 from foundrylocal.catalog.registry import LocalSource, Model, SourceFile
 from foundrylocal.downloads import integrity
+from foundrylocal.downloads.hub_child.partial_file import PartialFile
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.errors import DownloadFailed
 
@@ -31,7 +31,7 @@ class LocalFileFetcher:
         """A copy takes its size; a link nothing; a move nothing when it stays on its disk."""
         if source.how == "link" or (source.how == "move" and _is_one_disk(source, place)):
             return 0
-        return sum(file.size_bytes or 0 for file in source.files)
+        return sum(max(0, (file.size_bytes or 0) - _arrived(file, place)) for file in source.files)
 
     async def fetch(self, model: Model, source: LocalSource, place: Place, meter: Meter) -> list[StagedFile]:
         meter.begin(model.file_size_bytes)
@@ -39,8 +39,7 @@ class LocalFileFetcher:
 
 
 def _take_all(source: LocalSource, place: Place, meter: Meter) -> list[StagedFile]:
-    shutil.rmtree(place.partial, ignore_errors=True)
-    place.partial.mkdir(parents=True)
+    place.partial.mkdir(parents=True, exist_ok=True)
     done = 0
     staged = []
     for file in source.files:
@@ -55,10 +54,13 @@ def _take(how: str, file: SourceFile, place: Place, meter: Meter, before: int) -
     label = original.name
     try:
         found = original.stat()
+        final = place.partial / names.safe_file_name(file.path)
         if how == "link":
             staged = StagedFile(original, _read(original, None, meter, before), is_linked=True)
+        elif (sha256 := _kept(final, file)) is not None:
+            return StagedFile(final, sha256)
         else:
-            staged = _bring(how, original, place.partial / names.safe_file_name(file.path), meter, before)
+            staged = _bring(how, original, final, meter, before)
         now = original.stat()
     except FileNotFoundError:
         raise DownloadFailed(f"File '{label}' is not there any more.") from None
@@ -69,8 +71,19 @@ def _take(how: str, file: SourceFile, place: Place, meter: Meter, before: int) -
     return staged
 
 
+def _kept(final: Path, file: SourceFile) -> str | None:
+    """The sha256 of what a repair found to be right and kept; of anything else under that name nothing is left."""
+    sha256 = PartialFile(final.parent, final.name).finished()
+    if sha256 is not None and final.stat().st_size == file.size_bytes:
+        return sha256
+    final.unlink(missing_ok=True)
+    return None
+
+
 def _bring(how: str, original: Path, final: Path, meter: Meter, before: int) -> StagedFile:
     if how == "move":
+        if original.is_symlink():
+            raise DownloadFailed(f"'{original.name}' is a link: import it by copy or by link.")
         # A second name costs nothing, and the first is given up only when the import is complete.
         with contextlib.suppress(OSError):
             os.link(original, final, follow_symlinks=False)
@@ -102,6 +115,13 @@ def _read(path: Path, copy: Path | None, meter: Meter, before: int) -> str:
 def _write(handle: int, data: bytes) -> None:
     while data:
         data = data[os.write(handle, data) :]
+
+
+def _arrived(file: SourceFile, place: Place) -> int:
+    try:
+        return (place.partial / names.safe_file_name(file.path)).stat().st_size
+    except OSError:
+        return 0
 
 
 def _is_one_disk(source: LocalSource, place: Place) -> bool:
