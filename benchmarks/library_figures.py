@@ -92,6 +92,7 @@ def download_figures(folder: Path, rounds: int) -> list[Figure]:
     with _hub(file) as endpoint:
         settings = {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1"}
         settings["FOUNDRYLOCAL_CACHE_DIR"] = str(folder / "big-cache")
+        settings["FOUNDRYLOCAL_HUB_ALLOWED_HOSTS"] = "localhost"
         with service(folder / "big-home", settings) as running:
 
             def measure(number: int) -> tuple[float, float, float]:

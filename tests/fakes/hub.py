@@ -14,6 +14,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,6 +77,8 @@ class FakeHub:
         self.storage_faults: deque[str] = deque()
         self.hub_faults: deque[str] = deque()
         self.has_xet = False
+        self.xet_refresh_origin = ""  # another one than the hub's
+        self.xet_storage_url = ""  # where the hub says that Xet is
         self.go_on = threading.Event()
         self.bytes_per_piece_wait_s = 0.0
         self._lock = threading.Condition()
@@ -108,7 +111,12 @@ class FakeHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"HF_ENDPOINT": self.url, "NO_PROXY": "*", "HF_HUB_OFFLINE": "0"}
+        return {
+            "HF_ENDPOINT": self.url,
+            "FOUNDRYLOCAL_HUB_ALLOWED_HOSTS": "localhost",
+            "NO_PROXY": "*",
+            "HF_HUB_OFFLINE": "0",
+        }
 
     def add(self, repo: str, path: str, data: bytes | Path, *, etag: str | None = None) -> str:
         """Publish a file, or another version of it; its sha256."""
@@ -191,6 +199,8 @@ class _Hub(_Handler):
             self._info(found[1])
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+?)/tree/[^/]+", path):
             self._tree(found[1])
+        elif path == "/api/xet-token" and self.hub.xet_storage_url:
+            self._give_xet_token()
         elif path == "/api/models":
             self._search(parse_qs(parts.query))
         else:
@@ -239,8 +249,20 @@ class _Hub(_Handler):
         else:
             headers = self._facts((repo, repo.files[path]))
             if self.hub.has_xet:
-                headers |= {"X-Xet-Hash": "f" * 64, "X-Xet-Refresh-Route": f"{self.hub.url}/api/xet-token"}
+                route = f"{self.hub.xet_refresh_origin or self.hub.url}/api/xet-token"
+                headers |= {"X-Xet-Hash": "f" * 64, "X-Xet-Refresh-Route": route}
             self.answer(302, {**headers, "Location": f"{self.hub.storage_url}/{name}/{path}"})
+
+    def _give_xet_token(self) -> None:
+        expires = str(int(time.time()) + 3600)
+        self.answer(
+            200,
+            {
+                "X-Xet-Cas-Url": self.hub.xet_storage_url,
+                "X-Xet-Access-Token": "of-xet",
+                "X-Xet-Token-Expiration": expires,
+            },
+        )
 
     def _refuse(self, status: int, code: str) -> None:
         self.answer(status, {"X-Error-Code": code})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,27 +39,30 @@ class HubRepository:
     choices: tuple[Choice, ...]
 
 
-async def look_up(repo: str, revision: str | None = None) -> HubRepository:
+async def look_up(
+    repo: str, revision: str | None = None, *, allowed_hosts: Sequence[str] = ()
+) -> HubRepository:
     """One repository; raises InvalidRequest for a name that is none, DownloadFailed."""
     if not _REPO.fullmatch(repo):
         raise InvalidRequest("This is not a repository of the hub", "Write OWNER/REPO.", param="model")
-    return _repository(await _answer({"command": "files", "repo": repo, "revision": revision}))
+    return _repository(await _answer({"command": "files", "repo": repo, "revision": revision}, allowed_hosts))
 
 
-async def search(query: str, *, limit: int = 10) -> list[HubRepository]:
+async def search(query: str, *, limit: int = 10, allowed_hosts: Sequence[str] = ()) -> list[HubRepository]:
     """Repositories with GGUF files for some words, most downloaded first; raises DownloadFailed."""
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidRequest("limit is out of range", f"It is 1 to {MAX_RESULTS}.", param="limit")
     if len(query) > MAX_QUERY_CHARS:
         raise InvalidRequest("The query is too long", f"At most {MAX_QUERY_CHARS} characters.", param="query")
-    answer = await _answer({"command": "search", "query": query, "limit": limit})
+    answer = await _answer({"command": "search", "query": query, "limit": limit}, allowed_hosts)
     return [_repository(entry) for entry in answer["repositories"]]
 
 
-async def _answer(request: dict[str, Any]) -> dict[str, Any]:
+async def _answer(request: dict[str, Any], allowed_hosts: Sequence[str]) -> dict[str, Any]:
     try:
         with anyio.fail_after(ANSWER_S):
-            async with aclosing(hub.ask(request, cwd=Path(tempfile.gettempdir()))) as events:
+            folder = Path(tempfile.gettempdir())
+            async with aclosing(hub.ask(request, cwd=folder, allowed_hosts=allowed_hosts)) as events:
                 async for event in events:
                     if event["event"] == "answer":
                         return event

@@ -25,7 +25,7 @@ from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalError, OperationCancelled
 from foundrylocal.events import Progress
 
-from .conftest import Running
+from .conftest import Running, fake_hub_hosts
 from .test_python_package import children
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ def a_model(*files: SourceFile, repo: str = "me/repo", revision: str | None = "a
 
 def quick(**changes: Any) -> dict[str, Any]:
     """Options of a manager that does not wait long."""
-    options = {"stall_s": 2.0, "first_delay_s": 0.01, **changes}
+    options = {"allowed_hosts": fake_hub_hosts, "stall_s": 2.0, "first_delay_s": 0.01, **changes}
     return {"fetchers": {HubSource: HuggingFaceFetcher(**options), PackageSource: PythonPackageFetcher()}}
 
 

@@ -19,11 +19,11 @@ from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.verification import verify
 from foundrylocal.errors import DownloadFailed, FoundryLocalError, InvalidRequest, ModelNotFound
 
-from .conftest import Running
+from .conftest import Running, fake_hub_hosts
 
 pytestmark = pytest.mark.anyio
 
-QUICK = {HubSource: HuggingFaceFetcher(stall_s=2.0, first_delay_s=0.01)}
+QUICK = {HubSource: HuggingFaceFetcher(allowed_hosts=fake_hub_hosts, stall_s=2.0, first_delay_s=0.01)}
 
 
 @pytest.fixture

@@ -168,7 +168,11 @@ async def _imported(body: ImportBody, ask: Services) -> Model:
     if body.path is not None:
         return await ask.importer.from_path(body.path, how=body.mode, name=body.name)
     what = body.file or body.quantization
-    return await ask.importer.from_hub(f"{body.repo}:{what}" if what else str(body.repo), name=body.name)
+    return await ask.importer.from_hub(
+        f"{body.repo}:{what}" if what else str(body.repo),
+        name=body.name,
+        allowed_hosts=ask.settings.current.hub_allowed_hosts,
+    )
 
 
 @router.post(
@@ -180,7 +184,8 @@ async def _imported(body: ImportBody, ask: Services) -> Model:
 async def search(request: Request, ask: Ask) -> Any:
     """Repositories of the hub with GGUF files: their quantizations, sizes, and whether each fits now."""
     body = await parse_body(request, SearchBody)
-    found = await hub_queries.search(body.query, limit=body.limit)
+    hosts = ask.settings.current.hub_allowed_hosts
+    found = await hub_queries.search(body.query, limit=body.limit, allowed_hosts=hosts)
     free = await anyio.to_thread.run_sync(available_bytes)
     repositories = [
         {

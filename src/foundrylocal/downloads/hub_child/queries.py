@@ -11,6 +11,7 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
+from foundrylocal.downloads.hub_child.places import Places
 from foundrylocal.downloads.hub_child.session import CONNECT_S
 from foundrylocal.downloads.hub_child.wire import tell
 
@@ -18,12 +19,12 @@ MAX_FILES = 5000
 ASKED_AT_ONCE = 4
 
 
-def files(request: dict[str, Any]) -> None:
+def files(request: dict[str, Any], _places: Places) -> None:
     """The GGUF files of `repo` at `revision`, with the commit that they are of."""
     tell({"event": "answer", **_files_of(HfApi(), request["repo"], request["revision"])})
 
 
-def search(request: dict[str, Any]) -> None:
+def search(request: dict[str, Any], _places: Places) -> None:
     """Up to `limit` GGUF repositories for the words in `query`, most downloaded first, with their files."""
     api = HfApi()
     found = [
