@@ -140,6 +140,23 @@ async def test_row_12_a_stall_is_noticed_and_the_part_is_kept(
     assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
 
 
+async def test_a_slow_connection_counts_with_every_byte_and_is_no_stall(
+    hub: FakeHub, running: Running, library: Library
+) -> None:
+    hub.add("me/repo", "q4/tiny.gguf", CONTENT)
+    hub.storage_faults.append(f"pause:{MB // 3}")
+    async with running(**quick(stall_s=30.0)) as manager:
+        operation = manager.fetch(a_model())
+        with operation.watch() as events, anyio.fail_after(60):
+            async for event in events:
+                # All that the hub has sent so far is less than a megabyte.
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        hub.go_on.set()
+        assert await fetched(manager, library) == CONTENT
+    assert storage_gets(hub) == [""]
+
+
 @pytest.mark.parametrize("answer", ["ignore-range", "wrong-range", "wrong-total", "416"])
 async def test_row_13_a_wrong_answer_to_a_range_starts_again(
     hub: FakeHub, running: Running, library: Library, answer: str

@@ -19,8 +19,8 @@ from typing import Any
 from foundrylocal.downloads.hub_child.wire import Failure
 from foundrylocal.kit.atomic_file import write_atomically
 
-CHUNK_BYTES = 1024 * 1024
-PIECES_AHEAD = 8
+CHUNK_BYTES = 256 * 1024
+PIECES_AHEAD = 32
 
 
 def note_finished(final: Path, sha256: str) -> None:

@@ -20,7 +20,7 @@ from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from foundrylocal.downloads.hub_child import xet
-from foundrylocal.downloads.hub_child.partial_file import CHUNK_BYTES, PartialFile
+from foundrylocal.downloads.hub_child.partial_file import PartialFile
 from foundrylocal.downloads.hub_child.places import Places
 from foundrylocal.downloads.hub_child.session import CONNECT_S, timeouts
 from foundrylocal.downloads.hub_child.wire import Failure, tell
@@ -183,7 +183,8 @@ def _http_bytes(file: _Wanted) -> Iterator[bytes]:
                 if response.status_code != 200:
                     continue
             _require_fit(response, file)
-            yield from response.iter_raw(CHUNK_BYTES)
+            # As they come: a reader that waited for a whole chunk would make a slow connection look like a stall.
+            yield from response.iter_raw()
             return
     raise _unfit(partial, "parts of another size or place than asked for")
 
