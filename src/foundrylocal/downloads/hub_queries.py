@@ -45,7 +45,11 @@ async def look_up(
     """One repository; raises InvalidRequest for a name that is none, DownloadFailed."""
     if not _REPO.fullmatch(repo):
         raise InvalidRequest("This is not a repository of the hub", "Write OWNER/REPO.", param="model")
-    return _repository(await _answer({"command": "files", "repo": repo, "revision": revision}, allowed_hosts))
+    request = {"command": "files", "repo": repo, "revision": revision}
+    found = await _repositories(request, allowed_hosts)
+    if not found:
+        raise DownloadFailed("The hub gave no answer.")
+    return found[0]
 
 
 async def search(query: str, *, limit: int = 10, allowed_hosts: Sequence[str] = ()) -> list[HubRepository]:
@@ -54,34 +58,36 @@ async def search(query: str, *, limit: int = 10, allowed_hosts: Sequence[str] = 
         raise InvalidRequest("limit is out of range", f"It is 1 to {MAX_RESULTS}.", param="limit")
     if len(query) > MAX_QUERY_CHARS:
         raise InvalidRequest("The query is too long", f"At most {MAX_QUERY_CHARS} characters.", param="query")
-    answer = await _answer({"command": "search", "query": query, "limit": limit}, allowed_hosts)
-    return [_repository(entry) for entry in answer["repositories"]]
+    return await _repositories({"command": "search", "query": query, "limit": limit}, allowed_hosts)
 
 
-async def _answer(request: dict[str, Any], allowed_hosts: Sequence[str]) -> dict[str, Any]:
+async def _repositories(request: dict[str, Any], allowed_hosts: Sequence[str]) -> list[HubRepository]:
+    found: list[tuple[dict[str, Any], list[SourceFile]]] = []
     try:
         with anyio.fail_after(ANSWER_S):
             folder = Path(tempfile.gettempdir())
             async with aclosing(hub.ask(request, cwd=folder, allowed_hosts=allowed_hosts)) as events:
                 async for event in events:
-                    if event["event"] == "answer":
-                        return event
+                    match event["event"]:
+                        case "repository":
+                            found.append((event, []))
+                        case "gguf":
+                            file = SourceFile(event["path"], event["size_bytes"], event["sha256"])
+                            found[-1][1].append(file)
     except HubFailed as failure:
         error = failure.error
         raise (DownloadFailed(error.strerror) if isinstance(error, OSError) else error) from None
     except TimeoutError:
         raise DownloadFailed(f"The hub did not answer within {ANSWER_S:g} seconds.") from None
-    raise DownloadFailed("The hub gave no answer.")
+    return [_repository(facts, files) for facts, files in found]
 
 
-def _repository(answer: Mapping[str, Any]) -> HubRepository:
-    files = [SourceFile(file["path"], file["size_bytes"], file["sha256"]) for file in answer["files"]]
-    license_name = answer["license"]
+def _repository(facts: Mapping[str, Any], files: list[SourceFile]) -> HubRepository:
     return HubRepository(
-        repo=answer["repo"],
-        revision=answer["revision"],
-        license=license_name if isinstance(license_name, str) else None,
-        downloads=answer["downloads"],
-        is_gated=answer["is_gated"],
+        repo=facts["repo"],
+        revision=facts["revision"],
+        license=facts["license"],
+        downloads=facts["downloads"],
+        is_gated=facts["is_gated"],
         choices=tuple(choices(files)),
     )

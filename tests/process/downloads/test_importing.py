@@ -199,6 +199,25 @@ async def test_a_reference_that_is_none_is_refused(
     assert list(registry.all()) == []
 
 
+async def test_an_answer_of_any_length_arrives_whole(hub: FakeHub) -> None:
+    data = gguf()
+    for number in range(hub_queries.MAX_RESULTS):
+        for kind in range(25):
+            hub.add(f"me/Tiny-{number}-GGUF", f"{'long-' * 30}{kind}/tiny-Q{kind}_K.gguf", data)
+    found = await hub_queries.search("tiny", limit=hub_queries.MAX_RESULTS)
+    assert [len(one.choices) for one in found] == [25] * hub_queries.MAX_RESULTS
+
+
+async def test_a_repository_of_thousands_of_files_arrives_whole(hub: FakeHub) -> None:
+    data = gguf()
+    for number in range(3000):
+        hub.add("me/Many-GGUF", f"{number:04}-Q4_K_M.gguf", data)
+    hub.repos["me/Many-GGUF"].license = "x" * 100_000
+    found = await hub_queries.look_up("me/Many-GGUF")
+    assert len([file for choice in found.choices for file in choice.files]) == 3000
+    assert found.license is None
+
+
 async def test_a_search_lists_repositories_with_what_they_hold(hub: FakeHub) -> None:
     hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf())
     hub.add("you/Other-GGUF", "other-Q8_0.gguf", gguf())
