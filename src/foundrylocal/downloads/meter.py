@@ -49,8 +49,7 @@ class Meter:
         if total_bytes is not None:
             self._total = total_bytes
         self._done = done_bytes
-        self._samples.clear()
-        self._samples.append((self._clock(), done_bytes))
+        self._restart_window()
         self._has_news = True
 
     def set_total(self, total_bytes: int) -> None:
@@ -58,15 +57,21 @@ class Meter:
         self._has_news = self._has_news or total_bytes != self._total
         self._total = total_bytes
 
+    def find(self, done_bytes: int) -> None:
+        """So many bytes of the total turned out to be on disk: they are there, and were not received."""
+        self._done = done_bytes
+        self._restart_window()
+        self._has_news = True
+
     def advance(self, done_bytes: int) -> None:
         """So many bytes of the total have arrived; fewer than before means that a part was discarded."""
         if done_bytes < self._done:
-            self._samples.clear()
-            self._samples.append((self._clock(), done_bytes))
+            self._done = done_bytes
+            self._restart_window()
         elif done_bytes > self._done:
             self._arrived += done_bytes - self._done
+            self._done = done_bytes
             self._has_news = True
-        self._done = done_bytes
 
     def verify(self) -> None:
         """All bytes are here and are being checked."""
@@ -75,10 +80,17 @@ class Meter:
         self._has_news = True
 
     def finish(self) -> None:
-        """The last line: 100.0%, with the mean speed."""
+        """The last line: 100.0%, with the mean speed of what was received."""
         self.verify()
         elapsed = self._clock() - self._began
         self._tell(self._arrived / elapsed if elapsed > 0 else 0.0)
+
+    def _restart_window(self) -> None:
+        self._samples.clear()
+        self._samples.append((self._clock(), self._done))
+        if self._arrived == 0:
+            # Neither the wait for a turn nor a look at what is there already is part of the speed.
+            self._began = self._clock()
 
     @property
     def stage(self) -> str:

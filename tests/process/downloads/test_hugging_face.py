@@ -19,6 +19,7 @@ from fakes.gguf_corpus import gguf
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Model, PackageSource, SourceFile
+from foundrylocal.downloads.hub_child.partial_file import note_finished
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
@@ -138,6 +139,23 @@ async def test_row_12_a_stall_is_noticed_and_the_part_is_kept(
         hub.storage_faults.clear()
         assert await fetched(manager, library) == CONTENT
     assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
+
+
+async def test_what_is_on_disk_already_is_not_told_as_received(
+    hub: FakeHub, running: Running, library: Library
+) -> None:
+    hub.add("me/repo", "q4/tiny.gguf", CONTENT)
+    finished = library.place("me/Tiny-GGUF").partial / "tiny.gguf"
+    finished.parent.mkdir(parents=True)
+    finished.write_bytes(CONTENT)
+    note_finished(finished, SHA256)
+    async with running(**quick()) as manager:
+        operation = manager.fetch(a_model())
+        with operation.watch() as events:
+            lines = [event async for event in events if isinstance(event, Progress)]
+    assert hub.sent_bytes == 0
+    assert lines[-1].message == "Downloaded: 100.0% (12 MB / 12 MB) - 0.0 MB/s"
+    assert all(line.measure.bytes_per_second in (0.0, None) for line in lines if line.measure)
 
 
 async def test_a_slow_connection_counts_with_every_byte_and_is_no_stall(

@@ -62,6 +62,12 @@ class _Progress:
         self._lock = threading.Lock()
         threading.Thread(target=self._tell_for_ever, name="progress", daemon=True).start()
 
+    def find(self, size_bytes: int) -> None:
+        """So many bytes of the next file are there from an earlier try."""
+        with self._lock:
+            self._now = self._told = self._finished + size_bytes
+            tell({"event": "found", "bytes": self._told})
+
     def at(self, size_bytes: int) -> None:
         """So many bytes of the file that is on its way are there."""
         self._now = self._finished + size_bytes
@@ -93,6 +99,7 @@ def download(request: dict[str, Any], places: Places) -> None:
         sha256 = partial.finished()
         if sha256 is not None and entry["sha256"] in (None, sha256):
             size = partial.final.stat().st_size
+            progress.find(size)
             progress.end_file(size)
             tell({"event": "file", "name": entry["name"], "sha256": sha256, "size_bytes": size})
         else:
@@ -138,8 +145,7 @@ def _fetch(file: _Wanted, progress: _Progress) -> str:
 
     partial.open(file.version, file.size_bytes, heartbeat)
     try:
-        progress.at(partial.size_bytes)
-        progress.flush()
+        progress.find(partial.size_bytes)
         if file.size_bytes is None or partial.size_bytes < file.size_bytes:
             for data in _bytes(file):
                 partial.write(data)

@@ -110,6 +110,8 @@ class _Fetch:
                 match event["event"]:
                     case "plan":
                         self._plan(event["sizes"])
+                    case "found":
+                        self._meter.find(event["bytes"])
                     case "bytes":
                         self._meter.advance(event["bytes"])
                     case "file":
