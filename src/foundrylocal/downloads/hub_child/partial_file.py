@@ -140,6 +140,8 @@ class PartialFile:
                 actual=sha256,
                 name=self.final.name,
             )
+        # The note is trusted without a look at the bytes, so it must not reach the disk before them.
+        os.fsync(self._file.fileno())
         self.close()
         self._part.replace(self.final)
         note_finished(self.final, sha256)
