@@ -120,8 +120,8 @@ def download_figures(folder: Path, rounds: int) -> list[Figure]:
         Figure(
             "longest wait for /health meanwhile ms",
             spread(pauses, 1),
-            target=f"< {PAUSE_MS:.0f} ms",
-            is_ok=median(pauses) < PAUSE_MS,
+            target=f"all < {PAUSE_MS:.0f} ms",
+            is_ok=max(pauses) < PAUSE_MS,
         ),
     ]
 

@@ -26,6 +26,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PIECE_BYTES = 256 * 1024
+# What was sent is then hardly more than what was read, so that a count of it says what was fetched twice.
+SEND_BUFFER_BYTES = 64 * 1024
 
 
 @dataclass
@@ -56,12 +58,13 @@ class Repo:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came."""
+    """One request as it came; `at_s` is when, by a clock that only goes forward."""
 
     origin: str
     method: str
     path: str
     headers: dict[str, str]
+    at_s: float
 
 
 Fault = Callable[[RepoFile, int], None]
@@ -81,6 +84,7 @@ class FakeHub:
         self.xet_storage_url = ""  # where the hub says that Xet is
         self.go_on = threading.Event()
         self.bytes_per_piece_wait_s = 0.0
+        self.has_small_buffers = False
         self._lock = threading.Condition()
         self._servers = [self._serve(_Hub, port), self._serve(_Storage, 0)]
 
@@ -131,7 +135,7 @@ class FakeHub:
     def record(self, origin: str, handler: BaseHTTPRequestHandler) -> None:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            self.asked.append(Asked(origin, handler.command, handler.path, headers))
+            self.asked.append(Asked(origin, handler.command, handler.path, headers, time.monotonic()))
 
     def count(self, size: int) -> None:
         with self._lock:
@@ -316,6 +320,11 @@ class _Hub(_Handler):
 
 class _Storage(_Handler):
     """The second origin: bytes, whole or in ranges."""
+
+    def setup(self) -> None:
+        if self.hub.has_small_buffers:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        super().setup()
 
     def do_HEAD(self) -> None:
         self.do_GET()

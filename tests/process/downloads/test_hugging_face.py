@@ -36,6 +36,7 @@ CONTENT = gguf() + os.urandom(12 * MB)
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 TWICE_AT_MOST = 8 * MB
+LARGE = gguf() + os.urandom(3 * TWICE_AT_MOST)
 
 
 def a_model(*files: SourceFile, repo: str = "me/repo", revision: str | None = "a" * 40) -> Model:
@@ -100,20 +101,24 @@ async def test_a_projector_comes_along(hub: FakeHub, running: Running, library: 
 
 
 @pytest.mark.parametrize(
-    "fault", ["reset", "reset-in-header", f"cut:{SIZE // 2}", f"cut:{SIZE - 1}", f"end:{SIZE // 2}"]
+    "fault",
+    ["reset", "reset-in-header", f"cut:{len(LARGE) // 2}", f"cut:{len(LARGE) - 1}", f"end:{len(LARGE) // 2}"],
 )
 async def test_row_11_a_connection_that_breaks_is_resumed(
     hub: FakeHub, running: Running, library: Library, fault: str
 ) -> None:
-    hub.add("me/repo", "q4/tiny.gguf", CONTENT)
+    model = a_model(SourceFile("tiny.gguf", len(LARGE), hub.add("me/repo", "tiny.gguf", LARGE)))
     hub.storage_faults.append(fault)
     # A reset throws away what the client has not read yet, so it needs the time to read.
-    hub.bytes_per_piece_wait_s = 0.01
+    hub.bytes_per_piece_wait_s = 0.005
+    hub.has_small_buffers = True
     async with running(**quick()) as manager:
-        assert await fetched(manager, library) == CONTENT
-    assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
-    if ":" in fault:
-        assert storage_gets(hub)[-1].startswith("bytes=")
+        assert await fetched(manager, library, model) == LARGE
+    # To throw away what came before the break would be more than that.
+    assert hub.sent_bytes - len(LARGE) <= TWICE_AT_MOST
+    first, second = storage_gets(hub)
+    assert first == ""
+    assert second.startswith("bytes=") == (":" in fault)
 
 
 async def test_row_11_a_hub_that_resets_at_connect_is_asked_again(
@@ -244,9 +249,14 @@ async def test_row_16_a_hub_that_asks_to_wait_is_waited_for(
 ) -> None:
     hub.add("me/repo", "q4/tiny.gguf", CONTENT)
     hub.hub_faults.append("status:429:1")
-    hub.storage_faults.append("status:429:1")
+    hub.storage_faults.append("status:429:2")
     async with running(**quick()) as manager:
         assert await fetched(manager, library) == CONTENT
+    # By the hub's own clock: nothing came before it said that it may.
+    refused, again, *_ = [asked.at_s for asked in hub.asked]
+    assert again - refused >= 1
+    refused, again = [asked.at_s for asked in hub.asked if asked.origin == "storage"]
+    assert again - refused >= 2
 
 
 @pytest.mark.parametrize(
@@ -346,6 +356,7 @@ async def test_cancel_ends_the_process_and_the_next_try_resumes(
             await operation.result()
         hub.go_on.set()
         assert await fetched(manager, library) == CONTENT
+    assert storage_gets(hub)[-1].startswith("bytes=")
     assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
 
 
