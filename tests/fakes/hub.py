@@ -16,12 +16,12 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -80,6 +80,7 @@ class FakeHub:
         self.storage_faults: deque[str] = deque()
         self.hub_faults: deque[str] = deque()
         self.has_xet = False
+        self.next_page = ""  # where a search goes on
         self.xet_refresh_origin = ""  # another one than the hub's
         self.xet_storage_url = ""  # where the hub says that Xet is
         self.go_on = threading.Event()
@@ -312,10 +313,11 @@ class _Hub(_Handler):
         words = query.get("search", [""])[0].casefold()
         limit = int(query.get("limit", ["100"])[0])
         found = [(name, repo) for name, repo in self.hub.repos.items() if words in name.casefold()]
-        self._json([self._describe(name, repo) for name, repo in found[:limit]])
+        more = {"Link": f'<{self.hub.next_page}>; rel="next"'} if self.hub.next_page else {}
+        self._json([self._describe(name, repo) for name, repo in found[:limit]], more)
 
-    def _json(self, value: Any) -> None:
-        self.answer(200, {"Content-Type": "application/json"}, json.dumps(value).encode())
+    def _json(self, value: Any, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.answer(200, {"Content-Type": "application/json", **headers}, json.dumps(value).encode())
 
 
 class _Storage(_Handler):
@@ -332,6 +334,9 @@ class _Storage(_Handler):
     def do_GET(self) -> None:
         self.hub.record("storage", self)
         owner, repo, path = unquote(urlsplit(self.path).path).strip("/").split("/", 2)
+        if f"{owner}/{repo}" not in self.hub.repos:  # of Xet, which has nothing here
+            self.answer(404, {})
+            return
         file = self.hub.repos[f"{owner}/{repo}"].files[path]
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(wanted[1]) if wanted else 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
@@ -13,12 +15,14 @@ from fakes.gguf_corpus import gguf
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
+from foundrylocal.downloads import hub_queries
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.errors import DownloadFailed
 
 from .conftest import Running, fake_hub_hosts
 
 pytestmark = pytest.mark.anyio
+needs_xet = pytest.mark.skipif(find_spec("hf_xet") is None, reason="needs hf_xet")
 
 CONTENT = gguf() + os.urandom(1024 * 1024)
 FILE = SourceFile("tiny.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
@@ -100,6 +104,18 @@ async def test_a_host_of_the_setting_may_be_led_to_and_does_not_see_the_token(
     assert token_at == {"hub": True, "storage": False}
 
 
+async def test_the_token_does_not_go_to_another_origin_that_has_the_next_page(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_canary")
+    hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", gguf())
+    hub.next_page = f"{hub.storage_url}/api/models/2"
+    with pytest.raises(DownloadFailed):
+        await hub_queries.search("tiny", allowed_hosts=fake_hub_hosts())
+    seen = {asked.origin: asked.headers.get("authorization") for asked in hub.asked}
+    assert seen == {"hub": "Bearer hf_canary", "storage": None}
+
+
 async def test_the_token_does_not_go_to_a_place_that_only_says_where_xet_is(
     hub: FakeHub, running: Running, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +129,28 @@ async def test_the_token_does_not_go_to_a_place_that_only_says_where_xet_is(
     assert not any("authorization" in asked.headers for asked in hub.asked if asked.origin == "storage")
 
 
+@needs_xet
+async def test_xet_that_has_nothing_leaves_it_to_plain_http_which_goes_on_behind_what_is_there(
+    hub: FakeHub, running: Running, library: Library
+) -> None:
+    sha256 = hub.add("me/repo", "tiny.gguf", CONTENT)
+    hub.has_xet = True
+    hub.xet_storage_url = hub.storage_url
+    part = library.place(MODEL.model_id).partial / "tiny.gguf.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(CONTENT[: len(CONTENT) // 2])
+    part.with_name("tiny.gguf.part.json").write_text(
+        json.dumps({"version": f"{sha256} {len(CONTENT)}"}), "utf-8"
+    )
+    async with running(fetchers=fetcher(*fake_hub_hosts())) as manager:
+        await manager.fetch(MODEL).result()
+    to_storage = [asked for asked in hub.asked if asked.origin == "storage"]
+    assert any("reconstructions" in asked.path for asked in to_storage)
+    assert hub.sent_bytes == len(CONTENT) - len(CONTENT) // 2
+    assert library.check(MODEL) is not None
+
+
+@needs_xet
 async def test_xet_is_not_looked_for_at_an_inner_place_and_plain_http_brings_the_file(
     hub: FakeHub, running: Running, library: Library, bystander: Bystander
 ) -> None:
