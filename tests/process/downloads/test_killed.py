@@ -81,9 +81,11 @@ def test_row_5_killed_at_ten_points_a_download_resumes_and_fetches_little_twice(
     hub.has_small_buffers = True
     service = Downloader(tmp_path, HubSource("me/repo", None, (FILE,)))
     for number in range(1, KILLS + 1):
+        # However long this test is kept from killing it, there is something left for the next one.
+        hub.storage_faults.append(f"stall:{number * 2 * MB}")
         before = hub.sent_bytes
         process = service.start()
-        hub.wait_for_sent(before + 2 * MB)
+        hub.wait_for_sent(before + 3 * MB // 2)
         service.kill(process)
         assert Library(tmp_path / "cache").all() == [], f"listed after kill {number}"
     hub.bytes_per_piece_wait_s = 0.0
