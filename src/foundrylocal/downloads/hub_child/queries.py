@@ -38,10 +38,9 @@ def search(request: dict[str, Any], _places: Places) -> None:
         )
     ]
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        answers = list(pool.map(lambda repo: _files_or_none(api, repo), found))
-    for answer in answers:
-        if answer is not None:
-            _tell(*answer)
+        for answer in pool.map(lambda repo: _files_or_none(api, repo), found):
+            if answer is not None:
+                _tell(*answer)
 
 
 def _tell(repository: dict[str, Any], found: list[dict[str, Any]]) -> None:
