@@ -92,6 +92,7 @@ def download_figures(folder: Path, rounds: int) -> list[Figure]:
     with _hub(file) as endpoint:
         settings = {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1"}
         settings["FOUNDRYLOCAL_CACHE_DIR"] = str(folder / "big-cache")
+        settings["FOUNDRYLOCAL_HUB_ALLOWED_HOSTS"] = "localhost"
         with service(folder / "big-home", settings) as running:
 
             def measure(number: int) -> tuple[float, float, float]:
@@ -119,8 +120,8 @@ def download_figures(folder: Path, rounds: int) -> list[Figure]:
         Figure(
             "longest wait for /health meanwhile ms",
             spread(pauses, 1),
-            target=f"< {PAUSE_MS:.0f} ms",
-            is_ok=median(pauses) < PAUSE_MS,
+            target=f"all < {PAUSE_MS:.0f} ms",
+            is_ok=max(pauses) < PAUSE_MS,
         ),
     ]
 

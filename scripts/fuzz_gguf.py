@@ -1,4 +1,4 @@
-"""Fuzzes the GGUF header reader: any bytes must end in a header or in GgufInvalid, in under a second.
+"""Fuzzes the GGUF header reader: any bytes end in a header or in GgufInvalid, in under a second and 64 MB.
 
     python scripts/fuzz_gguf.py --seconds 600
 
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY / "src"), str(REPOSITORY / "tests")]
 
 LIMIT_S = 1.0
+LIMIT_BYTES = 64 * 1024 * 1024
 LONGEST_BYTES = 64 * 1024
-_STATS = struct.Struct("<QQd")  # executions, accepted, slowest in seconds
+_STATS = struct.Struct("<QQdQ")  # executions, accepted, slowest in seconds, most memory in bytes
 
 
 class Target:
@@ -40,12 +42,15 @@ class Target:
         self._file = self._path.open("wb", buffering=0)
         stats = (folder / "stats").open("r+b")
         self._stats = mmap.mmap(stats.fileno(), _STATS.size)
-        self._executions, self._accepted, self._slowest_s = 0, 0, 0.0
+        self._executions, self._accepted, self._slowest_s, self._most_bytes = 0, 0, 0.0, 0
+        tracemalloc.start()
 
     def __call__(self, data: bytes) -> None:
         self._file.seek(0)
         self._file.truncate()
         self._file.write(data)
+        tracemalloc.reset_peak()
+        before_bytes, _ = tracemalloc.get_traced_memory()
         started_s = time.thread_time()
         try:
             self._read(self._path)
@@ -55,8 +60,12 @@ class Target:
                 raise RuntimeError(f"a reason that cannot be shown: {error.reason!r}") from error
         took_s = time.thread_time() - started_s
         self._executions += 1
+        took_bytes = tracemalloc.get_traced_memory()[1] - before_bytes
         self._slowest_s = max(self._slowest_s, took_s)
-        _STATS.pack_into(self._stats, 0, self._executions, self._accepted, self._slowest_s)
+        self._most_bytes = max(self._most_bytes, took_bytes)
+        _STATS.pack_into(self._stats, 0, self._executions, self._accepted, self._slowest_s, self._most_bytes)
+        if took_bytes > LIMIT_BYTES:
+            raise RuntimeError(f"one input took {took_bytes} bytes of memory")
         if took_s > LIMIT_S:
             raise RuntimeError(f"one input took {took_s:.2f} s of processor time")
 
@@ -127,7 +136,7 @@ def run(seconds: int, keep: Path) -> int:
         command = [sys.executable, __file__, "--seconds", str(seconds), "--child", str(folder)]
         with (folder / "log").open("wb") as log:
             code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
-        executions, accepted, slowest_s = _STATS.unpack((folder / "stats").read_bytes())
+        executions, accepted, slowest_s, most_bytes = _STATS.unpack((folder / "stats").read_bytes())
         found = [path for path in folder.glob("found-*") if path.is_file()]
         for path in found:
             keep.mkdir(parents=True, exist_ok=True)
@@ -138,7 +147,8 @@ def run(seconds: int, keep: Path) -> int:
     how = "guided by coverage" if find_spec("atheris") else "at random (atheris is not installed)"
     print(
         f"fuzz_gguf finished: {seconds} s {how}, {executions} executions, {accepted} accepted, "
-        f"{len(found)} crashes, slowest {slowest_s * 1000:.1f} ms, exit code {code}",
+        f"{len(found)} crashes, slowest {slowest_s * 1000:.1f} ms, "
+        f"most memory {most_bytes / 1024**2:.1f} MB, exit code {code}",
         flush=True,
     )
     if found:

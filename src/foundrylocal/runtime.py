@@ -17,9 +17,10 @@ import anyio.abc
 from foundrylocal.api.app import make_app
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.library import Library
-from foundrylocal.catalog.registry import Registry
+from foundrylocal.catalog.registry import HubSource, Registry
 from foundrylocal.downloads.importing import Importer
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.engine.local import LocalLauncher
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
@@ -122,7 +123,8 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     store.on_change(lambda settings: library.set_cache_dir(Path(settings.cache_dir)))
     await anyio.to_thread.run_sync(library.sweep)
     registry = Registry.load()
-    downloads = DownloadManager(registry, library, state_dir=folders.state)
+    hub = HuggingFaceFetcher(allowed_hosts=lambda: store.current.hub_allowed_hosts)
+    downloads = DownloadManager(registry, library, state_dir=folders.state, fetchers={HubSource: hub})
     launcher = LocalLauncher(
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )

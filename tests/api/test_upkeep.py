@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from tests.fakes.gguf_corpus import tiny_keys, write_gguf
+from tests.fakes.gguf_corpus import tiny_keys, write_gguf, write_split
 from tests.running import (
     BASE_MODEL,
     CHAT_MODEL,
@@ -36,6 +37,43 @@ def test_load_starts_a_stopped_server_and_loads_beside_a_running_one(service: Se
 def test_load_never_downloads(service: Service) -> None:
     answer = service.post("/models/Qwen2.5-0.5B-Instruct-Q8_0-GGUF/load")
     assert (answer.status_code, answer.json()["error"]["code"]) == (412, "model_not_downloaded")
+
+
+def test_details_tell_of_a_split_model_as_a_whole(home: Path, tmp_path: Path) -> None:
+    first, *_ = write_split(tmp_path, "My-Model-Q4_0", 3)
+    with running(home, worker=FAKE_WORKER) as service:
+        name = service.post("/models/import", {"path": str(first), "mode": "link"}).json()["model_name"]
+        facts = service.get(f"/models/{name}").json()["gguf"]
+    assert (facts["tensor_count"], facts["parameter_count"]) == (3, 3 * 64 * 64)
+    assert (facts["block_count"], facts["head_count"], facts["head_count_kv"]) == (2, 4, 2)
+
+
+def test_details_say_that_a_model_fits_when_it_would_be_loaded(home: Path) -> None:
+    store_tiny_model(home)
+    store_tiny_model(home, BASE_MODEL)
+    with running(home, worker=FAKE_WORKER) as service:
+
+        def memory_of(model: str) -> dict[str, Any]:
+            return dict(service.get(f"/models/{model}").json()["memory"])
+
+        assert memory_of(CHAT_MODEL)["fits_now"] is True
+        for reserve, fits in ((1_048_576, False), (0, True)):
+            assert service.post("/config", {"memory_reserve_mb": reserve}).status_code == 200
+            assert memory_of(CHAT_MODEL)["fits_now"] is fits
+        needed_mb = memory_of(CHAT_MODEL)["total_bytes"] // 1024**2
+        # Room for one of them, and not for two; a worker may really take more than its estimate.
+        service.post("/config", {"memory_budget_mb": needed_mb + 1})
+        assert memory_of(CHAT_MODEL)["fits_now"] is True
+        service.start(CHAT_MODEL)
+        assert memory_of(CHAT_MODEL)["fits_now"] is True
+        assert memory_of(BASE_MODEL)["fits_now"] is False
+        refused = service.post(f"/models/{BASE_MODEL}/load")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (507, "insufficient_memory")
+        service.post("/stop")
+        service.post("/config", {"memory_budget_mb": needed_mb // 2})
+        assert memory_of(BASE_MODEL)["fits_now"] is False
+        refused = service.post("/start", {"model_name": BASE_MODEL})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (507, "insufficient_memory")
 
 
 def test_verify_names_what_is_wrong(home: Path) -> None:

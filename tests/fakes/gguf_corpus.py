@@ -314,12 +314,17 @@ def _bad_strings() -> Iterator[Hostile]:
 
 def _many_long_keys() -> Iterator[Hostile]:
     """As many of the longest keys as fit: 256 MB that a reader must not remember."""
-    pieces, position = [], 24
-    for number in range(4094):
-        head = struct.pack("<QQ", 65_536, number)
-        pieces += [(position, head), (position + 8 + 65_536, struct.pack("<II", U32, 1))]
-        position += 8 + 65_536 + 8
-    yield Hostile("4,094 keys of 64 KiB", start(0, 4094), "", size=position, pieces=pieces)
+    for what, ending in (("", b""), (" with a known end", b".context_length")):
+        pieces, position = [], 24
+        for number in range(4094):
+            head = struct.pack("<QQ", 65_536, number)
+            after = position + 8 + 65_536
+            pieces += [(position, head), (after - len(ending), ending + struct.pack("<II", U32, 1))]
+            position = after + 8
+        yield Hostile(f"4,094 keys of 64 KiB{what}", start(0, 4094), "", size=position, pieces=pieces)
+    known = [f"{number:064}.attention.sliding_window_pattern" for number in range(65_536)]
+    data = start(0, len(known)) + b"".join(key(name, 1) for name in known)
+    yield Hostile("as many keys as there may be, all known", data, "")
 
 
 def _bad_arrays() -> Iterator[Hostile]:

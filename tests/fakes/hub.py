@@ -14,17 +14,20 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PIECE_BYTES = 256 * 1024
+# What was sent is then hardly more than what was read, so that a count of it says what was fetched twice.
+SEND_BUFFER_BYTES = 64 * 1024
 
 
 @dataclass
@@ -55,12 +58,13 @@ class Repo:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came."""
+    """One request as it came; `at_s` is when, by a clock that only goes forward."""
 
     origin: str
     method: str
     path: str
     headers: dict[str, str]
+    at_s: float
 
 
 Fault = Callable[[RepoFile, int], None]
@@ -76,8 +80,12 @@ class FakeHub:
         self.storage_faults: deque[str] = deque()
         self.hub_faults: deque[str] = deque()
         self.has_xet = False
+        self.next_page = ""  # where a search goes on
+        self.xet_refresh_origin = ""  # another one than the hub's
+        self.xet_storage_url = ""  # where the hub says that Xet is
         self.go_on = threading.Event()
         self.bytes_per_piece_wait_s = 0.0
+        self.has_small_buffers = False
         self._lock = threading.Condition()
         self._servers = [self._serve(_Hub, port), self._serve(_Storage, 0)]
 
@@ -108,7 +116,12 @@ class FakeHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"HF_ENDPOINT": self.url, "NO_PROXY": "*", "HF_HUB_OFFLINE": "0"}
+        return {
+            "HF_ENDPOINT": self.url,
+            "FOUNDRYLOCAL_HUB_ALLOWED_HOSTS": "localhost",
+            "NO_PROXY": "*",
+            "HF_HUB_OFFLINE": "0",
+        }
 
     def add(self, repo: str, path: str, data: bytes | Path, *, etag: str | None = None) -> str:
         """Publish a file, or another version of it; its sha256."""
@@ -123,7 +136,7 @@ class FakeHub:
     def record(self, origin: str, handler: BaseHTTPRequestHandler) -> None:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            self.asked.append(Asked(origin, handler.command, handler.path, headers))
+            self.asked.append(Asked(origin, handler.command, handler.path, headers, time.monotonic()))
 
     def count(self, size: int) -> None:
         with self._lock:
@@ -191,6 +204,8 @@ class _Hub(_Handler):
             self._info(found[1])
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+?)/tree/[^/]+", path):
             self._tree(found[1])
+        elif path == "/api/xet-token" and self.hub.xet_storage_url:
+            self._give_xet_token()
         elif path == "/api/models":
             self._search(parse_qs(parts.query))
         else:
@@ -239,8 +254,20 @@ class _Hub(_Handler):
         else:
             headers = self._facts((repo, repo.files[path]))
             if self.hub.has_xet:
-                headers |= {"X-Xet-Hash": "f" * 64, "X-Xet-Refresh-Route": f"{self.hub.url}/api/xet-token"}
+                route = f"{self.hub.xet_refresh_origin or self.hub.url}/api/xet-token"
+                headers |= {"X-Xet-Hash": "f" * 64, "X-Xet-Refresh-Route": route}
             self.answer(302, {**headers, "Location": f"{self.hub.storage_url}/{name}/{path}"})
+
+    def _give_xet_token(self) -> None:
+        expires = str(int(time.time()) + 3600)
+        self.answer(
+            200,
+            {
+                "X-Xet-Cas-Url": self.hub.xet_storage_url,
+                "X-Xet-Access-Token": "of-xet",
+                "X-Xet-Token-Expiration": expires,
+            },
+        )
 
     def _refuse(self, status: int, code: str) -> None:
         self.answer(status, {"X-Error-Code": code})
@@ -286,14 +313,20 @@ class _Hub(_Handler):
         words = query.get("search", [""])[0].casefold()
         limit = int(query.get("limit", ["100"])[0])
         found = [(name, repo) for name, repo in self.hub.repos.items() if words in name.casefold()]
-        self._json([self._describe(name, repo) for name, repo in found[:limit]])
+        more = {"Link": f'<{self.hub.next_page}>; rel="next"'} if self.hub.next_page else {}
+        self._json([self._describe(name, repo) for name, repo in found[:limit]], more)
 
-    def _json(self, value: Any) -> None:
-        self.answer(200, {"Content-Type": "application/json"}, json.dumps(value).encode())
+    def _json(self, value: Any, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.answer(200, {"Content-Type": "application/json", **headers}, json.dumps(value).encode())
 
 
 class _Storage(_Handler):
     """The second origin: bytes, whole or in ranges."""
+
+    def setup(self) -> None:
+        if self.hub.has_small_buffers:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        super().setup()
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -301,6 +334,9 @@ class _Storage(_Handler):
     def do_GET(self) -> None:
         self.hub.record("storage", self)
         owner, repo, path = unquote(urlsplit(self.path).path).strip("/").split("/", 2)
+        if f"{owner}/{repo}" not in self.hub.repos:  # of Xet, which has nothing here
+            self.answer(404, {})
+            return
         file = self.hub.repos[f"{owner}/{repo}"].files[path]
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(wanted[1]) if wanted else 0

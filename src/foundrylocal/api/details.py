@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 
 from foundrylocal.api.services import Services
-from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_header
+from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_model
 from foundrylocal.catalog.library import Stored
-from foundrylocal.catalog.memory import available_bytes, estimate
+from foundrylocal.catalog.memory import estimate
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.clock import format_time
@@ -22,6 +22,8 @@ _FACTS = (
     "parameter_count",
     "context_length",
     "block_count",
+    "head_count",
+    "head_count_kv",
     "embedding_length",
     "quantization",
     "has_chat_template",
@@ -37,7 +39,7 @@ async def of_model(ask: Services, model: Model) -> dict[str, Any]:
     stored, header, problem = await anyio.to_thread.run_sync(_read, ask, model)
     settings = ask.settings.current
     memory = (
-        await anyio.to_thread.run_sync(_memory, header, stored, settings, member is not None)
+        _memory(header, stored, settings, await ask.server.fleet.capacity(), member is not None)
         if header is not None and stored is not None
         else None
     )
@@ -58,7 +60,7 @@ async def of_model(ask: Services, model: Model) -> dict[str, Any]:
 def _read(ask: Services, model: Model) -> tuple[Stored | None, GgufHeader | None, str | None]:
     try:
         stored = ask.library.check(model)
-        return (stored, read_header(stored.model_path), None) if stored else (None, None, None)
+        return (stored, read_model(stored.model_path)[0], None) if stored else (None, None, None)
     except ModelCorrupted as error:
         return None, None, error.details
     except (GgufInvalid, OSError) as error:
@@ -66,10 +68,11 @@ def _read(ask: Services, model: Model) -> tuple[Stored | None, GgufHeader | None
         return None, None, reason or "It cannot be read."
 
 
-def _memory(header: GgufHeader, stored: Stored, settings: Settings, is_loaded: bool) -> dict[str, Any]:
+def _memory(
+    header: GgufHeader, stored: Stored, settings: Settings, capacity_bytes: int, is_loaded: bool
+) -> dict[str, Any]:
     context = min(settings.context_size, header.context_length or settings.context_size)
     needed = estimate(header, stored.size_bytes, context_size=context, parallel=settings.parallel)
-    free = available_bytes()
     return {
         "context_size": context,
         "parallel": settings.parallel,
@@ -78,6 +81,6 @@ def _memory(header: GgufHeader, stored: Stored, settings: Settings, is_loaded: b
         "compute_bytes": needed.compute_bytes,
         "total_bytes": needed.total_bytes,
         "total_formatted": format_bytes(needed.total_bytes),
-        "available_bytes": free,
-        "fits_now": is_loaded or free >= needed.total_bytes,
+        "available_bytes": max(0, capacity_bytes),
+        "fits_now": is_loaded or capacity_bytes >= needed.total_bytes,
     }

@@ -1,7 +1,7 @@
 """Walks the keys of a GGUF and answers for the few that matter, with their types checked.
 
-Invariant: of a value only its type, length and place are kept; it is read when it is asked for, so that
-no number in the file decides how much memory is used.
+Invariant: of a value only its type, length and place are kept, under a key of bounded length; it is read
+when it is asked for, so that no number in the file decides how much memory is used.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ _MODEL_KEYS: Final = frozenset(
         b"wkv.head_size",
     }
 )
+# The name of an architecture has at most 64 letters; a longer key with a known end is none of a model's.
+_KEPT_KEY_BYTES: Final = 64 + 1 + max(map(len, _MODEL_KEYS))
 
 
 class _Place(NamedTuple):
@@ -99,7 +101,7 @@ class Metadata:
                 raise GgufInvalid(f"It has the key '{readable(key)}' twice.")
             seen.add(mark)
             place = self._skip_value(key)
-            if key in _WHOLE_FILE_KEYS or key.partition(b".")[2] in _MODEL_KEYS:
+            if _is_kept(key):
                 self._places[key] = place
 
     def has(self, key: str) -> bool:
@@ -194,3 +196,9 @@ class Metadata:
         else:
             reader.skip(count * item_bytes)
         return _Place(kind, count, True, position)
+
+
+def _is_kept(key: bytes) -> bool:
+    if len(key) > _KEPT_KEY_BYTES:
+        return False
+    return key in _WHOLE_FILE_KEYS or key.partition(b".")[2] in _MODEL_KEYS

@@ -11,7 +11,7 @@ import errno
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,14 @@ class HubFailed(Exception):
 
 
 async def ask(
-    request: dict[str, Any], *, cwd: Path, stall_s: float = STALL_S
+    request: dict[str, Any], *, cwd: Path, allowed_hosts: Sequence[str], stall_s: float = STALL_S
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Carry out a request in a child and yield what it tells; raises HubFailed or DownloadFailed."""
+    """Carry out a request in a child and yield what it tells; raises HubFailed or DownloadFailed.
+
+    `allowed_hosts` are those that the hub may lead to although they are private or without TLS.
+    """
     is_done = False
+    request = {**request, "allowed_hosts": list(allowed_hosts), "stall_s": stall_s}
     # Without this every call would tell the hub about the machine, and ask it for more than was asked for.
     environment = {"HF_HUB_DISABLE_TELEMETRY": os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1")}
     async with child.running(
@@ -54,7 +58,7 @@ async def ask(
         assert process.stdin is not None  # noqa: S101 - it was asked for
         # A child that is dead already says why by its end, which is seen below.
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await process.stdin.send(json.dumps({**request, "stall_s": stall_s}).encode() + b"\n")
+            await process.stdin.send(json.dumps(request).encode() + b"\n")
         async with aclosing(child.lines(process.stdout, silence_s=stall_s + STALL_MARGIN_S)) as lines:
             try:
                 async for line in lines:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,53 +39,62 @@ class HubRepository:
     choices: tuple[Choice, ...]
 
 
-async def look_up(repo: str, revision: str | None = None) -> HubRepository:
+async def look_up(
+    repo: str, revision: str | None = None, *, allowed_hosts: Sequence[str] = ()
+) -> HubRepository:
     """One repository; raises InvalidRequest for a name that is none, DownloadFailed."""
     if not _REPO.fullmatch(repo):
         raise InvalidRequest("This is not a repository of the hub", "Write OWNER/REPO.", param="model")
-    return _repository(await _answer({"command": "files", "repo": repo, "revision": revision}))
+    request = {"command": "files", "repo": repo, "revision": revision}
+    found = await _repositories(request, allowed_hosts)
+    if not found:
+        raise DownloadFailed("The hub gave no answer.")
+    return found[0]
 
 
-async def search(query: str, *, limit: int = 10) -> list[HubRepository]:
+async def search(query: str, *, limit: int = 10, allowed_hosts: Sequence[str] = ()) -> list[HubRepository]:
     """Repositories with GGUF files for some words, most downloaded first; raises DownloadFailed."""
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidRequest("limit is out of range", f"It is 1 to {MAX_RESULTS}.", param="limit")
     if len(query) > MAX_QUERY_CHARS:
         raise InvalidRequest("The query is too long", f"At most {MAX_QUERY_CHARS} characters.", param="query")
-    answer = await _answer({"command": "search", "query": query, "limit": limit})
-    return [_repository(entry) for entry in answer["repositories"]]
+    return await _repositories({"command": "search", "query": query, "limit": limit}, allowed_hosts)
 
 
-async def _answer(request: dict[str, Any]) -> dict[str, Any]:
+async def _repositories(request: dict[str, Any], allowed_hosts: Sequence[str]) -> list[HubRepository]:
+    found: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
     try:
         with anyio.fail_after(ANSWER_S):
-            async with aclosing(hub.ask(request, cwd=Path(tempfile.gettempdir()))) as events:
+            folder = Path(tempfile.gettempdir())
+            async with aclosing(hub.ask(request, cwd=folder, allowed_hosts=allowed_hosts)) as events:
                 async for event in events:
-                    if event["event"] == "answer":
-                        return event
+                    match event["event"]:
+                        case "repository":
+                            found.append((event, []))
+                        case "gguf":
+                            found[-1][1].append(event)
     except HubFailed as failure:
         error = failure.error
         raise (DownloadFailed(error.strerror) if isinstance(error, OSError) else error) from None
     except TimeoutError:
         raise DownloadFailed(f"The hub did not answer within {ANSWER_S:g} seconds.") from None
-    raise DownloadFailed("The hub gave no answer.")
+    return [_repository(facts, files) for facts, files in found]
 
 
-def _repository(answer: Mapping[str, Any]) -> HubRepository:
+def _repository(facts: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> HubRepository:
     """A repository as the hub describes it, which may be no hub: raises DownloadFailed for other types."""
     try:
-        files = [parse_file(file) for file in answer["files"]]
-        repo, revision = answer["repo"], answer["revision"]
+        repo, revision = facts["repo"], facts["revision"]
         if not (isinstance(repo, str) and isinstance(revision, str | None) and _REPO.fullmatch(repo)):
             raise TypeError("a repository has a name")
-        license_name, downloads = answer["license"], answer["downloads"]
+        license_name, downloads = facts["license"], facts["downloads"]
         return HubRepository(
             repo=repo,
             revision=revision,
             license=license_name if isinstance(license_name, str) else None,
             downloads=downloads if isinstance(downloads, int) else None,
-            is_gated=bool(answer["is_gated"]),
-            choices=tuple(choices(files)),
+            is_gated=bool(facts["is_gated"]),
+            choices=tuple(choices([parse_file(file) for file in files])),
         )
     except (KeyError, TypeError, ValueError):
         raise DownloadFailed("The hub's answer is not one of a hub.") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,7 +64,9 @@ class Importer:
         model = await anyio.to_thread.run_sync(_local_model, found, how, name)
         return await self._add(model)
 
-    async def from_hub(self, reference: str, *, name: str | None = None) -> Model:
+    async def from_hub(
+        self, reference: str, *, name: str | None = None, allowed_hosts: Sequence[str] = ()
+    ) -> Model:
         """A model of a repository of the hub, added to the registry: `OWNER/REPO`, and `:` with what of it.
 
         What is a quantization or a file name; the usual quantization without one. One that is known already
@@ -74,7 +77,7 @@ class Importer:
             raise InvalidRequest(
                 "This is not a reference to the hub", "Write OWNER/REPO or OWNER/REPO:Q4_K_M."
             )
-        repository = await hub_queries.look_up(match["repo"])
+        repository = await hub_queries.look_up(match["repo"], allowed_hosts=allowed_hosts)
         choice = pick(repository.choices, match["what"])
         if choice is None:
             there = [choice.quantization or choice.files[0].path for choice in repository.choices]

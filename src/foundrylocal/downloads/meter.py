@@ -16,6 +16,7 @@ from foundrylocal.events import Measure, Progress
 
 TICK_S = 0.25
 QUIET_AT_MOST_S = 1.75
+LEAST_S = 0.001  # nothing is known of the speed before
 WINDOW_S = 5.0
 _MB = 1024 * 1024
 _NEARLY_PERCENT = 99.9
@@ -49,8 +50,7 @@ class Meter:
         if total_bytes is not None:
             self._total = total_bytes
         self._done = done_bytes
-        self._samples.clear()
-        self._samples.append((self._clock(), done_bytes))
+        self._restart_window()
         self._has_news = True
 
     def set_total(self, total_bytes: int) -> None:
@@ -58,15 +58,21 @@ class Meter:
         self._has_news = self._has_news or total_bytes != self._total
         self._total = total_bytes
 
+    def find(self, done_bytes: int) -> None:
+        """So many bytes of the total turned out to be on disk: they are there, and were not received."""
+        self._done = done_bytes
+        self._restart_window()
+        self._has_news = True
+
     def advance(self, done_bytes: int) -> None:
         """So many bytes of the total have arrived; fewer than before means that a part was discarded."""
         if done_bytes < self._done:
-            self._samples.clear()
-            self._samples.append((self._clock(), done_bytes))
+            self._done = done_bytes
+            self._restart_window()
         elif done_bytes > self._done:
             self._arrived += done_bytes - self._done
+            self._done = done_bytes
             self._has_news = True
-        self._done = done_bytes
 
     def verify(self) -> None:
         """All bytes are here and are being checked."""
@@ -75,10 +81,17 @@ class Meter:
         self._has_news = True
 
     def finish(self) -> None:
-        """The last line: 100.0%, with the mean speed."""
+        """The last line: 100.0%, with the mean speed of what was received."""
         self.verify()
         elapsed = self._clock() - self._began
-        self._tell(self._arrived / elapsed if elapsed > 0 else 0.0)
+        self._tell(self._arrived / elapsed if elapsed >= LEAST_S else 0.0)
+
+    def _restart_window(self) -> None:
+        self._samples.clear()
+        self._samples.append((self._clock(), self._done))
+        if self._arrived == 0:
+            # Neither the wait for a turn nor a look at what is there already is part of the speed.
+            self._began = self._clock()
 
     @property
     def stage(self) -> str:
@@ -98,7 +111,8 @@ class Meter:
     def _speed(self) -> float:
         """Bytes a second over the last seconds."""
         (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
-        return max(0.0, (last - first) / (last_time - first_time)) if last_time > first_time else 0.0
+        elapsed = last_time - first_time
+        return max(0.0, (last - first) / elapsed) if elapsed >= LEAST_S else 0.0
 
     def _tell(self, bytes_per_second: float) -> None:
         self._has_news = False

@@ -159,6 +159,10 @@ class Fleet:
         others = sum(member.spec.memory_bytes for member in self.members() if not member.is_pinned)
         return await self._launcher.capacity() + others >= spec.memory_bytes
 
+    async def capacity(self) -> int:
+        """Bytes that a model loaded on demand could take now with nobody leaving; below 0 in a shortage."""
+        return await self._launcher.capacity(self._settings.current.memory_reserve_mb * 1024 * 1024)
+
     async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int, may_cut: bool) -> None:
         """Have others leave, the least recently used first; none leaves for a model that would not fit anyway."""
         while (free := await self._launcher.capacity(reserve_bytes)) < spec.memory_bytes:

@@ -83,6 +83,11 @@ class Settings(BaseModel):
         max_length=64,
         description="Origins besides pages of this machine whose pages may call the service.",
     )
+    hub_allowed_hosts: TextList = Field(
+        default_factory=list,
+        max_length=64,
+        description="Hosts that the hub may send downloads to although they are private or without TLS.",
+    )
     management_key: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{16,256}$",
@@ -141,7 +146,7 @@ class Settings(BaseModel):
     def _are_absolute(cls, value: list[str]) -> list[str]:
         return [cls._is_absolute(folder) for folder in value]
 
-    @field_validator("allowed_hosts")
+    @field_validator("allowed_hosts", "hub_allowed_hosts")
     @classmethod
     def _are_hosts(cls, value: list[str]) -> list[str]:
         for name in value:
@@ -160,5 +165,5 @@ class Settings(BaseModel):
 
 
 SECRET_SETTINGS = frozenset({"management_key"})
-# What another program could be made to run, or who may call, is no business of an HTTP call.
-FILE_ONLY_SETTINGS = frozenset({"worker_command"})
+# What another program could be made to run, or where the service may be sent, is no business of an HTTP call.
+FILE_ONLY_SETTINGS = frozenset({"worker_command", "hub_allowed_hosts"})

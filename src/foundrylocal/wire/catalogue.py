@@ -85,13 +85,15 @@ class LoadedList(BaseModel):
 
 
 class GgufFacts(BaseModel):
-    """What the file itself says; a number is null where it is silent."""
+    """What the file itself says, all parts together; a number is null where it is silent."""
 
     architecture: str
     name: str | None
     parameter_count: int
     context_length: int | None
-    block_count: int | None
+    block_count: int | None = Field(description="Layers.")
+    head_count: int | list[int] | None = Field(description="Attention heads; a list has one for each layer.")
+    head_count_kv: int | list[int] | None = Field(description="Heads of keys and values, likewise.")
     embedding_length: int | None
     quantization: str | None
     has_chat_template: bool
@@ -101,7 +103,10 @@ class GgufFacts(BaseModel):
 
 
 class MemoryFacts(BaseModel):
-    """What loading it with the settings of now would take, and whether that is free at this moment."""
+    """What loading it with the settings of now would take, and whether that is free at this moment.
+
+    Free is what the models in memory, `memory_reserve_mb` and `memory_budget_mb` leave.
+    """
 
     context_size: int
     parallel: int

@@ -13,8 +13,15 @@ import pytest
 from fakes.hub import FakeHub
 from fakes.index import FakeIndex
 from foundrylocal.catalog.library import Library
-from foundrylocal.catalog.registry import Model, Registry
+from foundrylocal.catalog.registry import HubSource, Model, Registry
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
+
+
+# The fake hub's storage is another origin, on loopback and without TLS.
+def fake_hub_hosts() -> tuple[str, ...]:
+    return ("localhost",)
+
 
 Running = Callable[..., AbstractAsyncContextManager[DownloadManager]]
 
@@ -58,6 +65,7 @@ def running(library: Library, tmp_path: Path) -> Running:
         *models: Model, registry: Registry | None = None, **options: Any
     ) -> AsyncIterator[DownloadManager]:
         registry = Registry(models) if registry is None else registry
+        options.setdefault("fetchers", {HubSource: HuggingFaceFetcher(allowed_hosts=fake_hub_hosts)})
         manager = DownloadManager(registry, library, state_dir=tmp_path / "state", **options)
         async with anyio.create_task_group() as tasks:
             await tasks.start(manager.run)

@@ -14,8 +14,9 @@ from pathlib import Path
 import anyio
 
 from foundrylocal.catalog.library import Library
-from foundrylocal.catalog.registry import Model, Registry, parse_model
+from foundrylocal.catalog.registry import HubSource, Model, Registry, parse_model
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 
 
 def is_wanted(home: Path, model: Model) -> bool:
@@ -29,7 +30,9 @@ def is_wanted(home: Path, model: Model) -> bool:
 async def run(home: Path, model: Model) -> None:
     library = Library(home / "cache")
     library.sweep()
-    manager = DownloadManager(Registry([model]), library, state_dir=home / "state")
+    # The fake hub's storage is another origin, on loopback and without TLS.
+    hub = HuggingFaceFetcher(allowed_hosts=lambda: ("localhost",))
+    manager = DownloadManager(Registry([model]), library, state_dir=home / "state", fetchers={HubSource: hub})
     async with anyio.create_task_group() as tasks:
         await tasks.start(manager.run)
         await manager.fetch(model).result()

@@ -20,7 +20,7 @@ from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.errors import InsufficientDiskSpace
 from foundrylocal.events import Progress
 
-from .conftest import Running
+from .conftest import Running, fake_hub_hosts
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ async def test_row_17_a_disk_that_fills_half_way_ends_the_download_and_room_resu
     hub.add("me/repo", "tiny.gguf", CONTENT)
     hub.storage_faults.append(f"pause:{6 * MB}")
     filler = small_disk / "somebody's file"
-    fetchers = {HubSource: HuggingFaceFetcher(first_delay_s=0.01)}
+    fetchers = {HubSource: HuggingFaceFetcher(allowed_hosts=fake_hub_hosts, first_delay_s=0.01)}
     async with running(MODEL, reserve_bytes=0, fetchers=fetchers) as manager:
         operation = manager.fetch(MODEL)
         with operation.watch() as events:

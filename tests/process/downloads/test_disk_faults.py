@@ -14,6 +14,7 @@ import pytest
 
 from foundrylocal.catalog.library import Library, Stored
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.downloads.hub_child.partial_file import PartialFile
 from foundrylocal.downloads.imports import ImportedModels
 from foundrylocal.downloads.journal import Journal
 from foundrylocal.errors import ModelNotOnDisk
@@ -34,15 +35,27 @@ from .disk_steps import (
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
 SCRIPT = Path(__file__).with_name("disk_steps.py")
+FINISH = Path(__file__).with_name("finish_steps.py")
 MOST_CALLS = 60
 
 
-def run_with(injection: str, cache: Path, step: str) -> tuple[int, bool]:
+def run_with(injection: str, cache: Path, step: str, script: Path = SCRIPT) -> tuple[int, bool]:
     """Run a step; its exit code, and whether the fault came to pass."""
     log = cache.parent / "strace.log"
     calls = injection.partition(":")[0]
-    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", f"inject={injection}"]
-    command += [sys.executable, "-B", str(SCRIPT), str(cache), step]
+    command = [
+        "strace",
+        "-f",
+        "-y",
+        "-qq",
+        "-o",
+        str(log),
+        "-e",
+        f"trace={calls}",
+        "-e",
+        f"inject={injection}",
+    ]
+    command += [sys.executable, "-B", str(script), str(cache), step]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "Traceback" not in ended.stderr
     return ended.returncode, "INJECTED" in log.read_text() or ended.returncode == -signal.SIGKILL
@@ -190,3 +203,19 @@ def test_a_delete_that_was_refused_can_be_repeated(tmp_path: Path) -> None:
     Library(cache).delete(MODEL.model_id)
     with pytest.raises(ModelNotOnDisk):
         Library(cache).delete(MODEL.model_id)
+
+
+def test_row_18_a_file_is_noted_as_finished_only_when_its_bytes_are_on_the_disk(tmp_path: Path) -> None:
+    """Whichever sync is refused: where there is a note that the file is whole, its bytes were synced before."""
+    for number in range(1, MOST_CALLS):
+        folder = tmp_path / str(number) / "partial"
+        folder.mkdir(parents=True)
+        code, has_failed = run_with(f"fsync:error=EIO:when={number}", folder, "finish", FINISH)
+        assert code in (0, REFUSED)
+        calls = (folder.parent / "strace.log").read_text()
+        assert (PartialFile(folder, "tiny.gguf").finished() is not None) == (code == 0)
+        if not has_failed:
+            synced = [line for line in calls.splitlines() if "tiny.gguf.part>" in line]
+            assert len(synced) == 1
+            return
+    pytest.fail("there is no end of the calls")

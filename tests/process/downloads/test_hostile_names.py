@@ -19,6 +19,8 @@ from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.errors import FoundryLocalError
 
+from .conftest import fake_hub_hosts
+
 TINY = gguf()
 PIECES = [
     "..",
@@ -76,7 +78,11 @@ async def _walk(root: Path, hub: FakeHub, model_id: str, path: str, answer: byte
     source = HubSource("me/repo", "a" * 40, (file,))
     model = Model(model_id, model_id, None, None, None, None, None, (), (source,))
     library = Library(root / "cache")
-    fetchers = {HubSource: HuggingFaceFetcher(stall_s=2.0, first_delay_s=0.01, fruitless_tries=1)}
+    fetchers = {
+        HubSource: HuggingFaceFetcher(
+            allowed_hosts=fake_hub_hosts, stall_s=2.0, first_delay_s=0.01, fruitless_tries=1
+        )
+    }
     manager = DownloadManager(Registry([model]), library, state_dir=root / "state", fetchers=fetchers)
     async with anyio.create_task_group() as group:
         await group.start(manager.run)

@@ -19,13 +19,14 @@ from fakes.gguf_corpus import gguf
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Model, PackageSource, SourceFile
+from foundrylocal.downloads.hub_child.partial_file import note_finished
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalError, OperationCancelled
 from foundrylocal.events import Progress
 
-from .conftest import Running
+from .conftest import Running, fake_hub_hosts
 from .test_python_package import children
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +36,7 @@ CONTENT = gguf() + os.urandom(12 * MB)
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 TWICE_AT_MOST = 8 * MB
+LARGE = gguf() + os.urandom(3 * TWICE_AT_MOST)
 
 
 def a_model(*files: SourceFile, repo: str = "me/repo", revision: str | None = "a" * 40) -> Model:
@@ -45,7 +47,7 @@ def a_model(*files: SourceFile, repo: str = "me/repo", revision: str | None = "a
 
 def quick(**changes: Any) -> dict[str, Any]:
     """Options of a manager that does not wait long."""
-    options = {"stall_s": 2.0, "first_delay_s": 0.01, **changes}
+    options = {"allowed_hosts": fake_hub_hosts, "stall_s": 2.0, "first_delay_s": 0.01, **changes}
     return {"fetchers": {HubSource: HuggingFaceFetcher(**options), PackageSource: PythonPackageFetcher()}}
 
 
@@ -99,20 +101,24 @@ async def test_a_projector_comes_along(hub: FakeHub, running: Running, library: 
 
 
 @pytest.mark.parametrize(
-    "fault", ["reset", "reset-in-header", f"cut:{SIZE // 2}", f"cut:{SIZE - 1}", f"end:{SIZE // 2}"]
+    "fault",
+    ["reset", "reset-in-header", f"cut:{len(LARGE) // 2}", f"cut:{len(LARGE) - 1}", f"end:{len(LARGE) // 2}"],
 )
 async def test_row_11_a_connection_that_breaks_is_resumed(
     hub: FakeHub, running: Running, library: Library, fault: str
 ) -> None:
-    hub.add("me/repo", "q4/tiny.gguf", CONTENT)
+    model = a_model(SourceFile("tiny.gguf", len(LARGE), hub.add("me/repo", "tiny.gguf", LARGE)))
     hub.storage_faults.append(fault)
     # A reset throws away what the client has not read yet, so it needs the time to read.
-    hub.bytes_per_piece_wait_s = 0.01
+    hub.bytes_per_piece_wait_s = 0.005
+    hub.has_small_buffers = True
     async with running(**quick()) as manager:
-        assert await fetched(manager, library) == CONTENT
-    assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
-    if ":" in fault:
-        assert storage_gets(hub)[-1].startswith("bytes=")
+        assert await fetched(manager, library, model) == LARGE
+    # To throw away what came before the break would be more than that.
+    assert hub.sent_bytes - len(LARGE) <= TWICE_AT_MOST
+    first, second, *_ = storage_gets(hub)
+    assert first == ""
+    assert second.startswith("bytes=") == (":" in fault)
 
 
 async def test_row_11_a_hub_that_resets_at_connect_is_asked_again(
@@ -138,6 +144,40 @@ async def test_row_12_a_stall_is_noticed_and_the_part_is_kept(
         hub.storage_faults.clear()
         assert await fetched(manager, library) == CONTENT
     assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
+
+
+async def test_what_is_on_disk_already_is_not_told_as_received(
+    hub: FakeHub, running: Running, library: Library
+) -> None:
+    hub.add("me/repo", "q4/tiny.gguf", CONTENT)
+    finished = library.place("me/Tiny-GGUF").partial / "tiny.gguf"
+    finished.parent.mkdir(parents=True)
+    finished.write_bytes(CONTENT)
+    note_finished(finished, SHA256)
+    async with running(**quick()) as manager:
+        operation = manager.fetch(a_model())
+        with operation.watch() as events:
+            lines = [event async for event in events if isinstance(event, Progress)]
+    assert hub.sent_bytes == 0
+    assert lines[-1].message == "Downloaded: 100.0% (12 MB / 12 MB) - 0.0 MB/s"
+    assert all(line.measure.bytes_per_second in (0.0, None) for line in lines if line.measure)
+
+
+async def test_a_slow_connection_counts_with_every_byte_and_is_no_stall(
+    hub: FakeHub, running: Running, library: Library
+) -> None:
+    hub.add("me/repo", "q4/tiny.gguf", CONTENT)
+    hub.storage_faults.append(f"pause:{MB // 3}")
+    async with running(**quick(stall_s=30.0)) as manager:
+        operation = manager.fetch(a_model())
+        with operation.watch() as events, anyio.fail_after(60):
+            async for event in events:
+                # All that the hub has sent so far is less than a megabyte.
+                if isinstance(event, Progress) and event.measure and event.measure.downloaded_bytes:
+                    break
+        hub.go_on.set()
+        assert await fetched(manager, library) == CONTENT
+    assert storage_gets(hub) == [""]
 
 
 @pytest.mark.parametrize("answer", ["ignore-range", "wrong-range", "wrong-total", "416"])
@@ -209,9 +249,14 @@ async def test_row_16_a_hub_that_asks_to_wait_is_waited_for(
 ) -> None:
     hub.add("me/repo", "q4/tiny.gguf", CONTENT)
     hub.hub_faults.append("status:429:1")
-    hub.storage_faults.append("status:429:1")
+    hub.storage_faults.append("status:429:2")
     async with running(**quick()) as manager:
         assert await fetched(manager, library) == CONTENT
+    # By the hub's own clock: nothing came before it said that it may.
+    refused, again, *_ = [asked.at_s for asked in hub.asked]
+    assert again - refused >= 1
+    refused, again, *_ = [asked.at_s for asked in hub.asked if asked.origin == "storage"]
+    assert again - refused >= 2
 
 
 @pytest.mark.parametrize(
@@ -311,6 +356,7 @@ async def test_cancel_ends_the_process_and_the_next_try_resumes(
             await operation.result()
         hub.go_on.set()
         assert await fetched(manager, library) == CONTENT
+    assert storage_gets(hub)[-1].startswith("bytes=")
     assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
 
 

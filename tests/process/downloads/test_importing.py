@@ -29,11 +29,11 @@ from foundrylocal.errors import (
 )
 from foundrylocal.events import Progress
 
-from .conftest import Running
+from .conftest import Running, fake_hub_hosts
 
 pytestmark = pytest.mark.anyio
 
-QUICK = {HubSource: HuggingFaceFetcher(stall_s=2.0, first_delay_s=0.01)}
+QUICK = {HubSource: HuggingFaceFetcher(allowed_hosts=fake_hub_hosts, stall_s=2.0, first_delay_s=0.01)}
 
 
 @pytest.fixture
@@ -238,6 +238,25 @@ async def test_a_reference_that_is_none_is_refused(
             await importer(manager, registry).from_hub(reference)
     assert isinstance(caught.value, InvalidRequest) != (reference == "me/none")
     assert list(registry.all()) == []
+
+
+async def test_an_answer_of_any_length_arrives_whole(hub: FakeHub) -> None:
+    data = gguf()
+    for number in range(hub_queries.MAX_RESULTS):
+        for kind in range(25):
+            hub.add(f"me/Tiny-{number}-GGUF", f"{'long-' * 30}{kind}/tiny-Q{kind}_K.gguf", data)
+    found = await hub_queries.search("tiny", limit=hub_queries.MAX_RESULTS)
+    assert [len(one.choices) for one in found] == [25] * hub_queries.MAX_RESULTS
+
+
+async def test_a_repository_of_thousands_of_files_arrives_whole(hub: FakeHub) -> None:
+    data = gguf()
+    for number in range(3000):
+        hub.add("me/Many-GGUF", f"{number:04}-Q4_K_M.gguf", data)
+    hub.repos["me/Many-GGUF"].license = "x" * 100_000
+    found = await hub_queries.look_up("me/Many-GGUF")
+    assert len([file for choice in found.choices for file in choice.files]) == 3000
+    assert found.license is None
 
 
 async def test_a_search_lists_repositories_with_what_they_hold(hub: FakeHub) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import anyio
 from hypothesis import given
@@ -84,6 +83,36 @@ def test_a_part_that_was_discarded_does_not_turn_the_lines_back() -> None:
     assert (measure.percent, measure.downloaded_bytes, measure.bytes_per_second) == (60.0, 6 * MB, 0.0)
 
 
+def test_what_was_on_disk_already_is_shown_and_was_not_received() -> None:
+    watch = Watch(100 * MB)
+    watch.now = 50.0  # in the queue
+    watch.meter.begin(100 * MB)
+    watch.now = 60.0  # the part is hashed once more
+    watch.meter.find(80 * MB)
+    measure = watch.look()
+    assert (measure.percent, measure.bytes_per_second, measure.eta_seconds) == (80.0, 0.0, None)
+    watch.now = 62.0
+    watch.meter.advance(90 * MB)
+    measure = watch.look()
+    assert (measure.percent, measure.bytes_per_second, measure.eta_seconds) == (90.0, 5.0 * MB, 2)
+    watch.now = 64.0
+    watch.meter.advance(100 * MB)
+    watch.meter.finish()
+    assert watch.lines[-1].message == "Downloaded: 100.0% (100 MB / 100 MB) - 5.0 MB/s"
+
+
+def test_a_second_try_does_not_count_twice_what_the_first_received() -> None:
+    watch = Watch(100 * MB)
+    watch.meter.begin(100 * MB)
+    watch.meter.advance(50 * MB)
+    watch.now = 10.0
+    watch.meter.begin(100 * MB)
+    watch.meter.find(50 * MB)
+    watch.meter.advance(100 * MB)
+    watch.meter.finish()
+    assert watch.lines[-1].message.endswith("- 10.0 MB/s")
+
+
 def test_a_model_without_a_size_divides_by_nothing() -> None:
     watch = Watch(0)
     watch.look()
@@ -93,7 +122,7 @@ def test_a_model_without_a_size_divides_by_nothing() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["begin", "advance"]), st.integers(0, 2**40), st.floats(0, 100)),
+        st.tuples(st.sampled_from(["begin", "find", "advance"]), st.integers(0, 2**40), st.floats(0, 100)),
         max_size=12,
     )
 )
@@ -101,12 +130,13 @@ def test_whatever_a_source_tells_the_lines_only_rise(steps: list[tuple[str, int,
     watch = Watch(5 * MB)
     for what, number, seconds in steps:
         watch.now += seconds
-        act = (
-            partial(watch.meter.begin, None, number)
-            if what == "begin"
-            else partial(watch.meter.advance, number)
-        )
-        act()
+        match what:
+            case "begin":
+                watch.meter.begin(None, number)
+            case "find":
+                watch.meter.find(number)
+            case _:
+                watch.meter.advance(number)
         watch.look()
     watch.meter.finish()
     measures = [line.measure for line in watch.lines if line.measure]

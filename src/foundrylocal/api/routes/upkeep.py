@@ -171,7 +171,11 @@ async def _imported(body: ImportBody, ask: Services) -> Model:
             body.path, how=body.mode, name=body.name, projector_path=body.projector_path
         )
     what = body.file or body.quantization
-    return await ask.importer.from_hub(f"{body.repo}:{what}" if what else str(body.repo), name=body.name)
+    return await ask.importer.from_hub(
+        f"{body.repo}:{what}" if what else str(body.repo),
+        name=body.name,
+        allowed_hosts=ask.settings.current.hub_allowed_hosts,
+    )
 
 
 @router.post(
@@ -183,7 +187,8 @@ async def _imported(body: ImportBody, ask: Services) -> Model:
 async def search(request: Request, ask: Ask) -> Any:
     """Repositories of the hub with GGUF files: their quantizations, sizes, and whether each fits now."""
     body = await parse_body(request, SearchBody)
-    found = await hub_queries.search(body.query, limit=body.limit)
+    hosts = ask.settings.current.hub_allowed_hosts
+    found = await hub_queries.search(body.query, limit=body.limit, allowed_hosts=hosts)
     free = await anyio.to_thread.run_sync(available_bytes)
     repositories = [
         {

@@ -22,8 +22,7 @@ def main() -> int:
     # The hub's own warnings name addresses; what matters of them is told as an error.
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
-        prepare(request)
-        _COMMANDS[request["command"]](request)
+        _COMMANDS[request["command"]](request, prepare(request))
     except Failure as failure:
         tell(failure.as_event())
         return 1

@@ -19,8 +19,8 @@ from typing import Any
 from foundrylocal.downloads.hub_child.wire import Failure
 from foundrylocal.kit.atomic_file import write_atomically
 
-CHUNK_BYTES = 1024 * 1024
-PIECES_AHEAD = 8
+CHUNK_BYTES = 256 * 1024
+PIECES_AHEAD = 32
 
 
 def note_finished(final: Path, sha256: str) -> None:
@@ -140,6 +140,8 @@ class PartialFile:
                 actual=sha256,
                 name=self.final.name,
             )
+        # The note is trusted without a look at the bytes, so it must not reach the disk before them.
+        os.fsync(self._file.fileno())
         self.close()
         self._part.replace(self.final)
         note_finished(self.final, sha256)

@@ -1,29 +1,40 @@
-"""The hub's own HTTP client, as it is used here: bounded waits, and where it may connect.
+"""The hub's own HTTP client, as it is used here: bounded waits, only to allowed places, the token to the hub only.
 
-Invariant: no request leaves for a private address or without TLS unless the hub itself, by the user's
-HF_ENDPOINT, is such a place.
+Invariant: every client that huggingface_hub makes in this process, also in place of one that broke, asks
+`Places` before each request, those after a redirect too, and again when a connection is made.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
+import sys
 from typing import Any
-from urllib.parse import urlsplit
 
-from huggingface_hub import constants, get_session
+from huggingface_hub import constants, set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
-from foundrylocal.downloads.hub_child.wire import Failure
+from foundrylocal.downloads.hub_child.places import Places
 
 CONNECT_S = 10.0
 
 
-def prepare(request: dict[str, Any]) -> None:
-    """Guard the client that every call of huggingface_hub uses; `stall_s` bounds a wait for bytes."""
-    if not _is_private(urlsplit(constants.ENDPOINT).hostname or ""):
-        client = get_session()
+def prepare(request: dict[str, Any]) -> Places:
+    """Guard every connection of this process; where it may go."""
+    places = Places(constants.ENDPOINT, request["allowed_hosts"])
+
+    def look(outgoing: Any) -> None:
+        places.require(str(outgoing.url))
+        if not places.is_hub(str(outgoing.url)):
+            outgoing.headers.pop("authorization", None)
+
+    def make_client() -> Any:
+        client = default_client_factory()
         hooks = client.event_hooks
-        client.event_hooks = {**hooks, "request": [*hooks.get("request", []), _refuse_inner_places]}
+        client.event_hooks = {**hooks, "request": [*hooks.get("request", []), look]}
+        return client
+
+    set_client_factory(make_client)
+    _watch_connections(places)
+    return places
 
 
 def timeouts(stall_s: float) -> tuple[float, float, float, float]:
@@ -31,17 +42,11 @@ def timeouts(stall_s: float) -> tuple[float, float, float, float]:
     return (CONNECT_S, stall_s, stall_s, CONNECT_S)
 
 
-def _refuse_inner_places(request: Any) -> None:
-    """Called by the client before each request, those after a redirect too."""
-    if request.url.scheme != "https" or _is_private(request.url.host):
-        raise Failure("refused", "The hub sent the download to an address that is not allowed.")
+def _watch_connections(places: Places) -> None:
+    """Check the address that is really connected to: a name may have meant another one when it was looked at."""
 
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and isinstance(arguments[1], tuple):
+            places.require_connection(str(arguments[1][0]), int(arguments[1][1]))
 
-def _is_private(host: str) -> bool:
-    """Whether a host is, by name or by what it resolves to, not on the open internet."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        # Behind a proxy names need not resolve here; without one the connection fails by itself.
-        return False
-    return any(not ipaddress.ip_address(entry[4][0]).is_global for entry in found)
+    sys.addaudithook(hear)

@@ -20,9 +20,11 @@ from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from foundrylocal.downloads.hub_child import xet
-from foundrylocal.downloads.hub_child.partial_file import CHUNK_BYTES, PartialFile
+from foundrylocal.downloads.hub_child.partial_file import PartialFile
+from foundrylocal.downloads.hub_child.places import Places
 from foundrylocal.downloads.hub_child.session import CONNECT_S, timeouts
 from foundrylocal.downloads.hub_child.wire import Failure, tell
+from foundrylocal.downloads.hub_child.xet import XetSource
 
 TELL_EVERY_S = 0.1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -40,7 +42,7 @@ class _Wanted:
     sha256: str | None
     headers: dict[str, str]
     stall_s: float
-    may_use_xet: bool
+    xet: XetSource | None
 
     @property
     def version(self) -> str:
@@ -59,6 +61,12 @@ class _Progress:
         self._told = -1
         self._lock = threading.Lock()
         threading.Thread(target=self._tell_for_ever, name="progress", daemon=True).start()
+
+    def find(self, size_bytes: int) -> None:
+        """So many bytes of the next file are there from an earlier try."""
+        with self._lock:
+            self._now = self._told = self._finished + size_bytes
+            tell({"event": "found", "bytes": self._told})
 
     def at(self, size_bytes: int) -> None:
         """So many bytes of the file that is on its way are there."""
@@ -81,7 +89,7 @@ class _Progress:
             time.sleep(TELL_EVERY_S)
 
 
-def download(request: dict[str, Any]) -> None:
+def download(request: dict[str, Any], places: Places) -> None:
     """Fetch `files` (path, name, size_bytes, sha256) of `repo` at `revision` into `folder`."""
     folder, stall_s = Path(request["folder"]), float(request["stall_s"])
     progress = _Progress()
@@ -91,10 +99,11 @@ def download(request: dict[str, Any]) -> None:
         sha256 = partial.finished()
         if sha256 is not None and entry["sha256"] in (None, sha256):
             size = partial.final.stat().st_size
+            progress.find(size)
             progress.end_file(size)
             tell({"event": "file", "name": entry["name"], "sha256": sha256, "size_bytes": size})
         else:
-            wanted.append(_look_up(request, entry, partial, stall_s))
+            wanted.append(_look_up(request, places, entry, partial, stall_s))
     tell({"event": "plan", "sizes": {file.partial.final.name: file.size_bytes for file in wanted}})
     for file in wanted:
         sha256 = _fetch(file, progress)
@@ -103,7 +112,9 @@ def download(request: dict[str, Any]) -> None:
         tell({"event": "file", "name": file.partial.final.name, "sha256": sha256, "size_bytes": size})
 
 
-def _look_up(request: dict[str, Any], entry: dict[str, Any], partial: PartialFile, stall_s: float) -> _Wanted:
+def _look_up(
+    request: dict[str, Any], places: Places, entry: dict[str, Any], partial: PartialFile, stall_s: float
+) -> _Wanted:
     revision = request["revision"] or constants.DEFAULT_REVISION
     url = hf_hub_url(request["repo"], entry["path"], revision=revision)
     metadata = get_hf_file_metadata(url, timeout=min(CONNECT_S, stall_s))
@@ -121,8 +132,8 @@ def _look_up(request: dict[str, Any], entry: dict[str, Any], partial: PartialFil
     size = entry["size_bytes"] if entry["size_bytes"] is not None else metadata.size
     headers = build_hf_headers(library_name="foundrylocal")
     headers["Accept-Encoding"] = "identity"
-    may_use_xet = bool(request["may_use_xet"])
-    return _Wanted(url, partial, metadata, size, published or etag_sha256, headers, stall_s, may_use_xet)
+    source = xet.source(metadata.xet_file_data, headers, size, places) if request["may_use_xet"] else None
+    return _Wanted(url, partial, metadata, size, published or etag_sha256, headers, stall_s, source)
 
 
 def _fetch(file: _Wanted, progress: _Progress) -> str:
@@ -134,8 +145,7 @@ def _fetch(file: _Wanted, progress: _Progress) -> str:
 
     partial.open(file.version, file.size_bytes, heartbeat)
     try:
-        progress.at(partial.size_bytes)
-        progress.flush()
+        progress.find(partial.size_bytes)
         if file.size_bytes is None or partial.size_bytes < file.size_bytes:
             for data in _bytes(file):
                 partial.write(data)
@@ -151,10 +161,9 @@ def _fetch(file: _Wanted, progress: _Progress) -> str:
 
 def _bytes(file: _Wanted) -> Iterator[bytes]:
     """The bytes that are missing: by Xet where the hub offers it and it works, else by plain HTTP."""
-    if file.may_use_xet and file.metadata.xet_file_data is not None and xet.is_available():
-        before = file.partial.size_bytes
+    if file.xet is not None:
         try:
-            yield from xet.stream(file.metadata.xet_file_data, file.headers, file.size_bytes, before)
+            yield from file.xet.stream(file.partial.size_bytes)
             return
         except xet.XetFailed:
             # Whatever arrived is good: plain HTTP goes on behind it.
@@ -180,7 +189,8 @@ def _http_bytes(file: _Wanted) -> Iterator[bytes]:
                 if response.status_code != 200:
                     continue
             _require_fit(response, file)
-            yield from response.iter_raw(CHUNK_BYTES)
+            # As they come: a reader that waited for a whole chunk would make a slow connection look like a stall.
+            yield from response.iter_raw()
             return
     raise _unfit(partial, "parts of another size or place than asked for")
 

@@ -1,6 +1,6 @@
 """Bytes by Xet, the hub's content-addressed storage, in order and from any place of the file.
 
-Invariant: a failure of it is a XetFailed, and never worse than not having tried.
+Invariant: a failure of it is a XetFailed, and never worse than not having tried; only the hub sees the token.
 """
 
 from __future__ import annotations
@@ -8,42 +8,63 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from huggingface_hub import constants, utils
+
+from foundrylocal.downloads.hub_child.places import Places
 
 
 class XetFailed(Exception):
     """Xet did not deliver; plain HTTP may."""
 
 
-def is_available() -> bool:
-    return not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
+@dataclass(frozen=True, slots=True)
+class XetSource:
+    """One file as Xet has it; `headers` hold the hub's token."""
+
+    file: Any
+    headers: dict[str, str]
+    size_bytes: int | None
+    places: Places
+
+    def stream(self, start: int) -> Iterator[bytes]:
+        """The bytes from `start` on; raises XetFailed."""
+        try:
+            yield from self._stream(start)
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            raise XetFailed from error
+
+    def _stream(self, start: int) -> Iterator[bytes]:
+        # Only some platforms have it, and the hub's side of it is not public: whatever fails here is XetFailed.
+        hf_xet: Any = importlib.import_module("hf_xet")
+        hub_xet: Any = importlib.import_module(f"{utils.__name__}._xet")
+        connection = hub_xet.refresh_xet_connection_info(file_data=self.file, headers=self.headers)
+        # The client is native: it looks the name up once more by itself, and goes on to where this place sends
+        # it, so this check is of the first address only, and no more can be done from here.
+        self.places.require(connection.endpoint)
+        session = hub_xet.get_xet_session()
+        group = session.new_download_stream_group(
+            endpoint=connection.endpoint,
+            token=connection.access_token,
+            token_expiry_unix_secs=connection.expiration_unix_epoch,
+            token_refresh_url=self.file.refresh_route,
+            token_refresh_headers=self.headers,
+        )
+        info = hf_xet.XetFileInfo(self.file.file_hash, self.size_bytes)
+        for data in group.download_stream(info, start=start or None):
+            yield bytes(data)
 
 
-def stream(file: Any, headers: dict[str, str], size_bytes: int | None, start: int) -> Iterator[bytes]:
-    """The bytes from `start` on; raises XetFailed."""
-    try:
-        yield from _stream(file, headers, size_bytes, start)
-    except GeneratorExit:
-        raise
-    except Exception as error:
-        raise XetFailed from error
+def source(file: Any, headers: dict[str, str], size_bytes: int | None, places: Places) -> XetSource | None:
+    """A file's source by Xet; None where the hub or this machine has none.
 
-
-def _stream(file: Any, headers: dict[str, str], size_bytes: int | None, start: int) -> Iterator[bytes]:
-    # Only some platforms have it, and the hub's side of it is not public: whatever fails here is XetFailed.
-    hf_xet: Any = importlib.import_module("hf_xet")
-    hub_xet: Any = importlib.import_module(f"{utils.__name__}._xet")
-    connection = hub_xet.refresh_xet_connection_info(file_data=file, headers=headers)
-    session = hub_xet.get_xet_session()
-    group = session.new_download_stream_group(
-        endpoint=connection.endpoint,
-        token=connection.access_token,
-        token_expiry_unix_secs=connection.expiration_unix_epoch,
-        token_refresh_url=file.refresh_route,
-        token_refresh_headers=headers,
-    )
-    info = hf_xet.XetFileInfo(file.file_hash, size_bytes)
-    for data in group.download_stream(info, start=start or None):
-        yield bytes(data)
+    None too when the token would have to be shown to anyone but the hub, who alone may ask for it.
+    """
+    is_there = not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
+    if file is None or not is_there or not places.is_hub(file.refresh_route):
+        return None
+    return XetSource(file, headers, size_bytes, places)

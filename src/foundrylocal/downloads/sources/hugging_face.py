@@ -7,7 +7,7 @@ over a death of the service; tries that bring nothing new are bounded in number 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -32,15 +32,20 @@ _log = logging.getLogger("foundrylocal.DownloadService")
 
 
 class HuggingFaceFetcher:
-    """Tries until the files are there or a bounded number of tries in a row brought nothing."""
+    """Tries until the files are there or a bounded number of tries in a row brought nothing.
+
+    `allowed_hosts` are those that the hub may lead to although they are private or without TLS.
+    """
 
     def __init__(
         self,
         *,
+        allowed_hosts: Callable[[], Sequence[str]] = tuple,
         stall_s: float = hub.STALL_S,
         first_delay_s: float = FIRST_DELAY_S,
         fruitless_tries: int = FRUITLESS_TRIES,
     ) -> None:
+        self._allowed_hosts = allowed_hosts
         self._stall_s = stall_s
         self._first_delay_s = first_delay_s
         self._fruitless_tries = fruitless_tries
@@ -51,7 +56,7 @@ class HuggingFaceFetcher:
 
     async def fetch(self, model: Model, source: HubSource, place: Place, meter: Meter) -> list[StagedFile]:
         await anyio.to_thread.run_sync(lambda: place.partial.mkdir(parents=True, exist_ok=True))
-        one = _Fetch(source, place, meter, self._stall_s)
+        one = _Fetch(source, place, meter, self._allowed_hosts(), self._stall_s)
         fruitless, most_bytes = 0, 0
         while True:
             try:
@@ -83,10 +88,13 @@ class HuggingFaceFetcher:
 class _Fetch:
     """The files of one model over all tries."""
 
-    def __init__(self, source: HubSource, place: Place, meter: Meter, stall_s: float) -> None:
+    def __init__(
+        self, source: HubSource, place: Place, meter: Meter, allowed_hosts: Sequence[str], stall_s: float
+    ) -> None:
         self._source = source
         self._place = place
         self._meter = meter
+        self._allowed_hosts = allowed_hosts
         self._stall_s = stall_s
         self._names = {names.safe_file_name(file.path): file for file in source.files}
         self._sizes = {name: file.size_bytes for name, file in self._names.items()}
@@ -102,6 +110,8 @@ class _Fetch:
                 match event["event"]:
                     case "plan":
                         self._plan(event["sizes"])
+                    case "found":
+                        self._meter.find(event["bytes"])
                     case "bytes":
                         self._meter.advance(event["bytes"])
                     case "file":
@@ -124,7 +134,12 @@ class _Fetch:
                 for name, file in self._names.items()
             ],
         }
-        return hub.ask(request, cwd=self._place.partial, stall_s=self._stall_s)
+        return hub.ask(
+            request,
+            cwd=self._place.partial,
+            allowed_hosts=self._allowed_hosts,
+            stall_s=self._stall_s,
+        )
 
     def _total(self) -> int | None:
         known = [size for size in self._sizes.values() if size is not None]
