@@ -16,10 +16,11 @@ import msgspec
 from foundrylocal.errors import InvalidJson, InvalidRequest
 from foundrylocal.gateway import shapes, shapes_messages, structured
 from foundrylocal.gateway.endpoints import Endpoint
+from foundrylocal.gateway.grammar import GrammarTooMuch, check_grammar
+from foundrylocal.gateway.json_schema import check_schema
 from foundrylocal.gateway.usage import is_assembled, prompts_of
 
 MOST_DEPTH = 32
-MOST_GRAMMAR_DEPTH = 32
 MOST_PROMPTS = 128
 _BOM = b"\xef\xbb\xbf"
 # Of the engine, not of the published API: slots, adapters, files of this machine, other templates.
@@ -149,6 +150,7 @@ def _check(asked: shapes.Body) -> tuple[bool, bool]:
         _check_chat(asked)
         return _check_messages(asked.messages)
     if isinstance(asked, shapes.TemplateBody):
+        _check_tools(asked.tools)
         return _check_messages(asked.messages)
     if isinstance(asked, shapes.CompletionBody):
         _check_completion(asked)
@@ -164,24 +166,18 @@ def _check(asked: shapes.Body) -> tuple[bool, bool]:
 def _check_sampling(asked: shapes.Sampling) -> None:
     if asked.seed is not None:
         asked.seed &= 0xFFFFFFFF
-    if asked.grammar is not None and _nesting(asked.grammar) > MOST_GRAMMAR_DEPTH:
-        refuse("grammar", f"is nested deeper than {MOST_GRAMMAR_DEPTH} levels")
     if asked.grammar is not None and asked.json_schema is not None:
         refuse("json_schema", "cannot be combined with 'grammar'")
+    if asked.grammar is not None:
+        try:
+            check_grammar(asked.grammar)
+        except GrammarTooMuch as error:
+            refuse("grammar", str(error))
+    if asked.json_schema is not None:
+        check_schema(asked.json_schema, "json_schema")
     for key in asked.logit_bias or {}:
         if not key.isdecimal() or int(key) >= 2**31:
             refuse("logit_bias", "must have token numbers as its keys")
-
-
-def _nesting(grammar: str) -> int:
-    depth = deepest = 0
-    for char in grammar:
-        if char == "(":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char == ")":
-            depth -= 1
-    return deepest
 
 
 def _check_chat(asked: shapes.ChatBody) -> None:
@@ -190,14 +186,25 @@ def _check_chat(asked: shapes.ChatBody) -> None:
     if asked.stream_options is not None and not asked.stream:
         refuse("stream_options", "is for requests with 'stream': true")
     wanted = asked.response_format
-    if isinstance(wanted, shapes.SchemaFormat) and wanted.json_schema.schema is None:
-        refuse("response_format.json_schema.schema", "is required")
+    if isinstance(wanted, shapes.SchemaFormat):
+        if wanted.json_schema.schema is None:
+            refuse("response_format.json_schema.schema", "is required")
+        check_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
+    elif isinstance(wanted, shapes.JsonFormat) and wanted.schema is not None:
+        check_schema(wanted.schema, "response_format.schema")
+    _check_tools(asked.tools)
     if isinstance(asked.tool_choice, shapes.ChosenTool):
         names = {tool.function.name for tool in asked.tools or ()}
         if asked.tool_choice.function.name not in names:
             refuse("tool_choice", "names a function that is not in 'tools'")
     elif asked.tool_choice == "required" and not asked.tools:
         refuse("tool_choice", "is 'required', and there are no 'tools'")
+
+
+def _check_tools(tools: list[shapes.Tool] | None) -> None:
+    for number, tool in enumerate(tools or ()):
+        if tool.function.parameters is not None:
+            check_schema(tool.function.parameters, f"tools[{number}].function.parameters")
 
 
 def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
@@ -254,6 +261,7 @@ def _check_responses(asked: shapes.ResponsesBody) -> bool:
             refuse(name, "is not supported: nothing is stored, so send the whole conversation as 'input'")
     if asked.text is not None and asked.text.format is not None:
         asked.response_format = _response_format(asked.text.format)
+    _check_offers(asked.tools)
     if asked.seed is not None:
         asked.seed &= 0xFFFFFFFF
     has_image = False
@@ -270,6 +278,12 @@ def _check_responses(asked: shapes.ResponsesBody) -> bool:
     return has_image
 
 
+def _check_offers(tools: list[shapes.Json] | None) -> None:
+    for number, tool in enumerate(tools or ()):
+        if isinstance(tool.get("parameters"), dict):
+            check_schema(tool["parameters"], f"tools[{number}].parameters")
+
+
 def _response_format(wanted: shapes.Json) -> shapes.SchemaFormat | shapes.JsonFormat | None:
     kind = wanted.get("type")
     if kind == "text":
@@ -280,6 +294,7 @@ def _response_format(wanted: shapes.Json) -> shapes.SchemaFormat | shapes.JsonFo
         refuse(
             "text.format", "must be of the type text, json_object or json_schema, the latter with a schema"
         )
+    check_schema(wanted["schema"], "text.format.schema")
     return shapes.SchemaFormat(shapes.NamedSchema(wanted["schema"], str(wanted.get("name") or "answer")))
 
 
@@ -291,6 +306,8 @@ def _check_turns(asked: shapes_messages.CountBody) -> bool:
         and choice.name not in {t.name for t in asked.tools or ()}
     ):
         refuse("tool_choice.name", "names a tool that is not in 'tools'")
+    for number, tool in enumerate(asked.tools or ()):
+        check_schema(tool.input_schema, f"tools[{number}].input_schema")
     return any(
         isinstance(block, shapes_messages.ImageBlock)
         for turn in asked.messages

@@ -14,6 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 Json = dict[str, Any]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 CountOrNone = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+# The engine allocates as many tokens as it is told to look back.
+Window = Annotated[int, Meta(ge=0, le=65536)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -68,7 +70,7 @@ class Sampling(Body, kw_only=True):
     typical_p: Share | None = None
     top_n_sigma: Annotated[float, Meta(ge=-1, le=100)] | None = None
     repeat_penalty: Factor | None = None
-    repeat_last_n: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+    repeat_last_n: Window | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     mirostat: Literal[0, 1, 2] | None = None
@@ -76,7 +78,7 @@ class Sampling(Body, kw_only=True):
     mirostat_eta: Factor | None = None
     dry_multiplier: Factor | None = None
     dry_base: Factor | None = None
-    dry_allowed_length: CountOrNone | None = None
+    dry_allowed_length: Window | None = None
     xtc_probability: Share | None = None
     xtc_threshold: Share | None = None
     seed: Seed | None = None

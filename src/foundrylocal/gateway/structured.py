@@ -15,6 +15,7 @@ from foundrylocal.gateway import shapes, shapes_messages
 from foundrylocal.gateway.conformance import complete
 from foundrylocal.gateway.endpoints import Dialect
 from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.json_schema import check_schema
 
 Json = dict[str, Any]
 CHAT_PATH = "/v1/chat/completions"
@@ -33,6 +34,7 @@ def schema_of(asked: shapes_messages.MessagesBody) -> Json | None:
             _refuse(f"{name}.schema", "is required")
         if asked.tools:
             _refuse(name, "cannot be combined with 'tools'")
+        check_schema(given["schema"], f"{name}.schema")
         return dict(given["schema"])
     return None
 
