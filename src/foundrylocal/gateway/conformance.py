@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from foundrylocal.gateway import shapes
 from foundrylocal.gateway.endpoints import Dialect
 
@@ -142,7 +144,7 @@ def _responses(answer: Json, asked: shapes.Body) -> Json:
         "temperature": getattr(asked, "temperature", None),
         "text": {"format": _text_format(asked)},
         "tool_choice": getattr(asked, "tool_choice", None) or "auto",
-        "tools": getattr(asked, "tools", None) or [],
+        "tools": [_offer(tool) for tool in getattr(asked, "tools", None) or ()],
         "top_p": getattr(asked, "top_p", None),
         "truncation": "disabled",
         "user": asked.user,
@@ -167,6 +169,11 @@ def _tell_incomplete(answer: Json, asked: shapes.Body) -> None:
     if answer.get("status") == "completed" and limit is not None and made >= limit:
         answer["status"] = "incomplete"
         answer["incomplete_details"] = {"reason": "max_output_tokens"}
+
+
+def _offer(tool: Any) -> Json:
+    """A function that was offered, with the nulls that its schema requires."""
+    return {"type": "function", "description": None, "strict": None, **msgspec.to_builtins(tool)}
 
 
 def _text_format(asked: shapes.Body) -> Json:

@@ -7,10 +7,10 @@ has bounded counts, patterns, and numbers of alternatives.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
-from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway.grammar import GrammarTooMuch, check_pattern
+from foundrylocal.gateway.refusals import refuse
 
 MOST_SCHEMAS = 4096
 MOST_ALTERNATIVES = 1000
@@ -30,7 +30,7 @@ def check_schema(schema: Json, param: str) -> None:
     try:
         _Walk(schema, param).check()
     except RecursionError:
-        _refuse(param, "has too many references that lead from one to the next")
+        refuse(param, "has too many references that lead from one to the next")
 
 
 class _Walk:
@@ -49,7 +49,7 @@ class _Walk:
         while self._later:
             node, place = self._later.pop()
             if self._optional_of(node) > MOST_OPTIONAL:
-                _refuse(place, f"has more than {MOST_OPTIONAL} optional properties")
+                refuse(place, f"has more than {MOST_OPTIONAL} optional properties")
             for child, name in _inner(node):
                 self._alternatives_of(child, f"{place}.{name}")
 
@@ -60,11 +60,11 @@ class _Walk:
         if id(node) in self._alternatives:
             known = self._alternatives[id(node)]
             if known is None:
-                _refuse(place, "refers to itself with nothing between")
+                refuse(place, "refers to itself with nothing between")
             return known
         self._alternatives[id(node)] = None  # under way
         if len(self._alternatives) > MOST_SCHEMAS:
-            _refuse(self._param, f"holds more than {MOST_SCHEMAS} schemas")
+            refuse(self._param, f"holds more than {MOST_SCHEMAS} schemas")
         _check_counts(node, place)
         _check_values(node, place)
         _check_pattern(node, place)
@@ -78,7 +78,7 @@ class _Walk:
             ]
             found = max(found, sum(counts))
         if found > MOST_ALTERNATIVES:
-            _refuse(place, f"has more than {MOST_ALTERNATIVES} alternatives")
+            refuse(place, f"has more than {MOST_ALTERNATIVES} alternatives")
         self._alternatives[id(node)] = found
         self._later.append((node, place))
         return found
@@ -103,7 +103,7 @@ class _Walk:
         """What a reference leads to; the engine reads its parts as they stand, with no escapes."""
         reference = node["$ref"]
         if not isinstance(reference, str) or not (reference + "/").startswith("#/"):
-            _refuse(f"{place}.$ref", "must begin with '#': only the schema itself can be referred to")
+            refuse(f"{place}.$ref", "must begin with '#': only the schema itself can be referred to")
         found: object = self._root
         for part in reference.split("/")[1:]:
             if isinstance(found, list) and part.isascii() and part.isdigit() and len(part) < 6:
@@ -111,7 +111,7 @@ class _Walk:
             else:
                 found = found.get(part) if isinstance(found, dict) else None
         if not isinstance(found, dict):
-            _refuse(f"{place}.$ref", "refers to a schema that is not there")
+            refuse(f"{place}.$ref", "refers to a schema that is not there")
         return found
 
 
@@ -130,16 +130,16 @@ def _check_counts(node: Json, place: str) -> None:
         for name, limit in zip(pair, (MOST_LEAST, MOST_COUNT), strict=True):
             value = node.get(name, 0)
             if not isinstance(value, int) or not 0 <= value <= limit:
-                _refuse(f"{place}.{name}", f"must be a whole number from 0 to {limit}")
+                refuse(f"{place}.{name}", f"must be a whole number from 0 to {limit}")
         least, most = pair
         if most in node and node[most] < node.get(least, 0):
-            _refuse(f"{place}.{most}", f"must not be less than '{least}'")
+            refuse(f"{place}.{most}", f"must not be less than '{least}'")
 
 
 def _check_values(node: Json, place: str) -> None:
     values = _list(node, "enum")
     if len(values) > _MANY_VALUES and sum(len(str(value)) for value in values) > _MOST_OF_MANY:
-        _refuse(
+        refuse(
             f"{place}.enum", f"of more than {_MANY_VALUES} values must not exceed {_MOST_OF_MANY} characters"
         )
 
@@ -150,13 +150,9 @@ def _check_pattern(node: Json, place: str) -> None:
         try:
             check_pattern(pattern)
         except GrammarTooMuch as error:
-            _refuse(f"{place}.pattern", str(error))
+            refuse(f"{place}.pattern", str(error))
 
 
 def _list(node: Json, name: str) -> list[object]:
     value = node.get(name)
     return value if isinstance(value, list) else []
-
-
-def _refuse(param: str, reason: str) -> NoReturn:
-    raise InvalidRequest(f"Invalid request: '{param}' {reason}", f"{param}: {reason}.", param=param)

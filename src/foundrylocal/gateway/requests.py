@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
-from foundrylocal.errors import InvalidJson, InvalidRequest
-from foundrylocal.gateway import shapes, shapes_messages, structured
+from foundrylocal.errors import InvalidJson
+from foundrylocal.gateway import shapes, shapes_messages, shapes_responses, structured
 from foundrylocal.gateway.endpoints import Endpoint
 from foundrylocal.gateway.grammar import GrammarTooMuch, check_grammar
+from foundrylocal.gateway.images import check_image
 from foundrylocal.gateway.json_schema import check_schema
+from foundrylocal.gateway.refusals import refuse, refuse_invalid
+from foundrylocal.gateway.responses import check_responses
 from foundrylocal.gateway.usage import is_assembled, prompts_of
 
 MOST_DEPTH = 32
@@ -33,9 +36,6 @@ _INTERNAL = frozenset(
 )
 _INTERNAL_PREFIX = "speculative."
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
-_DATA_IMAGE = re.compile(r"data:image/[a-z0-9.+\-]{1,40};base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def prepare(endpoint: Endpoint, body: bytes) -> Prepared:
         _refuse_internal(_keys.decode(body))
         asked = _decoder(endpoint.shape).decode(body)
     except msgspec.ValidationError as error:
-        _refuse_invalid(str(error))
+        refuse_invalid(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"{error}.") from None
     images, audio = _check(asked)
@@ -90,9 +90,29 @@ def _for_engine(asked: shapes.Body) -> dict[str, Any]:
         sent["top_logprobs"] = 1
     if isinstance(asked, shapes.CompletionBody) and asked.logprobs == 0:
         sent["logprobs"] = 1
+    sent |= _named_tool_only(asked)
     if is_assembled(asked):
         sent |= {"stream": True, "stream_options": {"include_usage": True}}
     return sent
+
+
+def _named_tool_only(asked: shapes.Body) -> dict[str, Any]:
+    """A tool chosen by name, as the only one of which one is required: the engine takes a name for 'auto'."""
+    choice = getattr(asked, "tool_choice", None)
+    if isinstance(choice, shapes.ChosenTool) and isinstance(asked, shapes.ChatBody):
+        name = choice.function.name
+        return {"tools": [t for t in asked.tools or () if t.function.name == name], "tool_choice": "required"}
+    if isinstance(choice, shapes_responses.NamedOffer) and isinstance(asked, shapes_responses.ResponsesBody):
+        return {"tools": [t for t in asked.tools or () if t.name == choice.name], "tool_choice": "required"}
+    if (
+        isinstance(asked, shapes_messages.CountBody)
+        and asked.tool_choice
+        and asked.tool_choice.type == "tool"
+    ):
+        named = asked.tool_choice
+        any_ = shapes_messages.ToolChoice("any", None, named.disable_parallel_tool_use)
+        return {"tools": [t for t in asked.tools or () if t.name == named.name], "tool_choice": any_}
+    return {}
 
 
 # --- before decoding ------------------------------------------------------------------------------------
@@ -118,27 +138,6 @@ def _refuse_internal(fields: dict[str, msgspec.Raw]) -> None:
             refuse(name, "is not a field of this API")
 
 
-# --- what the decoder refused ---------------------------------------------------------------------------
-
-
-def refuse(param: str, reason: str) -> NoReturn:
-    """Raise the InvalidRequest that names its field."""
-    raise InvalidRequest(f"Invalid request: '{param}' {reason}", f"{param}: {reason}.", param=param)
-
-
-def _refuse_invalid(text: str) -> NoReturn:
-    place = _PLACE.search(text)
-    path = place["path"].replace("[...]", "") if place else ""
-    reason = text[: place.start()] if place else text
-    missing = _MISSING.search(text)
-    if missing:
-        name = f"{path}.{missing['name']}" if path else missing["name"]
-        refuse(name, "is required")
-    if not path:
-        raise InvalidRequest("Invalid request: the body must be a JSON object", f"{reason}.")
-    refuse(path, f"is not valid: {reason.replace('`', '')[:1].lower()}{reason.replace('`', '')[1:]}")
-
-
 # --- what types do not say ------------------------------------------------------------------------------
 
 
@@ -156,8 +155,8 @@ def _check(asked: shapes.Body) -> tuple[bool, bool]:
         _check_completion(asked)
     elif isinstance(asked, shapes.EmbeddingBody):
         _check_embedding(asked)
-    elif isinstance(asked, shapes.ResponsesBody):
-        return _check_responses(asked), False
+    elif isinstance(asked, shapes_responses.ResponsesBody):
+        return check_responses(asked), False
     elif isinstance(asked, shapes_messages.CountBody):
         return _check_turns(asked), False
     return False, False
@@ -222,14 +221,9 @@ def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if isinstance(part, shapes.ImagePart):
                 images = True
-                _check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
+                check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
             audio = audio or isinstance(part, shapes.AudioPart)
     return images, audio
-
-
-def _check_image(url: str, place: str) -> None:
-    if not _DATA_IMAGE.match(url):
-        refuse(place, "must hold the image itself (data:image/...;base64,...): no other address is fetched")
 
 
 def _check_completion(asked: shapes.CompletionBody) -> None:
@@ -253,49 +247,6 @@ def _check_embedding(asked: shapes.EmbeddingBody) -> None:
         refuse("dimensions", "is not supported: the model's own length is given")
     if asked.input == "" or (isinstance(asked.input, list) and "" in asked.input):
         refuse("input", "must not be an empty string")
-
-
-def _check_responses(asked: shapes.ResponsesBody) -> bool:
-    for name in ("previous_response_id", "conversation", "background"):
-        if getattr(asked, name):
-            refuse(name, "is not supported: nothing is stored, so send the whole conversation as 'input'")
-    if asked.text is not None and asked.text.format is not None:
-        asked.response_format = _response_format(asked.text.format)
-    _check_offers(asked.tools)
-    if asked.seed is not None:
-        asked.seed &= 0xFFFFFFFF
-    has_image = False
-    for number, item in enumerate(asked.input if isinstance(asked.input, list) else ()):
-        content = item.get("content")
-        for index, part in enumerate(content if isinstance(content, list) else ()):
-            if isinstance(part, dict) and part.get("type") == "input_image":
-                has_image = True
-                place = f"input[{number}].content[{index}].image_url"
-                url = part.get("image_url")
-                _check_image(url if isinstance(url, str) else "", place)
-            elif isinstance(part, dict) and part.get("type") == "input_file":
-                refuse(f"input[{number}].content[{index}]", "is a file, which is not supported")
-    return has_image
-
-
-def _check_offers(tools: list[shapes.Json] | None) -> None:
-    for number, tool in enumerate(tools or ()):
-        if isinstance(tool.get("parameters"), dict):
-            check_schema(tool["parameters"], f"tools[{number}].parameters")
-
-
-def _response_format(wanted: shapes.Json) -> shapes.SchemaFormat | shapes.JsonFormat | None:
-    kind = wanted.get("type")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return shapes.JsonFormat()
-    if kind != "json_schema" or not isinstance(wanted.get("schema"), dict):
-        refuse(
-            "text.format", "must be of the type text, json_object or json_schema, the latter with a schema"
-        )
-    check_schema(wanted["schema"], "text.format.schema")
-    return shapes.SchemaFormat(shapes.NamedSchema(wanted["schema"], str(wanted.get("name") or "answer")))
 
 
 def _check_turns(asked: shapes_messages.CountBody) -> bool:

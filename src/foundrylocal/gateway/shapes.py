@@ -266,38 +266,3 @@ class RerankBody(Body, kw_only=True):
     query: Annotated[str, Meta(min_length=1)]
     documents: Annotated[list[str], Meta(min_length=1, max_length=2048)]
     top_n: Count | None = None
-
-
-# --- responses ------------------------------------------------------------------------------------------
-
-
-class ResponseText(Part):
-    format: Json | None = None
-    verbosity: str | None = None
-
-
-class ResponsesBody(Body, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = (
-        *("model", "user", "text", "previous_response_id", "conversation", "background", "metadata"),
-        *("store", "include", "truncation"),
-    )
-    input: Annotated[str, Meta(min_length=1)] | Annotated[list[Json], Meta(min_length=1)]
-    instructions: str | None = None
-    max_output_tokens: Count | None = None
-    stream: bool | None = None
-    temperature: Temperature | None = None
-    top_p: Share | None = None
-    seed: Seed | None = None
-    tools: Annotated[list[Json], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | Json | None = None
-    parallel_tool_calls: bool | None = None
-    reasoning: Json | None = None
-    text: ResponseText | None = None
-    response_format: SchemaFormat | JsonFormat | None = None
-    metadata: Json | None = None
-    previous_response_id: str | None = None
-    conversation: str | Json | None = None
-    background: bool | None = None
-    store: bool | None = None
-    include: list[str] | None = None
-    truncation: str | None = None

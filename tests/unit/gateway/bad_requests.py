@@ -24,6 +24,10 @@ def _offer(**fields: object) -> dict[str, Any]:
     return {"type": "function", "name": "f", **fields}
 
 
+def _item(item: object) -> tuple[str, object]:
+    return RESPONSES, {"input": [item]}
+
+
 def _message(message: object) -> tuple[str, object]:
     return CHAT, {"messages": [message]}
 
@@ -40,6 +44,7 @@ def _pattern(pattern: str) -> tuple[str, object]:
     return _schema({"properties": {"a": {"type": "string", "pattern": pattern}}})
 
 
+_FILE_IMAGE = {"type": "input_image", "image_url": "file:///etc/passwd"}
 _SCHEMA = "response_format.json_schema.schema"
 _LOOP: dict[str, Any] = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "allOf": [{"$ref": "#/$defs/a"}]}
 _ITSELF: dict[str, Any] = {"$ref": "#"}
@@ -233,6 +238,23 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (RESPONSES, {"input": "a", "background": True}, "background"),
     (RESPONSES, {"input": "a", "max_output_tokens": 0}, "max_output_tokens"),
     (RESPONSES, {"input": "a", "text": {"format": {"type": "xml"}}}, "text.format"),
+    (RESPONSES, {"input": "a", "tools": [{"type": "web_search"}]}, "tools[0].type"),
+    (RESPONSES, {"input": "a", "tools": [_offer()], "tool_choice": _offer() | {"name": "g"}}, "tool_choice.name"),
+    (RESPONSES, {"input": "a", "tool_choice": {"type": "file_search"}}, "tool_choice.type"),
+    (RESPONSES, {"input": "a", "tool_choice": "required"}, "tool_choice"),
+    (*_item("a"), "input[0]"),
+    (*_item({}), "input[0].role"),
+    (*_item({"role": "tool", "content": "a"}), "input[0].role"),
+    (*_item({"role": "user"}), "input[0].content"),
+    (*_item({"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}), "input[0].content[0].type"),
+    (*_item({"role": "user", "content": [_FILE_IMAGE]}), "input[0].content[0].image_url"),
+    (*_item({"role": "assistant", "content": [_FILE_IMAGE]}), "input[0].content[0]"),
+    (*_item({"type": "function_call_output", "call_id": "a", "output": [_FILE_IMAGE]}), "input[0].output[0].type"),
+    (*_item({"type": "function_call_output", "output": "a"}), "input[0].call_id"),
+    (*_item({"type": "function_call", "call_id": "a", "name": "f"}), "input[0].arguments"),
+    (*_item({"type": "item_reference", "id": "msg_1"}), "input[0]"),
+    (*_item({"type": "computer_call"}), "input[0].type"),
+    (*_item({"type": "reasoning", "summary": []}), "input"),
     (MESSAGES, HELLO, "max_tokens"),
     (MESSAGES, {"max_tokens": 8}, "messages"),
     (MESSAGES, TURN | {"max_tokens": 0}, "max_tokens"),
