@@ -231,7 +231,6 @@ class Extra(Part):
 
 
 class InfillBody(Sampling, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = ("model", "user", "stream")
     input_prefix: str
     input_suffix: str
     input_extra: list[Extra] | None = None

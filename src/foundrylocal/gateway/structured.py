@@ -121,6 +121,8 @@ class MessageStream:
     def _one(self, event: bytes) -> bytes:
         if event == b"data: [DONE]":
             return self._end()
+        if event.startswith(b":"):
+            return event + b"\n\n"  # keeps the connection alive
         if not event.startswith(b"data: {"):
             return b""
         chunk = json.loads(event[6:])
