@@ -155,6 +155,8 @@ def _check(asked: shapes.Body) -> tuple[bool, bool]:
         _check_completion(asked)
     elif isinstance(asked, shapes.EmbeddingBody):
         _check_embedding(asked)
+    elif isinstance(asked, shapes.RerankBody):
+        asked.documents = [one.text if isinstance(one, shapes.Document) else one for one in asked.documents]
     elif isinstance(asked, shapes_responses.ResponsesBody):
         return check_responses(asked), False
     elif isinstance(asked, shapes_messages.CountBody):
@@ -179,18 +181,26 @@ def _check_sampling(asked: shapes.Sampling) -> None:
             refuse("logit_bias", "must have token numbers as its keys")
 
 
+_NOT_FOR_CHAT = {
+    "functions": "is not supported any more: use 'tools'",
+    "function_call": "is not supported any more: use 'tool_choice'",
+    "audio": "is not supported: answers are text",
+    "prediction": "is not supported",
+    "web_search_options": "is not supported: nothing is searched for",
+}
+
+
 def _check_chat(asked: shapes.ChatBody) -> None:
+    for name, reason in _NOT_FOR_CHAT.items():
+        if getattr(asked, name) is not None:
+            refuse(name, reason)
+    if "audio" in (asked.modalities or ()):
+        refuse("modalities", "must not hold 'audio': answers are text")
     if asked.top_logprobs is not None and not asked.logprobs:
         refuse("top_logprobs", "needs 'logprobs' to be true")
     if asked.stream_options is not None and not asked.stream:
         refuse("stream_options", "is for requests with 'stream': true")
-    wanted = asked.response_format
-    if isinstance(wanted, shapes.SchemaFormat):
-        if wanted.json_schema.schema is None:
-            refuse("response_format.json_schema.schema", "is required")
-        check_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
-    elif isinstance(wanted, shapes.JsonFormat) and wanted.schema is not None:
-        check_schema(wanted.schema, "response_format.schema")
+    _check_format(asked.response_format)
     _check_tools(asked.tools)
     if isinstance(asked.tool_choice, shapes.ChosenTool):
         names = {tool.function.name for tool in asked.tools or ()}
@@ -198,6 +208,15 @@ def _check_chat(asked: shapes.ChatBody) -> None:
             refuse("tool_choice", "names a function that is not in 'tools'")
     elif asked.tool_choice == "required" and not asked.tools:
         refuse("tool_choice", "is 'required', and there are no 'tools'")
+
+
+def _check_format(wanted: shapes.TextFormat | shapes.JsonFormat | shapes.SchemaFormat | None) -> None:
+    if isinstance(wanted, shapes.SchemaFormat):
+        if wanted.json_schema.schema is None:
+            refuse("response_format.json_schema.schema", "is required")
+        check_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
+    elif isinstance(wanted, shapes.JsonFormat) and wanted.schema is not None:
+        check_schema(wanted.schema, "response_format.schema")
 
 
 def _check_tools(tools: list[shapes.Tool] | None) -> None:
@@ -212,6 +231,7 @@ def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
         place = f"messages[{number}]"
         if message.role == "developer":
             message.role = "system"  # the same thing by its newer name, which few templates know
+        _write_refusals(message)
         if not isinstance(message.content, str | list):
             if message.role != "assistant" or not message.tool_calls:
                 refuse(f"{place}.content", "is required")
@@ -224,6 +244,18 @@ def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
                 check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
             audio = audio or isinstance(part, shapes.AudioPart)
     return images, audio
+
+
+def _write_refusals(message: shapes.Message) -> None:
+    """What the model refused with is what it said: no template knows more."""
+    if isinstance(message.content, list):
+        message.content = [
+            shapes.TextPart(part.refusal) if isinstance(part, shapes.RefusalPart) else part
+            for part in message.content
+        ]
+    elif message.refusal and not message.content:
+        message.content = message.refusal
+    message.refusal = None
 
 
 def _check_completion(asked: shapes.CompletionBody) -> None:
@@ -259,9 +291,20 @@ def _check_turns(asked: shapes_messages.CountBody) -> bool:
         refuse("tool_choice.name", "names a tool that is not in 'tools'")
     for number, tool in enumerate(asked.tools or ()):
         check_schema(tool.input_schema, f"tools[{number}].input_schema")
+    for number, turn in enumerate(asked.messages):
+        _drop_redacted(turn, f"messages[{number}].content")
     return any(
         isinstance(block, shapes_messages.ImageBlock)
         for turn in asked.messages
         if isinstance(turn.content, list)
         for block in turn.content
     )
+
+
+def _drop_redacted(turn: shapes_messages.Turn, place: str) -> None:
+    """An assistant's turn may be empty, also since only its author can read what it holds."""
+    if isinstance(turn.content, list):
+        kept = [b for b in turn.content if not isinstance(b, shapes_messages.RedactedThinkingBlock)]
+        if not kept and turn.role != "assistant":
+            refuse(place, "must not be empty")
+        turn.content = kept or ""

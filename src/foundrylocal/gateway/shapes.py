@@ -144,6 +144,7 @@ class Message(Part):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
+    refusal: str | None = None
 
 
 class Function(Part):
@@ -187,6 +188,10 @@ class SchemaFormat(Part, tag_field="type", tag="json_schema"):
 
 
 class ChatBody(Sampling, kw_only=True):
+    own: ClassVar[tuple[str, ...]] = (
+        *("model", "user", "functions", "function_call", "modalities", "audio", "prediction"),
+        "web_search_options",
+    )
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
@@ -202,6 +207,13 @@ class ChatBody(Sampling, kw_only=True):
     reasoning_effort: str | None = None
     reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
     chat_template_kwargs: Json | None = None
+    # Known only to be refused by name, since leaving them out would give another answer than was asked for.
+    functions: Any = None
+    function_call: Any = None
+    modalities: list[str] | None = None
+    audio: Any = None
+    prediction: Any = None
+    web_search_options: Any = None
 
 
 class TemplateBody(Body, kw_only=True):
@@ -215,7 +227,7 @@ class TemplateBody(Body, kw_only=True):
 
 class CompletionBody(Sampling, kw_only=True):
     prompt: str | list[str | Token | Tokens]
-    max_tokens: CountOrNone | None = None
+    max_tokens: Count | None = None
     n: Annotated[int, Meta(ge=1, le=8)] | None = None
     stop: Stops | None = None
     stream_options: StreamOptions | None = None
@@ -261,7 +273,11 @@ class EmbeddingBody(Body, kw_only=True):
     dimensions: Count | None = None
 
 
+class Document(Part):
+    text: str
+
+
 class RerankBody(Body, kw_only=True):
     query: Annotated[str, Meta(min_length=1)]
-    documents: Annotated[list[str], Meta(min_length=1, max_length=2048)]
+    documents: Annotated[list[str | Document], Meta(min_length=1, max_length=2048)]
     top_n: Count | None = None

@@ -197,6 +197,16 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_chat(**{"speculative.n_max": 5}), "speculative.n_max"),
     (TEXT, PROMPT | {"id_slot": 1}, "id_slot"),
     ("/infill", {"input_prefix": "a", "input_suffix": "b", "lora": []}, "lora"),
+    # what would change the answer and is not there
+    (*_chat(functions=[{"name": "f"}]), "functions"),
+    (*_chat(function_call="auto"), "function_call"),
+    (*_chat(modalities=["text", "audio"]), "modalities"),
+    (*_chat(audio={"voice": "a", "format": "wav"}), "audio"),
+    (*_chat(prediction={"type": "content", "content": "a"}), "prediction"),
+    (*_chat(web_search_options={}), "web_search_options"),
+    (TEXT, PROMPT | {"max_tokens": 0}, "max_tokens"),
+    (RERANK, {"query": "a", "documents": [{"title": "b"}]}, "documents[0].text"),
+    (MESSAGES, {"max_tokens": 8, "messages": [{"role": "user", "content": []}]}, "messages[0].content"),
     # images from elsewhere
     (*_image("http://localhost/a.png"), _URL),
     (*_image("https://example.org/a.png"), _URL),

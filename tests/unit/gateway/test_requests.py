@@ -157,3 +157,34 @@ def test_a_named_tool_is_the_only_one_and_required() -> None:
     turns = HELLO | {"max_tokens": 1, "tools": tools, "tool_choice": {"type": "tool", "name": "g"}}
     sent = for_engine("/v1/messages", turns)
     assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], {"type": "any"})
+
+
+def test_what_changes_nothing_is_left_out() -> None:
+    harmless = {"modalities": ["text"], "metadata": {"a": "b"}, "service_tier": "auto", "verbosity": "low"}
+    more = {"prompt_cache_key": "a", "safety_identifier": "b", "store": False, "functions": None}
+    assert for_engine(CHAT, HELLO | harmless | more) == HELLO
+
+
+def test_a_refusal_is_what_was_said() -> None:
+    part = {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}
+    messages = [*HELLO["messages"], {"role": "assistant", "content": None, "refusal": "no"}, part]
+    sent = for_engine(CHAT, {"messages": messages})["messages"]
+    assert sent[1:] == [
+        {"role": "assistant", "content": "no"},
+        {"role": "assistant", "content": [{"type": "text", "text": "no"}]},
+    ]
+
+
+def test_thoughts_that_nobody_can_read_are_dropped() -> None:
+    redacted = {"type": "redacted_thinking", "data": "x"}
+    text = {"type": "text", "text": "a"}
+    contents = ([redacted, text], [redacted], [])
+    messages = [{"role": "assistant", "content": content} for content in contents]
+    asked = {"max_tokens": 1, "messages": [*HELLO["messages"], *messages]}
+    sent = for_engine("/v1/messages", asked)["messages"]
+    assert [turn["content"] for turn in sent[1:]] == [[text], "", ""]
+
+
+def test_documents_may_be_objects() -> None:
+    sent = for_engine("/v1/rerank", {"query": "a", "documents": ["b", {"text": "c", "id": 5}]})
+    assert sent["documents"] == ["b", "c"]
