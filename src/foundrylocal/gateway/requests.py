@@ -304,7 +304,9 @@ def _check_turns(asked: shapes_messages.CountBody) -> bool:
 def _drop_redacted(turn: shapes_messages.Turn, place: str) -> None:
     """An assistant's turn may be empty, also since only its author can read what it holds."""
     if isinstance(turn.content, list):
-        kept = [b for b in turn.content if not isinstance(b, shapes_messages.RedactedThinkingBlock)]
+        kept: list[shapes_messages.Block] = [
+            block for block in turn.content if not isinstance(block, shapes_messages.RedactedThinkingBlock)
+        ]
         if not kept and turn.role != "assistant":
             refuse(place, "must not be empty")
         turn.content = kept or ""
