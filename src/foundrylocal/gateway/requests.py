@@ -6,7 +6,6 @@ names its field.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,11 +18,11 @@ from foundrylocal.gateway.endpoints import Endpoint
 from foundrylocal.gateway.grammar import GrammarTooMuch, check_grammar
 from foundrylocal.gateway.images import check_image
 from foundrylocal.gateway.json_schema import check_schema
+from foundrylocal.gateway.nesting import MOST_DEPTH, check_arguments, is_too_deep
 from foundrylocal.gateway.refusals import refuse, refuse_invalid
 from foundrylocal.gateway.responses import check_responses
 from foundrylocal.gateway.usage import is_assembled, prompts_of
 
-MOST_DEPTH = 32
 MOST_PROMPTS = 128
 _BOM = b"\xef\xbb\xbf"
 # Of the engine, not of the published API: slots, adapters, files of this machine, other templates.
@@ -35,7 +34,6 @@ _INTERNAL = frozenset(
     }
 )
 _INTERNAL_PREFIX = "speculative."
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,8 @@ _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def prepare(endpoint: Endpoint, body: bytes) -> Prepared:
     """Check a body and write what the engine gets. Raises InvalidJson, InvalidRequest."""
     body = body.removeprefix(_BOM)
-    _refuse_depth(body)
+    if is_too_deep(body):
+        raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
     try:
         _refuse_internal(_keys.decode(body))
         asked = _decoder(endpoint.shape).decode(body)
@@ -116,20 +115,6 @@ def _named_tool_only(asked: shapes.Body) -> dict[str, Any]:
 
 
 # --- before decoding ------------------------------------------------------------------------------------
-
-
-def _refuse_depth(body: bytes) -> None:
-    if body.count(b"[") + body.count(b"{") <= MOST_DEPTH:
-        return
-    depth = 0
-    for found in _TOKENS.finditer(body):
-        first = body[found.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MOST_DEPTH:
-                raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
-        elif first in b"]}":
-            depth -= 1
 
 
 def _refuse_internal(fields: dict[str, msgspec.Raw]) -> None:
@@ -236,6 +221,8 @@ def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
             if message.role != "assistant" or not message.tool_calls:
                 refuse(f"{place}.content", "is required")
             message.content = None
+        for index, call in enumerate(message.tool_calls or ()):
+            check_arguments(call.function.arguments, f"{place}.tool_calls[{index}].function.arguments")
         if message.role == "tool" and not message.tool_call_id:
             refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):

@@ -10,6 +10,7 @@ import msgspec
 from foundrylocal.gateway import shapes
 from foundrylocal.gateway.images import check_image
 from foundrylocal.gateway.json_schema import check_schema
+from foundrylocal.gateway.nesting import check_arguments
 from foundrylocal.gateway.refusals import refuse, refuse_invalid
 from foundrylocal.gateway.shapes_responses import (
     CallItem,
@@ -90,6 +91,7 @@ def _for_engine(item: Item, place: str) -> list[Json]:
     if isinstance(item, MessageItem):
         return [_message(item, place)]
     if isinstance(item, CallItem):
+        check_arguments(item.arguments, f"{place}.arguments")
         return [msgspec.to_builtins(item)]
     if isinstance(item, CallOutputItem):
         output = item.output if isinstance(item.output, str) else "".join(part.text for part in item.output)

@@ -24,6 +24,11 @@ def _offer(**fields: object) -> dict[str, Any]:
     return {"type": "function", "name": "f", **fields}
 
 
+def _called(arguments: str) -> dict[str, Any]:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    return {"role": "assistant", "tool_calls": [call]}
+
+
 def _item(item: object) -> tuple[str, object]:
     return RESPONSES, {"input": [item]}
 
@@ -181,6 +186,9 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_chat(grammar='root ::= "a'), "grammar"),
     (*_chat(grammar="root ::= )"), "grammar"),
     (*_chat(grammar="root ::= *"), "grammar"),
+    (*_message(_called("[" * 100_000 + "]" * 100_000)), "messages[0].tool_calls[0].function.arguments"),
+    (*_message(_called('{"a":' * 33 + "1" + "}" * 33)), "messages[0].tool_calls[0].function.arguments"),
+    (*_item({"type": "function_call", "call_id": "a", "name": "f", "arguments": "[" * 33}), "input[0].arguments"),
     # what does not go together
     (*_chat(top_logprobs=2), "top_logprobs"),
     (*_chat(stream_options={"include_usage": True}), "stream_options"),
