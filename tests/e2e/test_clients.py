@@ -92,6 +92,17 @@ def test_openai_responses(client: openai.OpenAI) -> None:
     assert "response.output_text.delta" in kinds
 
 
+def test_openai_goes_on_with_a_conversation(client: openai.OpenAI) -> None:
+    turns: list[Any] = [
+        {"role": "user", "content": "Is water wet?"},
+        {"role": "assistant", "content": "Yes"},
+        {"role": "user", "content": "Why?"},
+    ]
+    first = client.responses.create(model=CHAT_MODEL, input=turns, max_output_tokens=8)
+    turns += [*first.output, {"role": "user", "content": [{"type": "input_text", "text": "Go on."}]}]
+    assert client.responses.create(model=CHAT_MODEL, input=turns, max_output_tokens=8).output_text
+
+
 def test_openai_raises_its_own_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="context length") as caught:
         client.chat.completions.create(model=CHAT_MODEL, messages=TOO_LONG)

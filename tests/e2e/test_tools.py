@@ -205,3 +205,46 @@ def test_responses_call_a_tool(gateway: httpx.Client) -> None:
         strict(ResponseStreamEvent, event)
     check_arguments("".join(event["delta"] for event in events if event["type"].endswith("arguments.delta")))
     assert events[-1]["type"] == "response.completed"
+
+
+NAMED = {**PARAMETERS, "properties": {"size": {"enum": ["named"]}}}
+
+
+@pytest.mark.parametrize("dialect", ["chat", "messages", "responses"])
+def test_a_tool_chosen_by_name_is_the_one_that_is_called(gateway: httpx.Client, dialect: str) -> None:
+    if dialect == "chat":
+        tools: list[Any] = [TOOL, {"type": "function", "function": {"name": "see", "parameters": NAMED}}]
+        choice: Any = {"type": "function", "function": {"name": "see"}}
+        body = post(gateway, CHAT, OF_CHAT | {"tools": tools, "tool_choice": choice})
+        (call,) = body["choices"][0]["message"]["tool_calls"]
+        made = (call["function"]["name"], json.loads(call["function"]["arguments"]))
+    elif dialect == "messages":
+        tools = [*OF_MESSAGES["tools"], {"name": "see", "input_schema": NAMED}]
+        choice = {"type": "tool", "name": "see"}
+        body = post(gateway, "/v1/messages", OF_MESSAGES | {"tools": tools, "tool_choice": choice})
+        (used,) = [block for block in body["content"] if block["type"] == "tool_use"]
+        made = (used["name"], used["input"])
+    else:
+        tools = [*OF_RESPONSES["tools"], {"type": "function", "name": "see", "parameters": NAMED}]
+        choice = {"type": "function", "name": "see"}
+        body = post(gateway, "/v1/responses", OF_RESPONSES | {"tools": tools, "tool_choice": choice})
+        strict(Response, body)
+        assert len(body["tools"]) == 2 and body["tool_choice"] == choice
+        (item,) = [item for item in body["output"] if item["type"] == "function_call"]
+        made = (item["name"], json.loads(item["arguments"]))
+    assert made == ("see", {"size": "named"})
+
+
+def test_the_output_of_responses_goes_back_as_input(service: Service) -> None:
+    health = service.status()["health"]
+    with openai.OpenAI(base_url=health["endpoint"], api_key=health["api_key"], max_retries=0) as client:
+        ask: Any = {"model": TOOL_MODEL, **OF_RESPONSES}
+        first = client.responses.create(**ask)
+        (call,) = [item for item in first.output if item.type == "function_call"]
+        output = [{"type": "input_text", "text": "Seen."}]
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": output}
+        ask |= {"input": [*ask["input"], *first.output, result], "tool_choice": "none"}
+        second = client.responses.create(**ask)
+        assert second.output_text
+        ask["input"] += [*second.output, {"role": "user", "content": "And now?"}]
+        assert client.responses.create(**ask).output_text

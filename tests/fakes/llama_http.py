@@ -182,7 +182,7 @@ class LlamaHttp:
         key = None if self.spec.get("socket") else self.spec.get("api_key")
         if key and headers.get("authorization") != f"Bearer {key}":
             raise Refused(401, "Invalid API Key", "authentication_error")
-        if path.endswith("/completions") and method == "POST":
+        if path.endswith(("/completions", "/infill")) and method == "POST":
             await self._generate(path, self._parse(body), writer)
         else:
             await self._send(writer, self._plain(method, path, body))
@@ -218,6 +218,8 @@ class LlamaHttp:
             }
             if path in found:
                 return found[path]
+        elif method == "POST" and path == "/v1/responses/input_tokens":
+            return {"object": "response.input_tokens", "input_tokens": 7}
         elif method == "POST" and path in ("/tokenize", "/detokenize", "/apply-template", "/v1/embeddings"):
             return self._text(path, self._parse(body))
         raise Refused(404, "File Not Found", "not_found_error")

@@ -44,7 +44,10 @@ def _chunks(stream: bytes, prepared: Prepared) -> Iterator[Json]:
         _, _, data = event.partition(b": ")
         if not data.startswith(b"{"):
             continue
-        chunk = json.loads(data)
+        try:
+            chunk = json.loads(data)
+        except ValueError as error:
+            raise EngineRefused("A part of its answer is not JSON.") from error
         said = chunk.get("error")
         if isinstance(said, dict):
             code = said.get("code")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from foundrylocal.gateway import shapes
 from foundrylocal.gateway.endpoints import Dialect
 
@@ -15,8 +17,10 @@ Json = dict[str, Any]
 _ENGINE_ID = "chatcmpl-"
 
 
-def complete(dialect: Dialect, answer: Json, asked: shapes.Body) -> Json:
-    """The answer as its schema wants it; `asked` is the request it answers."""
+def complete(dialect: Dialect, answer: Json, asked: shapes.Body, context_size: int | None = None) -> Json:
+    """The answer as its schema wants it; `asked` is the request it answers, `context_size` the model's in tokens."""
+    if dialect is Dialect.RESPONSES:
+        return _responses(answer, asked, context_size)
     return _BY_DIALECT[dialect](answer, asked)
 
 
@@ -91,13 +95,19 @@ def _messages(answer: Json, asked: shapes.Body) -> Json:
     if "content" not in answer:
         return answer  # a count of tokens
     answer["id"] = "msg_" + str(answer.get("id") or "").removeprefix(_ENGINE_ID)
-    answer.setdefault("stop_sequence", None)
+    tell_stop_sequence(answer)
     for block in answer["content"]:
         complete_block(block)
     usage = answer["usage"]
     for name in (*_USAGE, "service_tier"):
         usage.setdefault(name, None)
     return answer
+
+
+def tell_stop_sequence(ended: Json) -> None:
+    """The engine names the sequence that ended an answer, and calls that the end of a turn all the same."""
+    if ended.setdefault("stop_sequence", None) is not None:
+        ended["stop_reason"] = "stop_sequence"
 
 
 _BLOCKS: dict[str, Json] = {
@@ -125,7 +135,7 @@ def complete_delta_usage(usage: Json) -> Json:
 # --- responses ------------------------------------------------------------------------------------------
 
 
-def _responses(answer: Json, asked: shapes.Body) -> Json:
+def _responses(answer: Json, asked: shapes.Body, context_size: int | None) -> Json:
     created = answer.get("created_at") or 0
     named: Json = {
         "created_at": created,
@@ -142,7 +152,7 @@ def _responses(answer: Json, asked: shapes.Body) -> Json:
         "temperature": getattr(asked, "temperature", None),
         "text": {"format": _text_format(asked)},
         "tool_choice": getattr(asked, "tool_choice", None) or "auto",
-        "tools": getattr(asked, "tools", None) or [],
+        "tools": [_offer(tool) for tool in getattr(asked, "tools", None) or ()],
         "top_p": getattr(asked, "top_p", None),
         "truncation": "disabled",
         "user": asked.user,
@@ -156,17 +166,26 @@ def _responses(answer: Json, asked: shapes.Body) -> Json:
         usage.setdefault("input_tokens_details", {"cached_tokens": 0})
         usage["input_tokens_details"].setdefault("cache_write_tokens", 0)
         usage.setdefault("output_tokens_details", {"reasoning_tokens": 0})
-    _tell_incomplete(complete_answer, asked)
+    _tell_incomplete(complete_answer, asked, context_size)
     return complete_answer
 
 
-def _tell_incomplete(answer: Json, asked: shapes.Body) -> None:
-    """An answer that the limit cut short is not called complete."""
+def _tell_incomplete(answer: Json, asked: shapes.Body, context_size: int | None) -> None:
+    """An answer that its limit or the context cut short is not called complete; the engine tells neither."""
     limit = getattr(asked, "max_output_tokens", None)
-    made = (answer.get("usage") or {}).get("output_tokens", 0)
-    if answer.get("status") == "completed" and limit is not None and made >= limit:
+    usage = answer.get("usage") or {}
+    is_at_limit = limit is not None and usage.get("output_tokens", 0) >= limit
+    is_context_full = context_size is not None and usage.get("total_tokens", 0) >= context_size
+    if answer.get("status") == "completed" and (is_at_limit or is_context_full):
         answer["status"] = "incomplete"
         answer["incomplete_details"] = {"reason": "max_output_tokens"}
+        for item in answer["output"][-1:]:
+            item["status"] = "incomplete"
+
+
+def _offer(tool: Any) -> Json:
+    """A function that was offered, with the nulls that its schema requires."""
+    return {"type": "function", "description": None, "strict": None, **msgspec.to_builtins(tool)}
 
 
 def _text_format(asked: shapes.Body) -> Json:
@@ -190,6 +209,5 @@ _BY_DIALECT: dict[Dialect, Callable[[Json, shapes.Body], Json]] = {
     Dialect.CHAT: _chat,
     Dialect.TEXT: _text,
     Dialect.MESSAGES: _messages,
-    Dialect.RESPONSES: _responses,
     Dialect.PLAIN: _plain,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from foundrylocal.gateway import shapes, shapes_messages
+from foundrylocal.gateway import shapes, shapes_messages, shapes_responses
 
 
 class Ability(Enum):
@@ -43,8 +43,8 @@ _ALL = (
     Endpoint("/v1/completions", shapes.CompletionBody, Dialect.TEXT),
     Endpoint("/v1/embeddings", shapes.EmbeddingBody, Dialect.PLAIN, Ability.EMBED),
     Endpoint("/v1/rerank", shapes.RerankBody, Dialect.PLAIN, Ability.RERANK),
-    Endpoint("/v1/responses", shapes.ResponsesBody, Dialect.RESPONSES),
-    Endpoint("/v1/responses/input_tokens", shapes.ResponsesBody, Dialect.PLAIN, takes_slot=False),
+    Endpoint("/v1/responses", shapes_responses.ResponsesBody, Dialect.RESPONSES),
+    Endpoint("/v1/responses/input_tokens", shapes_responses.ResponsesBody, Dialect.PLAIN, takes_slot=False),
     Endpoint("/v1/messages", shapes_messages.MessagesBody, Dialect.MESSAGES),
     Endpoint("/v1/messages/count_tokens", shapes_messages.CountBody, Dialect.MESSAGES, takes_slot=False),
     Endpoint("/infill", shapes.InfillBody, Dialect.PLAIN),

@@ -18,7 +18,19 @@ _TOO_LARGE = re.compile(r"\((\d+) tokens\) is too large.*?batch size: (\d+)")
 _CALLERS_FAULT = re.compile(
     r"template|jinja|parse|grammar|schema|invalid|range_check|token|base64|decode|image|audio", re.IGNORECASE
 )
+# Of what the answer is to look like.
+_OF_THE_FORM = re.compile(r"grammar|sampler|schema|parser|tool|json", re.IGNORECASE)
 _MOST_SHOWN = 300
+# Anthropic's clients know these types and no others; the rest of the contract's stand for one of them.
+_ANTHROPIC_TYPES = {
+    "conflict_error": "invalid_request_error",
+    "precondition_failed": "invalid_request_error",
+    "unavailable_error": "overloaded_error",
+    "configuration_error": "api_error",
+    "download_error": "api_error",
+    "insufficient_resources": "api_error",
+    "server_error": "api_error",
+}
 
 
 class EngineRefused(InternalError):
@@ -51,7 +63,7 @@ def error_of_object(
     found = _UNSUPPORTED_INPUT.search(text)
     if found:
         kind = found[1].lower()
-        return InvalidRequest(f"This model cannot take {kind} input", f"{text}.", param="messages")
+        return InvalidRequest(f"This model cannot take {kind} input", f"{text}.", param=_content_of(asked))
     if status == 501 or said.get("type") == "not_supported_error":
         return InvalidRequest("This model cannot do that", f"{text}.")
     if status == 503:
@@ -61,29 +73,47 @@ def error_of_object(
             "A token is not one of the model's", "See /tokenize for its tokens.", param="tokens"
         )
     if status < 500 or _CALLERS_FAULT.search(text):
-        return InvalidRequest("The engine refused the request", f"{text}.")
+        return InvalidRequest("The engine refused the request", f"{text}.", param=_field_of(text, asked))
     return EngineRefused(f"{text}.")
 
 
 def context_exceeded(prompt: object, context: object, asked: Prepared | None) -> InvalidRequest:
     """A prompt that does not fit, with both counts, in the words that OpenAI's clients look for."""
-    field = next(
-        (name for name in ("messages", "prompt", "input") if hasattr(asked and asked.asked, name)), None
-    )
     return InvalidRequest(
         f"This model's maximum context length is {context} tokens, and the request has {prompt} tokens",
         f"context_length_exceeded: prompt {prompt} tokens, context {context} tokens. Shorten it, or start the "
         "model with a larger context_size.",
-        param=field,
+        param=_content_of(asked),
     )
 
 
+def _content_of(asked: Prepared | None) -> str | None:
+    """The field that holds what the model is to read."""
+    return _first_of(asked, ("messages", "prompt", "input", "content", "tokens", "input_prefix"))
+
+
+def _field_of(text: str, asked: Prepared | None) -> str | None:
+    """The field that a refusal is about, as far as the engine's words and what the request holds tell."""
+    if asked is not None and _OF_THE_FORM.search(text):
+        form = "output_config.format" if asked.schema is not None else None
+        form = form or _first_of(asked, ("grammar", "json_schema", "response_format", "tools"))
+        if form == "response_format" and hasattr(asked.asked, "text"):
+            form = "text.format"
+        if form is not None:
+            return form
+    return _content_of(asked)
+
+
+def _first_of(asked: Prepared | None, names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if getattr(asked and asked.asked, name, None) is not None), None)
+
+
 def error_body(error: FoundryLocalError, dialect: Dialect | None) -> dict[str, Any]:
-    """The one shape; with `type` beside it where Anthropic's clients look for it."""
-    body: dict[str, Any] = {"error": error_object(error)}
+    """The one shape, `param` always in it; with Anthropic's types where Anthropic's clients look for them."""
+    told = {**error_object(error), "param": error.param}
     if dialect is Dialect.MESSAGES:
-        return {"type": "error", **body}
-    return body
+        return {"type": "error", "error": told | {"type": _ANTHROPIC_TYPES.get(error.type, error.type)}}
+    return {"error": told}
 
 
 def error_event(error: FoundryLocalError, dialect: Dialect) -> bytes:

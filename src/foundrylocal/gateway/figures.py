@@ -18,6 +18,7 @@ class Figures:
     endpoint: str
     began: float
     model_id: str = ""
+    context_size: int | None = None
     is_stream: bool = False
     status: int = 0
     outcome: str = "cancelled"
@@ -42,14 +43,21 @@ class Figures:
             self.outcome = outcome
 
     def note_end(self) -> None:
+        """It is over; a stream that was left before the engine counted it is counted by its events."""
+        if self.tokens_out is None and self.is_stream and self.events:
+            self.tokens_out = self.events
         self.total_s = monotonic() - self.began
 
     def note_timings(self, timings: dict[str, Any]) -> None:
         """The engine's own account of a generation."""
         self.tokens_in = (self.tokens_in or 0) + _number(timings, "prompt_n") + _number(timings, "cache_n")
         self.tokens_out = (self.tokens_out or 0) + _number(timings, "predicted_n")
-        self.prefill_s = float(timings.get("prompt_ms") or 0.0) / 1000
-        self.decode_s = float(timings.get("predicted_ms") or 0.0) / 1000
+        # Several answers are made side by side, so the longest counts and not the sum.
+        prefill_s, decode_s = (
+            float(timings.get(name) or 0.0) / 1000 for name in ("prompt_ms", "predicted_ms")
+        )
+        self.prefill_s = max(self.prefill_s or 0.0, prefill_s)
+        self.decode_s = max(self.decode_s or 0.0, decode_s)
 
     def note_usage(self, usage: dict[str, Any]) -> None:
         """The counts of an answer, under any of the published names; the last word counts."""

@@ -80,7 +80,8 @@ async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
     except (aiohttp.ClientError, OSError) as error:
         raise exchange.cause(False) from error
     try:
-        if response.status < 400 and exchange.prepared.asked.is_stream:
+        is_stream = response.content_type == "text/event-stream" and not is_assembled(exchange.prepared.asked)
+        if response.status < 400 and is_stream:
             await _stream(response, exchange)
         else:
             await _whole(response, exchange)
@@ -124,7 +125,7 @@ def _conforming(answer: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
     asked = exchange.prepared.asked
     if exchange.prepared.schema is not None:
         return message_of(answer, asked)
-    return complete(exchange.endpoint.dialect, answer, asked)
+    return complete(exchange.endpoint.dialect, answer, asked, exchange.figures.context_size)
 
 
 def _message_stream(dialect: Dialect, asked: Body, figures: Figures) -> Rewriter:

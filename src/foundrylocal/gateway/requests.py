@@ -6,20 +6,23 @@ names its field.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
-from foundrylocal.errors import InvalidJson, InvalidRequest
-from foundrylocal.gateway import shapes, shapes_messages, structured
+from foundrylocal.errors import InvalidJson
+from foundrylocal.gateway import shapes, shapes_messages, shapes_responses, structured
 from foundrylocal.gateway.endpoints import Endpoint
+from foundrylocal.gateway.grammar import GrammarTooMuch, check_grammar
+from foundrylocal.gateway.images import check_image
+from foundrylocal.gateway.json_schema import check_schema
+from foundrylocal.gateway.nesting import MOST_DEPTH, check_arguments, is_too_deep
+from foundrylocal.gateway.refusals import refuse, refuse_invalid
+from foundrylocal.gateway.responses import check_responses
 from foundrylocal.gateway.usage import is_assembled, prompts_of
 
-MOST_DEPTH = 32
-MOST_GRAMMAR_DEPTH = 32
 MOST_PROMPTS = 128
 _BOM = b"\xef\xbb\xbf"
 # Of the engine, not of the published API: slots, adapters, files of this machine, other templates.
@@ -31,10 +34,6 @@ _INTERNAL = frozenset(
     }
 )
 _INTERNAL_PREFIX = "speculative."
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
-_DATA_IMAGE = re.compile(r"data:image/[a-z0-9.+\-]{1,40};base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,13 @@ _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def prepare(endpoint: Endpoint, body: bytes) -> Prepared:
     """Check a body and write what the engine gets. Raises InvalidJson, InvalidRequest."""
     body = body.removeprefix(_BOM)
-    _refuse_depth(body)
+    if is_too_deep(body):
+        raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
     try:
         _refuse_internal(_keys.decode(body))
         asked = _decoder(endpoint.shape).decode(body)
     except msgspec.ValidationError as error:
-        _refuse_invalid(str(error))
+        refuse_invalid(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"{error}.") from None
     images, audio = _check(asked)
@@ -89,53 +89,38 @@ def _for_engine(asked: shapes.Body) -> dict[str, Any]:
         sent["top_logprobs"] = 1
     if isinstance(asked, shapes.CompletionBody) and asked.logprobs == 0:
         sent["logprobs"] = 1
+    sent |= _named_tool_only(asked)
     if is_assembled(asked):
         sent |= {"stream": True, "stream_options": {"include_usage": True}}
     return sent
 
 
+def _named_tool_only(asked: shapes.Body) -> dict[str, Any]:
+    """A tool chosen by name, as the only one of which one is required: the engine takes a name for 'auto'."""
+    choice = getattr(asked, "tool_choice", None)
+    if isinstance(choice, shapes.ChosenTool) and isinstance(asked, shapes.ChatBody):
+        name = choice.function.name
+        return {"tools": [t for t in asked.tools or () if t.function.name == name], "tool_choice": "required"}
+    if isinstance(choice, shapes_responses.NamedOffer) and isinstance(asked, shapes_responses.ResponsesBody):
+        return {"tools": [t for t in asked.tools or () if t.name == choice.name], "tool_choice": "required"}
+    if (
+        isinstance(asked, shapes_messages.CountBody)
+        and asked.tool_choice
+        and asked.tool_choice.type == "tool"
+    ):
+        named = asked.tool_choice
+        any_ = shapes_messages.ToolChoice("any", None, named.disable_parallel_tool_use)
+        return {"tools": [t for t in asked.tools or () if t.name == named.name], "tool_choice": any_}
+    return {}
+
+
 # --- before decoding ------------------------------------------------------------------------------------
-
-
-def _refuse_depth(body: bytes) -> None:
-    if body.count(b"[") + body.count(b"{") <= MOST_DEPTH:
-        return
-    depth = 0
-    for found in _TOKENS.finditer(body):
-        first = body[found.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MOST_DEPTH:
-                raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
-        elif first in b"]}":
-            depth -= 1
 
 
 def _refuse_internal(fields: dict[str, msgspec.Raw]) -> None:
     for name in fields:
         if name in _INTERNAL or name.startswith(_INTERNAL_PREFIX):
             refuse(name, "is not a field of this API")
-
-
-# --- what the decoder refused ---------------------------------------------------------------------------
-
-
-def refuse(param: str, reason: str) -> NoReturn:
-    """Raise the InvalidRequest that names its field."""
-    raise InvalidRequest(f"Invalid request: '{param}' {reason}", f"{param}: {reason}.", param=param)
-
-
-def _refuse_invalid(text: str) -> NoReturn:
-    place = _PLACE.search(text)
-    path = place["path"].replace("[...]", "") if place else ""
-    reason = text[: place.start()] if place else text
-    missing = _MISSING.search(text)
-    if missing:
-        name = f"{path}.{missing['name']}" if path else missing["name"]
-        refuse(name, "is required")
-    if not path:
-        raise InvalidRequest("Invalid request: the body must be a JSON object", f"{reason}.")
-    refuse(path, f"is not valid: {reason.replace('`', '')[:1].lower()}{reason.replace('`', '')[1:]}")
 
 
 # --- what types do not say ------------------------------------------------------------------------------
@@ -149,13 +134,16 @@ def _check(asked: shapes.Body) -> tuple[bool, bool]:
         _check_chat(asked)
         return _check_messages(asked.messages)
     if isinstance(asked, shapes.TemplateBody):
+        _check_tools(asked.tools)
         return _check_messages(asked.messages)
     if isinstance(asked, shapes.CompletionBody):
         _check_completion(asked)
     elif isinstance(asked, shapes.EmbeddingBody):
         _check_embedding(asked)
-    elif isinstance(asked, shapes.ResponsesBody):
-        return _check_responses(asked), False
+    elif isinstance(asked, shapes.RerankBody):
+        asked.documents = [one.text if isinstance(one, shapes.Document) else one for one in asked.documents]
+    elif isinstance(asked, shapes_responses.ResponsesBody):
+        return check_responses(asked), False
     elif isinstance(asked, shapes_messages.CountBody):
         return _check_turns(asked), False
     return False, False
@@ -164,34 +152,41 @@ def _check(asked: shapes.Body) -> tuple[bool, bool]:
 def _check_sampling(asked: shapes.Sampling) -> None:
     if asked.seed is not None:
         asked.seed &= 0xFFFFFFFF
-    if asked.grammar is not None and _nesting(asked.grammar) > MOST_GRAMMAR_DEPTH:
-        refuse("grammar", f"is nested deeper than {MOST_GRAMMAR_DEPTH} levels")
     if asked.grammar is not None and asked.json_schema is not None:
         refuse("json_schema", "cannot be combined with 'grammar'")
+    if asked.grammar is not None:
+        try:
+            check_grammar(asked.grammar)
+        except GrammarTooMuch as error:
+            refuse("grammar", str(error))
+    if asked.json_schema is not None:
+        check_schema(asked.json_schema, "json_schema")
     for key in asked.logit_bias or {}:
         if not key.isdecimal() or int(key) >= 2**31:
             refuse("logit_bias", "must have token numbers as its keys")
 
 
-def _nesting(grammar: str) -> int:
-    depth = deepest = 0
-    for char in grammar:
-        if char == "(":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char == ")":
-            depth -= 1
-    return deepest
+_NOT_FOR_CHAT = {
+    "functions": "is not supported any more: use 'tools'",
+    "function_call": "is not supported any more: use 'tool_choice'",
+    "audio": "is not supported: answers are text",
+    "prediction": "is not supported",
+    "web_search_options": "is not supported: nothing is searched for",
+}
 
 
 def _check_chat(asked: shapes.ChatBody) -> None:
+    for name, reason in _NOT_FOR_CHAT.items():
+        if getattr(asked, name) is not None:
+            refuse(name, reason)
+    if "audio" in (asked.modalities or ()):
+        refuse("modalities", "must not hold 'audio': answers are text")
     if asked.top_logprobs is not None and not asked.logprobs:
         refuse("top_logprobs", "needs 'logprobs' to be true")
     if asked.stream_options is not None and not asked.stream:
         refuse("stream_options", "is for requests with 'stream': true")
-    wanted = asked.response_format
-    if isinstance(wanted, shapes.SchemaFormat) and wanted.json_schema.schema is None:
-        refuse("response_format.json_schema.schema", "is required")
+    _check_format(asked.response_format)
+    _check_tools(asked.tools)
     if isinstance(asked.tool_choice, shapes.ChosenTool):
         names = {tool.function.name for tool in asked.tools or ()}
         if asked.tool_choice.function.name not in names:
@@ -200,29 +195,54 @@ def _check_chat(asked: shapes.ChatBody) -> None:
         refuse("tool_choice", "is 'required', and there are no 'tools'")
 
 
+def _check_format(wanted: shapes.TextFormat | shapes.JsonFormat | shapes.SchemaFormat | None) -> None:
+    if isinstance(wanted, shapes.SchemaFormat):
+        if wanted.json_schema.schema is None:
+            refuse("response_format.json_schema.schema", "is required")
+        check_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
+    elif isinstance(wanted, shapes.JsonFormat) and wanted.schema is not None:
+        check_schema(wanted.schema, "response_format.schema")
+
+
+def _check_tools(tools: list[shapes.Tool] | None) -> None:
+    for number, tool in enumerate(tools or ()):
+        if tool.function.parameters is not None:
+            check_schema(tool.function.parameters, f"tools[{number}].function.parameters")
+
+
 def _check_messages(messages: list[shapes.Message]) -> tuple[bool, bool]:
     images = audio = False
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
         if message.role == "developer":
             message.role = "system"  # the same thing by its newer name, which few templates know
+        _write_refusals(message)
         if not isinstance(message.content, str | list):
             if message.role != "assistant" or not message.tool_calls:
                 refuse(f"{place}.content", "is required")
             message.content = None
+        for index, call in enumerate(message.tool_calls or ()):
+            check_arguments(call.function.arguments, f"{place}.tool_calls[{index}].function.arguments")
         if message.role == "tool" and not message.tool_call_id:
             refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if isinstance(part, shapes.ImagePart):
                 images = True
-                _check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
+                check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
             audio = audio or isinstance(part, shapes.AudioPart)
     return images, audio
 
 
-def _check_image(url: str, place: str) -> None:
-    if not _DATA_IMAGE.match(url):
-        refuse(place, "must hold the image itself (data:image/...;base64,...): no other address is fetched")
+def _write_refusals(message: shapes.Message) -> None:
+    """What the model refused with is what it said: no template knows more."""
+    if isinstance(message.content, list):
+        message.content = [
+            shapes.TextPart(part.refusal) if isinstance(part, shapes.RefusalPart) else part
+            for part in message.content
+        ]
+    elif message.refusal and not message.content:
+        message.content = message.refusal
+    message.refusal = None
 
 
 def _check_completion(asked: shapes.CompletionBody) -> None:
@@ -248,41 +268,6 @@ def _check_embedding(asked: shapes.EmbeddingBody) -> None:
         refuse("input", "must not be an empty string")
 
 
-def _check_responses(asked: shapes.ResponsesBody) -> bool:
-    for name in ("previous_response_id", "conversation", "background"):
-        if getattr(asked, name):
-            refuse(name, "is not supported: nothing is stored, so send the whole conversation as 'input'")
-    if asked.text is not None and asked.text.format is not None:
-        asked.response_format = _response_format(asked.text.format)
-    if asked.seed is not None:
-        asked.seed &= 0xFFFFFFFF
-    has_image = False
-    for number, item in enumerate(asked.input if isinstance(asked.input, list) else ()):
-        content = item.get("content")
-        for index, part in enumerate(content if isinstance(content, list) else ()):
-            if isinstance(part, dict) and part.get("type") == "input_image":
-                has_image = True
-                place = f"input[{number}].content[{index}].image_url"
-                url = part.get("image_url")
-                _check_image(url if isinstance(url, str) else "", place)
-            elif isinstance(part, dict) and part.get("type") == "input_file":
-                refuse(f"input[{number}].content[{index}]", "is a file, which is not supported")
-    return has_image
-
-
-def _response_format(wanted: shapes.Json) -> shapes.SchemaFormat | shapes.JsonFormat | None:
-    kind = wanted.get("type")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return shapes.JsonFormat()
-    if kind != "json_schema" or not isinstance(wanted.get("schema"), dict):
-        refuse(
-            "text.format", "must be of the type text, json_object or json_schema, the latter with a schema"
-        )
-    return shapes.SchemaFormat(shapes.NamedSchema(wanted["schema"], str(wanted.get("name") or "answer")))
-
-
 def _check_turns(asked: shapes_messages.CountBody) -> bool:
     choice = asked.tool_choice
     if (
@@ -291,9 +276,24 @@ def _check_turns(asked: shapes_messages.CountBody) -> bool:
         and choice.name not in {t.name for t in asked.tools or ()}
     ):
         refuse("tool_choice.name", "names a tool that is not in 'tools'")
+    for number, tool in enumerate(asked.tools or ()):
+        check_schema(tool.input_schema, f"tools[{number}].input_schema")
+    for number, turn in enumerate(asked.messages):
+        _drop_redacted(turn, f"messages[{number}].content")
     return any(
         isinstance(block, shapes_messages.ImageBlock)
         for turn in asked.messages
         if isinstance(turn.content, list)
         for block in turn.content
     )
+
+
+def _drop_redacted(turn: shapes_messages.Turn, place: str) -> None:
+    """An assistant's turn may be empty, also since only its author can read what it holds."""
+    if isinstance(turn.content, list):
+        kept: list[shapes_messages.Block] = [
+            block for block in turn.content if not isinstance(block, shapes_messages.RedactedThinkingBlock)
+        ]
+        if not kept and turn.role != "assistant":
+            refuse(place, "must not be empty")
+        turn.content = kept or ""

@@ -14,6 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 Json = dict[str, Any]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 CountOrNone = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+# The engine allocates as many tokens as it is told to look back.
+Window = Annotated[int, Meta(ge=0, le=65536)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -68,7 +70,7 @@ class Sampling(Body, kw_only=True):
     typical_p: Share | None = None
     top_n_sigma: Annotated[float, Meta(ge=-1, le=100)] | None = None
     repeat_penalty: Factor | None = None
-    repeat_last_n: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+    repeat_last_n: Window | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     mirostat: Literal[0, 1, 2] | None = None
@@ -76,7 +78,7 @@ class Sampling(Body, kw_only=True):
     mirostat_eta: Factor | None = None
     dry_multiplier: Factor | None = None
     dry_base: Factor | None = None
-    dry_allowed_length: CountOrNone | None = None
+    dry_allowed_length: Window | None = None
     xtc_probability: Share | None = None
     xtc_threshold: Share | None = None
     seed: Seed | None = None
@@ -142,6 +144,7 @@ class Message(Part):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
+    refusal: str | None = None
 
 
 class Function(Part):
@@ -185,6 +188,10 @@ class SchemaFormat(Part, tag_field="type", tag="json_schema"):
 
 
 class ChatBody(Sampling, kw_only=True):
+    own: ClassVar[tuple[str, ...]] = (
+        *("model", "user", "functions", "function_call", "modalities", "audio", "prediction"),
+        "web_search_options",
+    )
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
@@ -200,6 +207,13 @@ class ChatBody(Sampling, kw_only=True):
     reasoning_effort: str | None = None
     reasoning_format: Literal["none", "auto", "deepseek", "deepseek-legacy"] | None = None
     chat_template_kwargs: Json | None = None
+    # Known only to be refused by name, since leaving them out would give another answer than was asked for.
+    functions: Any = None
+    function_call: Any = None
+    modalities: list[str] | None = None
+    audio: Any = None
+    prediction: Any = None
+    web_search_options: Any = None
 
 
 class TemplateBody(Body, kw_only=True):
@@ -213,7 +227,7 @@ class TemplateBody(Body, kw_only=True):
 
 class CompletionBody(Sampling, kw_only=True):
     prompt: str | list[str | Token | Tokens]
-    max_tokens: CountOrNone | None = None
+    max_tokens: Count | None = None
     n: Annotated[int, Meta(ge=1, le=8)] | None = None
     stop: Stops | None = None
     stream_options: StreamOptions | None = None
@@ -229,7 +243,6 @@ class Extra(Part):
 
 
 class InfillBody(Sampling, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = ("model", "user", "stream")
     input_prefix: str
     input_suffix: str
     input_extra: list[Extra] | None = None
@@ -260,42 +273,11 @@ class EmbeddingBody(Body, kw_only=True):
     dimensions: Count | None = None
 
 
+class Document(Part):
+    text: str
+
+
 class RerankBody(Body, kw_only=True):
     query: Annotated[str, Meta(min_length=1)]
-    documents: Annotated[list[str], Meta(min_length=1, max_length=2048)]
+    documents: Annotated[list[str | Document], Meta(min_length=1, max_length=2048)]
     top_n: Count | None = None
-
-
-# --- responses ------------------------------------------------------------------------------------------
-
-
-class ResponseText(Part):
-    format: Json | None = None
-    verbosity: str | None = None
-
-
-class ResponsesBody(Body, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = (
-        *("model", "user", "text", "previous_response_id", "conversation", "background", "metadata"),
-        *("store", "include", "truncation"),
-    )
-    input: Annotated[str, Meta(min_length=1)] | Annotated[list[Json], Meta(min_length=1)]
-    instructions: str | None = None
-    max_output_tokens: Count | None = None
-    stream: bool | None = None
-    temperature: Temperature | None = None
-    top_p: Share | None = None
-    seed: Seed | None = None
-    tools: Annotated[list[Json], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | Json | None = None
-    parallel_tool_calls: bool | None = None
-    reasoning: Json | None = None
-    text: ResponseText | None = None
-    response_format: SchemaFormat | JsonFormat | None = None
-    metadata: Json | None = None
-    previous_response_id: str | None = None
-    conversation: str | Json | None = None
-    background: bool | None = None
-    store: bool | None = None
-    include: list[str] | None = None
-    truncation: str | None = None

@@ -39,12 +39,16 @@ class ThinkingBlock(Part, tag_field="type", tag="thinking"):
     signature: str | None = None
 
 
-Block = TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
+class RedactedThinkingBlock(Part, tag_field="type", tag="redacted_thinking"):
+    """Thoughts that only their author can read."""
+
+
+Block = RedactedThinkingBlock | TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
 
 
 class Turn(Part):
     role: Literal["user", "assistant", "system"]
-    content: str | Annotated[list[Block], Meta(min_length=1)]
+    content: str | list[Block]
 
 
 class ToolOffer(Part):

@@ -20,6 +20,7 @@ from foundrylocal.gateway.conformance import (
     complete_block,
     complete_delta_usage,
     complete_part,
+    tell_stop_sequence,
     text_logprobs,
 )
 from foundrylocal.gateway.endpoints import Dialect
@@ -183,7 +184,7 @@ class Messages:
             complete_block(body["content_block"])
         elif kind == "message_delta":
             self._figures.note_usage(complete_delta_usage(body["usage"]))
-            body["delta"].setdefault("stop_sequence", None)
+            tell_stop_sequence(body["delta"])
         return name + b"\ndata: " + _dump(body) + b"\n\n"
 
 
@@ -224,7 +225,9 @@ class Responses:
         if "response" in body:
             body["response"].setdefault("created_at", self._created)
             body["response"].setdefault("model", self._figures.model_id)
-            body["response"] = complete(Dialect.RESPONSES, body["response"], self._asked)
+            body["response"] = complete(
+                Dialect.RESPONSES, body["response"], self._asked, self._figures.context_size
+            )
             self._figures.note_usage(body["response"].get("usage") or {})
             if body["response"]["status"] == "incomplete":
                 body["type"] = "response.incomplete"

@@ -6,15 +6,16 @@ Invariant: only text goes this way; the answer has the schema's JSON as its one 
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
-from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway import shapes, shapes_messages
 from foundrylocal.gateway.conformance import complete
 from foundrylocal.gateway.endpoints import Dialect
 from foundrylocal.gateway.figures import Figures
+from foundrylocal.gateway.json_schema import check_schema
+from foundrylocal.gateway.refusals import refuse
 
 Json = dict[str, Any]
 CHAT_PATH = "/v1/chat/completions"
@@ -28,11 +29,12 @@ def schema_of(asked: shapes_messages.MessagesBody) -> Json | None:
         if given is None:
             continue
         if not isinstance(given, dict) or given.get("type") != "json_schema":
-            _refuse(name, "must be of the type json_schema")
+            refuse(name, "must be of the type json_schema")
         if not isinstance(given.get("schema"), dict):
-            _refuse(f"{name}.schema", "is required")
+            refuse(f"{name}.schema", "is required")
         if asked.tools:
-            _refuse(name, "cannot be combined with 'tools'")
+            refuse(name, "cannot be combined with 'tools'")
+        check_schema(given["schema"], f"{name}.schema")
         return dict(given["schema"])
     return None
 
@@ -40,10 +42,6 @@ def schema_of(asked: shapes_messages.MessagesBody) -> Json | None:
 def _old(asked: shapes_messages.MessagesBody) -> tuple[str, object]:
     """The same under the name it had before."""
     return "output_format", asked.output_format
-
-
-def _refuse(param: str, reason: str) -> NoReturn:
-    raise InvalidRequest(f"Invalid request: '{param}' {reason}", f"{param}: {reason}.", param=param)
 
 
 def chat_of(asked: shapes_messages.MessagesBody, schema: Json) -> Json:
@@ -72,7 +70,7 @@ def _text(content: str | list[Any], place: str) -> str:
         return content
     for index, block in enumerate(content):
         if not isinstance(block, shapes_messages.TextBlock):
-            _refuse(f"{place}[{index}]", "must be text when the answer is to follow a schema")
+            refuse(f"{place}[{index}]", "must be text when the answer is to follow a schema")
     return "".join(block.text for block in content)
 
 
@@ -123,6 +121,8 @@ class MessageStream:
     def _one(self, event: bytes) -> bytes:
         if event == b"data: [DONE]":
             return self._end()
+        if event.startswith(b":"):
+            return event + b"\n\n"  # keeps the connection alive
         if not event.startswith(b"data: {"):
             return b""
         chunk = json.loads(event[6:])

@@ -15,6 +15,7 @@ from typing import IO, Any
 _PR_SET_PDEATHSIG = 1
 _LINE_BYTES = 4096
 _IOLBF = 1
+_PING_S = 15  # the contract's, for all event streams
 
 
 def _die_with_parent() -> None:
@@ -81,6 +82,7 @@ def _parameters(order: dict[str, Any]) -> Any:
     params.kv_unified = True
     params.n_threads_http = order["parallel"] + 32
     params.cache_ram_mib = 256
+    params.sse_ping_interval = _PING_S
     # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
     params.cache_idle_slots = False
     if order["threads"]:

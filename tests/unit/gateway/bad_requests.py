@@ -20,6 +20,19 @@ def _tool(**fields: object) -> dict[str, Any]:
     return {"type": "function", "function": {"name": "f", **fields}}
 
 
+def _offer(**fields: object) -> dict[str, Any]:
+    return {"type": "function", "name": "f", **fields}
+
+
+def _called(arguments: str) -> dict[str, Any]:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    return {"role": "assistant", "tool_calls": [call]}
+
+
+def _item(item: object) -> tuple[str, object]:
+    return RESPONSES, {"input": [item]}
+
+
 def _message(message: object) -> tuple[str, object]:
     return CHAT, {"messages": [message]}
 
@@ -28,6 +41,25 @@ def _image(url: object) -> tuple[str, object]:
     return _message({"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]})
 
 
+def _schema(schema: object) -> tuple[str, object]:
+    return _chat(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+
+
+def _pattern(pattern: str) -> tuple[str, object]:
+    return _schema({"properties": {"a": {"type": "string", "pattern": pattern}}})
+
+
+_FILE_IMAGE = {"type": "input_image", "image_url": "file:///etc/passwd"}
+_SCHEMA = "response_format.json_schema.schema"
+_LOOP: dict[str, Any] = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "allOf": [{"$ref": "#/$defs/a"}]}
+_ITSELF: dict[str, Any] = {"$ref": "#"}
+_OF_ITSELF: dict[str, Any] = {"type": "json_schema", "schema": _ITSELF}
+_WIDE: dict[str, Any] = {
+    **{f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 10} for n in range(12)},
+    "a12": {"type": "string"},
+}
+_AT_PATTERN = f"{_SCHEMA}.properties.a.pattern"
+_DOUBLED = "\n".join([f"r{n} ::= r{n + 1} | r{n + 1}" for n in range(30)])
 _URL = "messages[0].content[0].image_url.url"
 BAD_FIELDS: list[tuple[str, object, str]] = [
     # what is missing, empty, or of another type
@@ -102,8 +134,61 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_chat(logit_bias={"5": 101}), "logit_bias"),
     (*_chat(tools=[TOOL] * 129), "tools"),
     (*_chat(mirostat=3), "mirostat"),
+    (*_chat(repeat_last_n=65537), "repeat_last_n"),
+    (*_chat(repeat_last_n=2**31 - 1), "repeat_last_n"),
+    (*_chat(repeat_last_n=-1), "repeat_last_n"),
+    (*_chat(dry_allowed_length=2**31 - 1), "dry_allowed_length"),
     (*_chat(grammar="(" * 40), "grammar"),
     (*_chat(grammar="x" * 70000), "grammar"),
+    # what the engine would not come back from
+    (*_schema(_LOOP), f"{_SCHEMA}.$defs.a"),
+    (*_schema(_ITSELF), _SCHEMA),
+    (*_schema({"anyOf": [{"type": "string"}, {"oneOf": [{"$ref": "#"}]}]}), _SCHEMA),
+    (*_schema({"$ref": "#/$defs/none"}), f"{_SCHEMA}.$ref"),
+    (*_schema({"$ref": "#a"}), f"{_SCHEMA}.$ref"),
+    (*_schema({"$ref": 5}), f"{_SCHEMA}.$ref"),
+    (*_schema({"$ref": "https://example.org/x.json"}), f"{_SCHEMA}.$ref"),
+    (*_schema({"$defs": _WIDE, "$ref": "#/$defs/a0"}), f"{_SCHEMA}.$defs.a8"),
+    (*_schema({"enum": list(range(1001))}), _SCHEMA),
+    (*_schema({"enum": ["x" * 100 + str(n) for n in range(300)]}), f"{_SCHEMA}.enum"),
+    (*_schema({"properties": {f"p{n}": {} for n in range(501)}}), _SCHEMA),
+    (*_schema({"allOf": [{"properties": {f"p{n}": {}}} for n in range(501)]}), _SCHEMA),
+    (*_schema({"prefixItems": [{}] * 5000}), _SCHEMA),
+    (*_schema({"type": "string", "minLength": 5, "maxLength": 1}), f"{_SCHEMA}.maxLength"),
+    (*_schema({"items": {"type": "array", "minItems": 5, "maxItems": 1}}), f"{_SCHEMA}.items.maxItems"),
+    (*_schema({"type": "array", "minItems": 10**9}), f"{_SCHEMA}.minItems"),
+    (*_schema({"type": "string", "maxLength": -1}), f"{_SCHEMA}.maxLength"),
+    (*_schema({"type": "string", "maxLength": 1.5}), f"{_SCHEMA}.maxLength"),
+    (*_pattern("^((a{1000}){1000})$"), _AT_PATTERN),
+    (*_pattern("^a{5,1}$"), _AT_PATTERN),
+    (*_pattern("^((.{0,50}){0,50}){0,50}$"), _AT_PATTERN),
+    (*_pattern("^" + "a?" * 250 + "$"), _AT_PATTERN),
+    (*_pattern("^" + "(" * 33 + "a" + ")" * 33 + "$"), _AT_PATTERN),
+    (*_pattern("a" * 1001), _AT_PATTERN),
+    (*_chat(json_schema=_LOOP), "json_schema.$defs.a"),
+    (*_chat(response_format={"type": "json_object", "schema": _ITSELF}), "response_format.schema"),
+    (*_chat(tools=[_tool(parameters=_ITSELF)]), "tools[0].function.parameters"),
+    ("/apply-template", HELLO | {"tools": [_tool(parameters=_ITSELF)]}, "tools[0].function.parameters"),
+    (RESPONSES, {"input": "a", "text": {"format": _OF_ITSELF}}, "text.format.schema"),
+    (RESPONSES, {"input": "a", "tools": [_offer(parameters=_ITSELF)]}, "tools[0].parameters"),
+    (MESSAGES, TURN | {"output_config": {"format": _OF_ITSELF}}, "output_config.format.schema"),
+    (MESSAGES, TURN | {"output_format": _OF_ITSELF}, "output_format.schema"),
+    (MESSAGES, TURN | {"tools": [{"name": "f", "input_schema": _ITSELF}]}, "tools[0].input_schema"),
+    (TEXT, PROMPT | {"grammar": "root ::= root"}, "grammar"),
+    (*_chat(grammar='root ::= a\na ::= n n n a "x" | "y"\nn ::= m\nm ::= "" | "z"'), "grammar"),
+    (*_chat(grammar='root ::= "a"{5,1}'), "grammar"),
+    (*_chat(grammar='root ::= "a"{1000000}'), "grammar"),
+    (*_chat(grammar='root ::= (("a"{999}){999}){999}'), "grammar"),
+    (*_chat(grammar='root ::= ("a"{0,300}){0,300}'), "grammar"),
+    (*_chat(grammar="root ::= r0\n" + _DOUBLED + '\nr30 ::= "a"'), "grammar"),
+    (*_chat(grammar="\n".join(f"r{n} ::= r{n + 1}" for n in range(4000))), "grammar"),
+    (*_chat(grammar="root ::= " + '"a"? ' * 17), "grammar"),
+    (*_chat(grammar='root ::= "a'), "grammar"),
+    (*_chat(grammar="root ::= )"), "grammar"),
+    (*_chat(grammar="root ::= *"), "grammar"),
+    (*_message(_called("[" * 100_000 + "]" * 100_000)), "messages[0].tool_calls[0].function.arguments"),
+    (*_message(_called('{"a":' * 33 + "1" + "}" * 33)), "messages[0].tool_calls[0].function.arguments"),
+    (*_item({"type": "function_call", "call_id": "a", "name": "f", "arguments": "[" * 33}), "input[0].arguments"),
     # what does not go together
     (*_chat(top_logprobs=2), "top_logprobs"),
     (*_chat(stream_options={"include_usage": True}), "stream_options"),
@@ -120,6 +205,16 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_chat(**{"speculative.n_max": 5}), "speculative.n_max"),
     (TEXT, PROMPT | {"id_slot": 1}, "id_slot"),
     ("/infill", {"input_prefix": "a", "input_suffix": "b", "lora": []}, "lora"),
+    # what would change the answer and is not there
+    (*_chat(functions=[{"name": "f"}]), "functions"),
+    (*_chat(function_call="auto"), "function_call"),
+    (*_chat(modalities=["text", "audio"]), "modalities"),
+    (*_chat(audio={"voice": "a", "format": "wav"}), "audio"),
+    (*_chat(prediction={"type": "content", "content": "a"}), "prediction"),
+    (*_chat(web_search_options={}), "web_search_options"),
+    (TEXT, PROMPT | {"max_tokens": 0}, "max_tokens"),
+    (RERANK, {"query": "a", "documents": [{"title": "b"}]}, "documents[0].text"),
+    (MESSAGES, {"max_tokens": 8, "messages": [{"role": "user", "content": []}]}, "messages[0].content"),
     # images from elsewhere
     (*_image("http://localhost/a.png"), _URL),
     (*_image("https://example.org/a.png"), _URL),
@@ -161,6 +256,23 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (RESPONSES, {"input": "a", "background": True}, "background"),
     (RESPONSES, {"input": "a", "max_output_tokens": 0}, "max_output_tokens"),
     (RESPONSES, {"input": "a", "text": {"format": {"type": "xml"}}}, "text.format"),
+    (RESPONSES, {"input": "a", "tools": [{"type": "web_search"}]}, "tools[0].type"),
+    (RESPONSES, {"input": "a", "tools": [_offer()], "tool_choice": _offer() | {"name": "g"}}, "tool_choice.name"),
+    (RESPONSES, {"input": "a", "tool_choice": {"type": "file_search"}}, "tool_choice.type"),
+    (RESPONSES, {"input": "a", "tool_choice": "required"}, "tool_choice"),
+    (*_item("a"), "input[0]"),
+    (*_item({}), "input[0].role"),
+    (*_item({"role": "tool", "content": "a"}), "input[0].role"),
+    (*_item({"role": "user"}), "input[0].content"),
+    (*_item({"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}), "input[0].content[0].type"),
+    (*_item({"role": "user", "content": [_FILE_IMAGE]}), "input[0].content[0].image_url"),
+    (*_item({"role": "assistant", "content": [_FILE_IMAGE]}), "input[0].content[0]"),
+    (*_item({"type": "function_call_output", "call_id": "a", "output": [_FILE_IMAGE]}), "input[0].output[0].type"),
+    (*_item({"type": "function_call_output", "output": "a"}), "input[0].call_id"),
+    (*_item({"type": "function_call", "call_id": "a", "name": "f"}), "input[0].arguments"),
+    (*_item({"type": "item_reference", "id": "msg_1"}), "input[0]"),
+    (*_item({"type": "computer_call"}), "input[0].type"),
+    (*_item({"type": "reasoning", "summary": []}), "input"),
     (MESSAGES, HELLO, "max_tokens"),
     (MESSAGES, {"max_tokens": 8}, "messages"),
     (MESSAGES, TURN | {"max_tokens": 0}, "max_tokens"),

@@ -17,6 +17,7 @@ from foundrylocal.gateway.figures import Figures
 from foundrylocal.gateway.relay import whole_events
 from foundrylocal.gateway.requests import prepare
 from foundrylocal.gateway.streams import rewriter
+from foundrylocal.gateway.structured import MessageStream
 
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 FRAME = '"created":1795388305,"id":"chatcmpl-a","model":"m","object":"chat.completion.chunk"'
@@ -136,6 +137,74 @@ def test_messages_pass_their_tokens_untouched() -> None:
     message = read(rewrite(event))["message"]
     assert message["id"] == "msg_a" and message["stop_sequence"] is None
     assert seen.tokens_in == 5
+
+
+MESSAGE_END = (
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":"o"},'
+    b'"usage":{"output_tokens":2}}\n\n'
+)
+
+
+def test_a_stop_sequence_is_the_reason_it_ended() -> None:
+    body = asked("/v1/messages", HELLO | {"max_tokens": 5, "stop_sequences": ["o"]})
+    ended = read(rewriter(Dialect.MESSAGES, body, figures())(MESSAGE_END))
+    assert ended["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "o"}
+    answer = {"content": [], "usage": {}, "stop_reason": "end_turn", "stop_sequence": "o"}
+    assert complete(Dialect.MESSAGES, answer, body)["stop_reason"] == "stop_sequence"
+    answer = {"content": [], "usage": {}, "stop_reason": "end_turn", "stop_sequence": None}
+    assert complete(Dialect.MESSAGES, answer, body)["stop_reason"] == "end_turn"
+
+
+@pytest.mark.parametrize(
+    ("limit", "context", "status"), [(9, 64, "completed"), (5, 64, "incomplete"), (None, 12, "incomplete")]
+)
+def test_an_answer_that_was_cut_short_is_incomplete(limit: int | None, context: int, status: str) -> None:
+    body = asked("/v1/responses", {"input": "a", "max_output_tokens": limit})
+    usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
+    item = {"type": "message", "status": "completed", "content": []}
+    answer = {"status": "completed", "output": [item], "usage": usage}
+    done = complete(Dialect.RESPONSES, answer, body, context)
+    assert (done["status"], done["output"][0]["status"]) == (status, status)
+    assert (done["incomplete_details"] is None) is (status == "completed")
+
+
+COMMENTS = (b":\n\n", b": still there\n\n")
+STREAMS: list[tuple[Dialect, str, dict[str, Any], bytes]] = [
+    (Dialect.CHAT, "/v1/chat/completions", HELLO, TOKENS + LAST),
+    (Dialect.CHAT, "/v1/chat/completions", HELLO | {"n": 2}, TOKENS + LAST),
+    (
+        Dialect.CHAT,
+        "/v1/chat/completions",
+        HELLO | {"stream": True, "stream_options": {"include_usage": True}},
+        TOKENS,
+    ),
+    (Dialect.TEXT, "/v1/completions", {"prompt": "a"}, chunk('{"text":"Hi","index":0}')),
+    (Dialect.TEXT, "/v1/completions", {"prompt": "a", "logprobs": 1}, chunk('{"text":"Hi","index":0}')),
+    (Dialect.MESSAGES, "/v1/messages", HELLO | {"max_tokens": 5}, MESSAGE_END),
+    (Dialect.RESPONSES, "/v1/responses", {"input": "a"}, b'event: x\ndata: {"type":"response.other"}\n\n'),
+    (Dialect.PLAIN, "/infill", {"input_prefix": "a", "input_suffix": "b"}, b'data: {"content":"a"}\n\n'),
+]
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+@pytest.mark.parametrize(("dialect", "path", "body", "events"), STREAMS)
+def test_a_comment_that_keeps_a_stream_alive_passes_every_rewriter(
+    dialect: Dialect, path: str, body: dict[str, Any], events: bytes, comment: bytes
+) -> None:
+    def rewritten(*blocks: bytes) -> bytes:
+        rewrite = rewriter(dialect, asked(path, body), figures())
+        return b"".join(rewrite(block) for block in blocks)
+
+    wanted = comment + rewritten(events) + comment
+    assert rewritten(comment, events, comment) == wanted
+    assert rewritten(comment + events + comment) == wanted
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+def test_a_comment_passes_an_answer_by_way_of_chat(comment: bytes) -> None:
+    body = asked("/v1/messages", HELLO | {"max_tokens": 5, "stream": True})
+    wanted = comment + MessageStream(body, figures())(TOKENS) + comment
+    assert MessageStream(body, figures())(comment + TOKENS + comment) == wanted
 
 
 def test_events_of_responses_are_numbered() -> None:

@@ -50,6 +50,22 @@ def test_one_token_has_no_rate() -> None:
     assert ended.tokens_per_s is None
 
 
+def test_several_answers_take_the_time_of_the_longest() -> None:
+    ended = Figures("/x", 0.0)
+    for made, ms in ((8, 80.0), (1, 0.001)):
+        ended.note_timings({"prompt_n": 3, "prompt_ms": ms / 10, "predicted_n": made, "predicted_ms": ms})
+    assert (ended.prefill_s, ended.decode_s, ended.tokens_per_s) == (0.008, 0.08, 9 / 0.08)
+
+
+def test_a_stream_that_was_left_counts_its_events() -> None:
+    left = Figures("/x", 0.0, is_stream=True, events=7)
+    left.note_end()
+    assert left.tokens_out == 7
+    told = Figures("/x", 0.0, is_stream=True, events=7, tokens_out=3)
+    told.note_end()
+    assert told.tokens_out == 3
+
+
 def test_anthropic_counts_what_was_cached() -> None:
     ended = Figures("/v1/messages", 0.0)
     ended.note_usage({"input_tokens": 1, "cache_read_input_tokens": 30, "output_tokens": 0})

@@ -108,3 +108,83 @@ def test_a_text_format_of_responses_becomes_the_engines() -> None:
     wanted = {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}
     sent = for_engine("/v1/responses", {"input": "a", "text": wanted})
     assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+
+
+def test_items_of_responses_reach_the_engine_in_its_forms() -> None:
+    items = [
+        {"role": "system", "content": "Be brief."},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
+        {"role": "assistant", "content": "Yes"},
+        {
+            "type": "message",
+            "id": "msg_1",
+            "status": "completed",
+            "role": "assistant",
+            "content": [
+                {"type": "output_text", "text": "b", "annotations": [], "logprobs": []},
+                {"type": "refusal", "refusal": "no"},
+            ],
+        },
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "5"}]},
+    ]
+
+    def said(*texts: str) -> dict[str, Any]:
+        content = [{"type": "output_text", "text": text} for text in texts]
+        return {"type": "message", "status": "completed", "role": "assistant", "content": content}
+
+    assert for_engine("/v1/responses", {"input": items})["input"] == [
+        {"role": "system", "content": [{"type": "input_text", "text": "Be brief."}]},
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}]},
+        said("Yes"),
+        said("b", "no"),
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "5"},
+    ]
+
+
+def test_a_named_tool_is_the_only_one_and_required() -> None:
+    two = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    chosen = {"type": "function", "function": {"name": "g"}}
+    sent = for_engine(CHAT, HELLO | {"tools": two, "tool_choice": chosen})
+    assert ([tool["function"]["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], "required")
+    offers = [{"type": "function", "name": name} for name in ("f", "g")]
+    asked = {"input": "a", "tools": offers, "tool_choice": {"type": "function", "name": "g"}}
+    sent = for_engine("/v1/responses", asked)
+    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], "required")
+    tools = [{"name": name, "input_schema": {}} for name in ("f", "g")]
+    turns = HELLO | {"max_tokens": 1, "tools": tools, "tool_choice": {"type": "tool", "name": "g"}}
+    sent = for_engine("/v1/messages", turns)
+    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], {"type": "any"})
+
+
+def test_what_changes_nothing_is_left_out() -> None:
+    harmless = {"modalities": ["text"], "metadata": {"a": "b"}, "service_tier": "auto", "verbosity": "low"}
+    more = {"prompt_cache_key": "a", "safety_identifier": "b", "store": False, "functions": None}
+    assert for_engine(CHAT, HELLO | harmless | more) == HELLO
+
+
+def test_a_refusal_is_what_was_said() -> None:
+    part = {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}
+    messages = [*HELLO["messages"], {"role": "assistant", "content": None, "refusal": "no"}, part]
+    sent = for_engine(CHAT, {"messages": messages})["messages"]
+    assert sent[1:] == [
+        {"role": "assistant", "content": "no"},
+        {"role": "assistant", "content": [{"type": "text", "text": "no"}]},
+    ]
+
+
+def test_thoughts_that_nobody_can_read_are_dropped() -> None:
+    redacted = {"type": "redacted_thinking", "data": "x"}
+    text = {"type": "text", "text": "a"}
+    contents = ([redacted, text], [redacted], [])
+    messages = [{"role": "assistant", "content": content} for content in contents]
+    asked = {"max_tokens": 1, "messages": [*HELLO["messages"], *messages]}
+    sent = for_engine("/v1/messages", asked)["messages"]
+    assert [turn["content"] for turn in sent[1:]] == [[text], "", ""]
+
+
+def test_documents_may_be_objects() -> None:
+    sent = for_engine("/v1/rerank", {"query": "a", "documents": ["b", {"text": "c", "id": 5}]})
+    assert sent["documents"] == ["b", "c"]

@@ -134,6 +134,8 @@ def test_an_answer_that_is_cut_off_is_none() -> None:
         assemble(half, ask(CHAT, HELLO | {"n": 2}), figures())
     with pytest.raises(EngineRefused):
         assemble(DONE, ask(CHAT, HELLO | {"n": 2}), figures())
+    with pytest.raises(EngineRefused):
+        assemble(b'data: {"choices":[\n\n' + DONE, ask(CHAT, HELLO | {"n": 2}), figures())
 
 
 TOO_LONG = {
