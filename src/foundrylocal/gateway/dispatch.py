@@ -36,6 +36,7 @@ from foundrylocal.web.asgi import Send
 
 RECOVERY_TIMEOUT_S = 60.0
 RECOVERY_LOOK_S = 0.5
+EXIT_NEWS_S = 0.5
 
 
 @dataclass(eq=False)
@@ -149,6 +150,7 @@ class Dispatcher:
                 raise _Moved
             if job.endpoint.takes_slot:
                 self._queue.set_limit(model.model_id, member.spec.parallel)
+            job.figures.context_size = member.spec.context_size
             _refuse_unable(job, member)
             exchange = Exchange(
                 job.endpoint,
@@ -161,13 +163,16 @@ class Dispatcher:
             async with self._upstreams.use(member.endpoint) as session:
                 await relay(session, exchange)
 
-    def _why_gone(self, member: Member, has_begun: bool) -> Exception:
+    async def _why_gone(self, member: Member, has_begun: bool) -> Exception:
         """Why a worker's connection broke: a stop that was asked for, a model that made room, or a crash."""
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
         if self._server.fleet.is_leaving(member):
             return ModelUnloaded() if has_begun else NothingSent()
-        return WorkerCrashed("It closed the connection before the answer was complete.")
+        # The connection ends a moment before the process is reaped, and only its end says why.
+        with anyio.move_on_after(EXIT_NEWS_S):
+            await member.gone.wait()
+        return WorkerCrashed(member.lost_reason or "It closed the connection before the answer was complete.")
 
 
 def _refuse_unable(job: _Job, member: Member) -> None:

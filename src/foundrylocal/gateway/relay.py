@@ -60,7 +60,7 @@ class Exchange:
     prepared: Prepared
     figures: Figures
     send: Send
-    cause: Callable[[bool], Exception]
+    cause: Callable[[bool], Awaitable[Exception]]
     reader_timeout_s: float = READER_TIMEOUT_S
 
 
@@ -78,7 +78,7 @@ async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
     except aiohttp.ClientConnectorError as error:
         raise NothingSent from error
     except (aiohttp.ClientError, OSError) as error:
-        raise exchange.cause(False) from error
+        raise await exchange.cause(False) from error
     try:
         is_stream = response.content_type == "text/event-stream" and not is_assembled(exchange.prepared.asked)
         if response.status < 400 and is_stream:
@@ -95,7 +95,7 @@ async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
     try:
         body = await response.read()
     except (aiohttp.ClientError, OSError) as error:
-        raise exchange.cause(False) from error
+        raise await exchange.cause(False) from error
     if response.status >= 400:
         raise error_of(response.status, body, exchange.prepared)
     figures = exchange.figures
@@ -162,7 +162,7 @@ async def _pump(response: aiohttp.ClientResponse, exchange: Exchange, send: _Sen
             send.is_sending = False
             send.sent += 1
     except (aiohttp.ClientError, OSError) as error:
-        cause = exchange.cause(has_begun)
+        cause = await exchange.cause(has_begun)
         if not has_begun:
             raise cause from error
         failure = cause if isinstance(cause, FoundryLocalError) else InternalError()
