@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from foundrylocal.errors import DownloadFailed
+from foundrylocal.kit.exhaustion import require_room_for_process
 
 REAP_S = 5.0
 MAX_LINE_BYTES = 64 * 1024
@@ -35,6 +36,7 @@ async def running(
     """Run a module of ours in a process of its own; stdout and stderr are one stream, stdin a pipe."""
     command = [sys.executable, "-P", "-m", module, *arguments]
     try:
+        require_room_for_process()
         process = await anyio.open_process(
             command,
             stdin=subprocess.PIPE,

@@ -17,7 +17,7 @@ import psutil
 from foundrylocal.engine.journal import EngineJournal, without_folders
 from foundrylocal.engine.platform import processes
 from foundrylocal.engine.spec import Address, Endpoint, ReplicaSpec, ReplicaState, ReplicaStatus, render_order
-from foundrylocal.kit.exhaustion import is_exhaustion
+from foundrylocal.kit.exhaustion import is_exhaustion, require_room_for_process
 
 STOP_TIMEOUT_S = 5.0
 KILL_TIMEOUT_S = 5.0
@@ -111,6 +111,7 @@ class WorkerProcess:
 
     async def _spawn(self) -> bool:
         try:
+            require_room_for_process()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
