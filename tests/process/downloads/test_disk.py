@@ -53,6 +53,18 @@ async def test_row_17_no_room_before_is_told_with_needed_and_free(
     assert hub.asked == []
 
 
+async def test_row_17_room_for_a_size_that_the_catalogue_does_not_know_is_asked_for_when_it_is_told(
+    hub: FakeHub, running: Running, small_disk: Path
+) -> None:
+    hub.add("me/repo", "tiny.gguf", CONTENT)
+    source = HubSource("me/repo", None, (SourceFile("tiny.gguf", None, SHA256),))
+    unknown = replace(MODEL, sources=(source,))
+    async with running(unknown, reserve_bytes=8 * MB) as manager:
+        with pytest.raises(InsufficientDiskSpace) as caught:
+            await manager.fetch(unknown).result()
+    assert str(caught.value.details).startswith("Needed: 20.0 MB, free: 1")
+
+
 async def test_row_17_two_downloads_are_not_promised_the_same_room(
     hub: FakeHub, running: Running, library: Library, small_disk: Path
 ) -> None:

@@ -6,6 +6,7 @@ it has checked; what it could not finish it leaves there in a form that its next
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from foundrylocal.catalog.library import Place, StagedFile
@@ -13,6 +14,8 @@ from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.meter import Meter
 
 S = TypeVar("S", contravariant=True)
+# Takes a call that tells the bytes still needed; raises InsufficientDiskSpace when there is no room for them.
+Claim = Callable[[Callable[[], int]], Awaitable[None]]
 
 
 class Fetcher(Protocol[S]):
@@ -22,9 +25,12 @@ class Fetcher(Protocol[S]):
         """Bytes that a fetch still takes on the disk at its worst moment; blocks on the disk."""
         ...
 
-    async def fetch(self, model: Model, source: S, place: Place, meter: Meter) -> list[StagedFile]:
+    async def fetch(
+        self, model: Model, source: S, place: Place, meter: Meter, claim: Claim
+    ) -> list[StagedFile]:
         """Fetch, check and stage the files; cancelling it ends every process it started.
 
-        Raises DownloadFailed, ChecksumMismatch, InsufficientDiskSpace or OSError.
+        `claim` asks for room anew when sizes become known that the catalogue has not. Raises DownloadFailed,
+        ChecksumMismatch, InsufficientDiskSpace or OSError.
         """
         ...

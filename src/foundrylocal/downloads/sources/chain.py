@@ -7,7 +7,7 @@ need, and for the reserve.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import anyio
@@ -74,7 +74,11 @@ class SourceChain:
         shared = await anyio.to_thread.run_sync(reuse.share, self._library, source, place)
         rest = reuse.without(source, set(shared))
         await anyio.to_thread.run_sync(self._claim, rest, fetcher, place)
-        fetched = await fetcher.fetch(model, rest, place, meter) if rest is not None else []
+
+        async def claim(needs: Callable[[], int]) -> None:
+            await anyio.to_thread.run_sync(self._room.claim, place, needs)
+
+        fetched = await fetcher.fetch(model, rest, place, meter, claim) if rest is not None else []
         return [*shared.values(), *fetched]
 
     def _claim(self, source: Source | None, fetcher: Fetcher[Any], place: Place) -> None:

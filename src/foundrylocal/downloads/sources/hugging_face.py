@@ -20,6 +20,7 @@ from foundrylocal.catalog.registry import HubSource, Model, SourceFile
 from foundrylocal.downloads import hub
 from foundrylocal.downloads.hub import HubFailed
 from foundrylocal.downloads.meter import Meter
+from foundrylocal.downloads.sources.base import Claim
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
 from foundrylocal.kit.backoff import delay_s
 
@@ -54,9 +55,11 @@ class HuggingFaceFetcher:
         """What has not arrived yet of the sizes that the catalogue knows."""
         return sum(max(0, (file.size_bytes or 0) - _arrived(file, place)) for file in source.files)
 
-    async def fetch(self, model: Model, source: HubSource, place: Place, meter: Meter) -> list[StagedFile]:
+    async def fetch(
+        self, model: Model, source: HubSource, place: Place, meter: Meter, claim: Claim
+    ) -> list[StagedFile]:
         await anyio.to_thread.run_sync(lambda: place.partial.mkdir(parents=True, exist_ok=True))
-        one = _Fetch(source, place, meter, self._allowed_hosts(), self._stall_s)
+        one = _Fetch(source, place, meter, claim, self._allowed_hosts(), self._stall_s)
         fruitless, most_bytes = 0, 0
         while True:
             try:
@@ -89,11 +92,18 @@ class _Fetch:
     """The files of one model over all tries."""
 
     def __init__(
-        self, source: HubSource, place: Place, meter: Meter, allowed_hosts: Sequence[str], stall_s: float
+        self,
+        source: HubSource,
+        place: Place,
+        meter: Meter,
+        claim: Claim,
+        allowed_hosts: Sequence[str],
+        stall_s: float,
     ) -> None:
         self._source = source
         self._place = place
         self._meter = meter
+        self._claim = claim
         self._allowed_hosts = allowed_hosts
         self._stall_s = stall_s
         self._names = {names.safe_file_name(file.path): file for file in source.files}
@@ -109,7 +119,7 @@ class _Fetch:
             async for event in events:
                 match event["event"]:
                     case "plan":
-                        self._plan(event["sizes"])
+                        await self._plan(event["sizes"])
                     case "found":
                         self._meter.find(event["bytes"])
                     case "bytes":
@@ -145,9 +155,18 @@ class _Fetch:
         known = [size for size in self._sizes.values() if size is not None]
         return sum(known) if len(known) == len(self._sizes) else None
 
-    def _plan(self, sizes: dict[str, int | None]) -> None:
+    async def _plan(self, sizes: dict[str, int | None]) -> None:
+        is_news = None in self._sizes.values()
         self._sizes |= {name: size for name, size in sizes.items() if size is not None}
         self._meter.set_total(sum(size or 0 for size in self._sizes.values()))
+        if is_news:
+            await self._claim(self._needed_bytes)
+
+    def _needed_bytes(self) -> int:
+        return sum(
+            max(0, (self._sizes[name] or 0) - _arrived(file, self._place))
+            for name, file in self._names.items()
+        )
 
     def _require_size(self, event: dict[str, Any]) -> None:
         published = self._names[event["name"]].size_bytes

