@@ -60,7 +60,8 @@ async def running(
 
 def _flags() -> int:
     if sys.platform == "win32":
-        return subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        quiet = subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+        return subprocess.CREATE_NEW_PROCESS_GROUP | quiet
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What every child of the downloads does first: make sure that it never outlives the service.
+"""What every child of the downloads does first: never outlive the service, and never get in its way.
 
 Invariant: when stdin ends, which it does when the service dies in whatever way, the process ends at once.
 """
@@ -14,8 +14,14 @@ import threading
 _CODE = 75
 
 
+# A download takes what answers and the service leave of the processors.
+_NICENESS = 10
+
+
 def end_with_parent() -> None:
-    """Watch stdin from a thread, and end the process group when it ends."""
+    """Watch stdin from a thread, and end the process group when it ends; step back behind other processes."""
+    if sys.platform != "win32":
+        os.nice(_NICENESS)
     threading.Thread(target=_wait_for_end, name="guard", daemon=True).start()
 
 
