@@ -1,0 +1,97 @@
+"""The longest pause of the service while something else goes on in it, apart from those of the whole machine.
+
+A bare server beside it, in a process of its own, is asked at the same times: when a disk that is being synced
+stops every process for a moment, both wait, and that is no pause of the service's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import subprocess
+import sys
+import threading
+import time
+from types import TracebackType
+
+from benchmarks.processes import BASE, ROOT, Service
+
+PROBE_S = 0.005
+Wait = tuple[float, float]
+
+
+class Pauses:
+    """A context; after it `longest_s` is the longest wait for /health, `own_s` the longest that was the service's."""
+
+    def __init__(self, running: Service) -> None:
+        self._ports = {running.port: BASE + "/health"}
+        self._waits: dict[int, list[Wait]] = {}
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._bare: subprocess.Popen[str]
+        self._service_port = running.port
+
+    def __enter__(self) -> Pauses:
+        self._bare = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.pauses"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert self._bare.stdout
+        self._ports[int(self._bare.stdout.readline())] = "/"
+        for port, path in self._ports.items():
+            self._waits[port] = []
+            self._threads.append(threading.Thread(target=self._watch, args=(port, path)))
+            self._threads[-1].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        self._bare.kill()
+        self._bare.wait()
+        assert self._bare.stdout
+        self._bare.stdout.close()
+
+    def _watch(self, port: int, path: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        while not self._over.wait(PROBE_S):
+            began = time.perf_counter()
+            connection.request("GET", path)
+            connection.getresponse().read()
+            self._waits[port].append((began, time.perf_counter()))
+        connection.close()
+
+    @property
+    def longest_s(self) -> float:
+        return max(end - begin for begin, end in self._waits[self._service_port])
+
+    @property
+    def own_s(self) -> float:
+        """Each wait less the longest one of the bare server that fell into the same time."""
+        (bare,) = (waits for port, waits in self._waits.items() if port != self._service_port)
+        return max(_less(wait, bare) for wait in self._waits[self._service_port])
+
+
+def _less(wait: Wait, bare: list[Wait]) -> float:
+    begin, end = wait
+    same = [other_end - other for other, other_end in bare if other < end and other_end > begin]
+    return end - begin - max(same, default=0.0)
+
+
+async def _serve() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())
