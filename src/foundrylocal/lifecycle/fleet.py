@@ -173,7 +173,7 @@ class Fleet:
             if free + sum(member.spec.memory_bytes for member in going) < spec.memory_bytes:
                 raise InsufficientMemory(format_bytes(spec.memory_bytes), format_bytes(max(0, free)))
             first = min(going, key=lambda m: (not m.has_left, m.in_flight > 0, m.last_used))
-            log.info("Unloading %s to make room for %s", first.model.simple_name, spec.model_id)
+            log.info("%s is to make room for %s", first.model.simple_name, spec.model_id)
             if may_cut:
                 await self.unload(first, self._settings.current.drain_seconds)
             elif not await self._has_yielded(first):

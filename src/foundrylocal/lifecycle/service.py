@@ -27,6 +27,7 @@ from foundrylocal.errors import (
     ServerShuttingDown,
     ServerStartFailed,
     ServerStartTimeout,
+    SystemExhausted,
     WorkerCrashed,
 )
 from foundrylocal.events import Progress
@@ -50,7 +51,7 @@ STARTED = "Server started successfully"
 STOPPED = "Server stopped successfully"
 NOT_RUNNING = "Server is not running"
 WAITING = "Waiting for server to be ready..."
-LOAD_FAILURES = (ServerStartFailed, ServerStartTimeout, InsufficientMemory, ModelCorrupted)
+LOAD_FAILURES = (ServerStartFailed, ServerStartTimeout, InsufficientMemory, ModelCorrupted, SystemExhausted)
 
 
 class Server:
