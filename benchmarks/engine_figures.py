@@ -36,7 +36,7 @@ def chat_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
     """Tokens/s and time to first token, at each number of clients."""
     with service(folder / "chat-home") as running, bare_engine(folder / "bare", model_file) as bare:
         sides: Sides = {
-            "bare": (Target("/v1/chat/completions", socket=bare.socket), None),
+            "bare": (Target("/v1/chat/completions", port=bare.port, key=bare.key), None),
             "gateway": (_start(running), None),
         }
         figures: list[Figure] = []

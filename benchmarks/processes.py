@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -103,10 +104,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True)
 class BareEngine:
-    """A bare engine that serves at a UNIX socket; `load_s` is its import and load."""
+    """A bare engine that serves at a port, as anybody would run it; `load_s` is its import and load."""
 
-    socket: str
+    port: int
+    key: str
     load_s: float
+
+
+def free_port() -> int:
+    """A port of loopback that nobody holds at this moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 @contextmanager
@@ -116,7 +125,9 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
 
     settings = Settings()
     folder.mkdir(parents=True, exist_ok=True)
-    order: dict[str, object] = {"socket": str(folder / "bare.sock"), "model_path": str(model_file)}
+    key = "bare-engine-of-the-benchmark"
+    order: dict[str, object] = {"socket": None, "host": "127.0.0.1", "port": free_port(), "api_key": key}
+    order["model_path"] = str(model_file)
     order |= {"projector_path": None, "alias": "bare", "is_embedding": False, "is_reranking": False}
     order |= {name: getattr(settings, name) for name in ("context_size", "parallel", "threads", "gpu_layers")}
     with (folder / "bare.log").open("wb") as log:
@@ -135,7 +146,8 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"The bare engine ended: {(folder / 'bare.log').read_text()[-2000:]}")
-        yield BareEngine(str(order["socket"]), float(json.loads(line)["load_s"]))
+        told = json.loads(line)
+        yield BareEngine(int(told["address"].rpartition(":")[2]), key, float(told["load_s"]))
     finally:
         process.stdin.close()
         _end(process)

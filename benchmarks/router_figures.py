@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import http.client
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from benchmarks.engine_figures import (
     measure_firsts,
     measure_rates,
 )
-from benchmarks.processes import END_TIMEOUT_S
+from benchmarks.processes import END_TIMEOUT_S, free_port
 from benchmarks.quiet import gather
 from benchmarks.report import Figure
 from benchmarks.streams import Target, measure_clients
@@ -65,9 +64,7 @@ def router_figures(folder: Path, model_file: Path, rounds: int, binary: Path) ->
 def _llama_server(log: Path, binary: Path, arguments: Sequence[str]) -> Iterator[int]:
     """Run it with our worker's context and slots; the port it answers on."""
     settings = Settings()
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = int(sock.getsockname()[1])
+    port = free_port()
     options = ["--ctx-size", str(settings.context_size), "--parallel", str(settings.parallel), "--kv-unified"]
     command = [str(binary), "--host", "127.0.0.1", "--port", str(port), *options, *arguments]
     libraries = os.pathsep.join([str(binary.parent), os.environ.get("LD_LIBRARY_PATH", "")])

@@ -70,7 +70,10 @@ def even_time(path: Path) -> None:
     They keep times at different grains, down to 2 s: a finer time would not survive a remount.
     """
     found = path.stat()
+    # Another name of it may be in another model's manifest, with the time that it has.
+    is_shared = found.st_nlink > 1
     even = found.st_mtime_ns - found.st_mtime_ns % _MTIME_STEP_NS
-    os.utime(path, ns=(even, even))
+    if not is_shared:
+        os.utime(path, ns=(even, even))
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -129,6 +129,10 @@ def _check_counts(node: Json, place: str) -> None:
     for pair in _COUNTS:
         for name, limit in zip(pair, (MOST_LEAST, MOST_COUNT), strict=True):
             value = node.get(name, 0)
+            if (
+                isinstance(value, float) and value.is_integer()
+            ):  # whole all the same, and the engine wants it so
+                value = node[name] = int(value)
             if not isinstance(value, int) or not 0 <= value <= limit:
                 refuse(f"{place}.{name}", f"must be a whole number from 0 to {limit}")
         least, most = pair

@@ -53,6 +53,8 @@ def check_responses(asked: ResponsesBody) -> bool:
 
 def _check_tools(asked: ResponsesBody) -> None:
     for number, tool in enumerate(asked.tools or ()):
+        if tool.parameters is None:  # a function without arguments; the engine wants it said
+            tool.parameters = {"type": "object", "properties": {}}
         check_schema(tool.parameters, f"tools[{number}].parameters")
     choice = asked.tool_choice
     if isinstance(choice, NamedOffer) and choice.name not in {tool.name for tool in asked.tools or ()}:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-import msgspec
 from msgspec import Meta
 
 from foundrylocal.gateway.shapes import (
@@ -71,7 +70,7 @@ class Offer(Part, tag_field="type", tag="function"):
 
     name: Name
     description: str | None = None
-    parameters: Schema = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: Schema | None = None
     strict: bool | None = None
 
 

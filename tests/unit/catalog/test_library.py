@@ -69,6 +69,20 @@ def test_a_new_process_finds_what_is_there(library: Library) -> None:
     assert Library(library.cache_dir).all() == [stored]
 
 
+def test_a_second_name_of_a_file_changes_nothing_of_the_first(library: Library) -> None:
+    """Its time is in the first model's manifest, fractions of a second included after a `restamp`."""
+    first = store(library, a_model())
+    os.utime(first.model_path, ns=(1_700_000_000_123_456_789,) * 2)
+    library.restamp(first)
+    place = library.place("me/Other-GGUF")
+    place.partial.mkdir(parents=True)
+    os.link(first.model_path, place.partial / "tiny.gguf")
+    library.commit(
+        a_model("Other-GGUF"), place, [StagedFile(place.partial / "tiny.gguf", first.files[0].sha256)]
+    )
+    assert [stored.model_id for stored in library.all()] == ["me/Other-GGUF", "me/Tiny-GGUF"]
+
+
 def test_nothing_is_listed_without_a_manifest(library: Library) -> None:
     folder = library.place("me/Tiny-GGUF").folder
     folder.mkdir(parents=True)

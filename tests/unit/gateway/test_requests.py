@@ -188,3 +188,11 @@ def test_thoughts_that_nobody_can_read_are_dropped() -> None:
 def test_documents_may_be_objects() -> None:
     sent = for_engine("/v1/rerank", {"query": "a", "documents": ["b", {"text": "c", "id": 5}]})
     assert sent["documents"] == ["b", "c"]
+
+
+def test_a_function_of_responses_may_be_without_parameters() -> None:
+    for tool in ({"parameters": None, "strict": None}, {}):
+        sent = for_engine(
+            "/v1/responses", {"input": "a", "tools": [{"type": "function", "name": "f", **tool}]}
+        )
+        assert sent["tools"][0]["parameters"] == {"type": "object", "properties": {}}

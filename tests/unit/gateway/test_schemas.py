@@ -66,6 +66,7 @@ def test_an_ordinary_pattern_passes(pattern: str) -> None:
         {"type": "array", "items": {"$ref": "#"}},
         {"allOf": [{"$ref": "#/definitions/a"}], "definitions": {"a": {"properties": {"x": True}}}},
         {"oneOf": [{"const": number} for number in range(900)]},
+        {"type": "array", "minItems": 1.0, "maxItems": 3.0},
     ],
 )
 def test_an_ordinary_schema_passes(schema: dict[str, Any]) -> None:
