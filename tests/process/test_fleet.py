@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+import httpx
 
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, eventually, running, store_tiny_model
 
 THIRD_MODEL = "SmolLM2-360M-Instruct-Q8_0-GGUF"
 # A tiny model of the tests is estimated at some 44 MB.
 ROOM_FOR_ONE, ROOM_FOR_TWO = "60", "100"
+
+
+@contextmanager
+def service_gateway(service: Service) -> Iterator[httpx.Client]:
+    """The server started with the chat model, and a client of it."""
+    service.start()
+    with service.gateway() as gateway:
+        yield gateway
 
 
 def _loaded(service: Service) -> set[str]:
@@ -142,6 +155,49 @@ def test_a_switch_back_to_a_model_that_still_answers_loads_no_second_one(home: P
                 assert "[DONE]" in "".join(lines)
         eventually("the other one is gone", lambda: service.workers() == [first])
         assert _chat(service, CHAT_MODEL)[0] == 200
+
+
+def _stream(gateway: httpx.Client, model: str) -> AbstractContextManager[httpx.Response]:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    return gateway.stream("POST", "/v1/chat/completions", json=body)
+
+
+def test_a_model_that_is_being_unloaded_is_not_called_back(home: Path) -> None:
+    store_tiny_model(home, CHAT_MODEL)
+    store_tiny_model(home, BASE_MODEL, worker_flags="--rate 10 --tokens 25")
+    with running(home, worker=FAKE_WORKER) as service, service_gateway(service) as gateway:
+        with _stream(gateway, BASE_MODEL) as answer, ThreadPoolExecutor() as pool:
+            lines = answer.iter_lines()
+            next(lines)
+            unload = pool.submit(service.http.post, f"/models/{BASE_MODEL}/unload")
+            eventually("it leaves", lambda: _loaded(service) == {CHAT_MODEL})
+            assert _chat(service, BASE_MODEL)[0] == 200
+            assert "[DONE]" in "".join(lines)
+            assert unload.result().status_code == 200
+        assert _chat(service, BASE_MODEL)[0] == 200
+        assert _loaded(service) == {CHAT_MODEL, BASE_MODEL}
+        eventually("the former process is gone", lambda: len(service.workers()) == 2)
+
+
+def test_a_model_that_was_replaced_while_it_was_to_make_room_leaves_no_process(home: Path) -> None:
+    for name in (CHAT_MODEL, THIRD_MODEL):
+        store_tiny_model(home, name)
+    store_tiny_model(home, BASE_MODEL, worker_flags="--rate 10 --tokens 60")
+    limits = {"FOUNDRYLOCAL_MEMORY_BUDGET_MB": "150", "FOUNDRYLOCAL_DRAIN_SECONDS": "3"}
+    with running(home, worker=FAKE_WORKER, **limits) as service, service_gateway(service) as gateway:
+        with _stream(gateway, BASE_MODEL) as answer, ThreadPoolExecutor() as pool:
+            lines = answer.iter_lines()
+            next(lines)
+            store_tiny_model(home, BASE_MODEL, worker_flags="--ready-after 2")
+            body = {"model_name": BASE_MODEL, "options": {"parallel": 2}}
+            switch = pool.submit(service.http.post, "/switch-model", json=body)
+            eventually("the new one is being loaded", lambda: len(service.workers()) == 3)
+            assert _chat(service, THIRD_MODEL)[0] == 200  # where the former chat model was
+            assert switch.result().status_code == 200
+            assert "[DONE]" in "".join(lines)
+        eventually("the former process is gone", lambda: len(service.workers()) == 2)
+        assert service.post("/stop").status_code == 200
+        assert service.workers() == []
 
 
 def test_a_model_that_is_not_on_disk_is_said_to_be_so_each_time(service: Service) -> None:

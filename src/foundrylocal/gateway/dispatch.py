@@ -167,11 +167,12 @@ class Dispatcher:
         """Why a worker's connection broke: a stop that was asked for, a model that made room, or a crash."""
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
-        if self._server.fleet.is_leaving(member):
-            return ModelUnloaded() if has_begun else NothingSent()
+        is_leaving = self._server.fleet.is_leaving(member)
         # The connection ends a moment before the process is reaped, and only its end says why.
         with anyio.move_on_after(EXIT_NEWS_S):
             await member.gone.wait()
+        if is_leaving and member.lost_reason is None:
+            return ModelUnloaded() if has_begun else NothingSent()
         return WorkerCrashed(member.lost_reason or "It closed the connection before the answer was complete.")
 
 

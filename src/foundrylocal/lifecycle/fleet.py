@@ -138,8 +138,12 @@ class Fleet:
         former = self._members.get(model.model_id)
         self._members[model.model_id] = member
         # From here on its end would be heard; whether it came before is asked once.
-        if await self._launcher.inspect(spec.id) is None and self._members.get(model.model_id) is member:
-            del self._members[model.model_id]
+        is_there = await self._launcher.inspect(spec.id) is not None
+        if not is_there or member.gone.is_set():
+            if self._members.get(model.model_id) is member:
+                del self._members[model.model_id]
+            if former is not None and not former.has_left and not former.gone.is_set():
+                self._members.setdefault(model.model_id, former)
             raise ServerStartFailed("The model's process ended as soon as it was ready.")
         self._join(member, former)
         log.info("Model loaded: %s", model.simple_name)
@@ -147,10 +151,12 @@ class Fleet:
 
     def _join(self, member: Member, former: Member | None = None) -> None:
         """From now on it takes the requests of its model."""
+        there = self._members.get(member.model.model_id)
         self._members[member.model.model_id] = member
         member.is_pinned = self._pinned_id == member.model.model_id
-        if former is not None:
-            self.retire(former)
+        for other in (former, there):
+            if other is not None and other is not member:
+                self.retire(other)
         self._arrival.set()
         self._arrival = anyio.Event()
 
@@ -169,7 +175,7 @@ class Fleet:
             others = [
                 m for m in self._members.values() if not m.is_pinned and m.model.model_id != spec.model_id
             ]
-            going = [*self._leaving, *others]
+            going = [*(member for member in self._leaving if not member.gone.is_set()), *others]
             if free + sum(member.spec.memory_bytes for member in going) < spec.memory_bytes:
                 raise InsufficientMemory(format_bytes(spec.memory_bytes), format_bytes(max(0, free)))
             first = min(going, key=lambda m: (not m.has_left, m.in_flight > 0, m.last_used))
@@ -198,7 +204,9 @@ class Fleet:
         finally:
             if not member.has_left:
                 self._leaving.discard(member)
-                if not member.gone.is_set():
+                if model_id in self._members:  # a load that was under way took its place
+                    self.retire(member)
+                elif not member.gone.is_set():
                     self._members[model_id] = member
             del self._making_room[model_id]
             outcome.set()
@@ -281,6 +289,7 @@ class Fleet:
     async def unload(self, member: Member, drain_s: float) -> None:
         """Take it out of service at once, wait for its requests (`drain_s` at most), and end it."""
         self._take_out(member)
+        member.is_retiring = False
         try:
             with anyio.move_on_after(drain_s):
                 await member.drained()
@@ -297,7 +306,7 @@ class Fleet:
         """Let it end its requests in the background, however long they take, and leave."""
         if not member.has_left and self._group is not None:
             self._take_out(member)
-            member.retirement = anyio.CancelScope()
+            member.is_retiring, member.retirement = True, anyio.CancelScope()
             self._group.start_soon(contain, log, self._leave_when_idle, member)
 
     async def _leave_when_idle(self, member: Member) -> None:
@@ -308,10 +317,10 @@ class Fleet:
     def recall(self, spec: ReplicaSpec) -> Member | None:
         """One that is leaving and was loaded just so serves again: a second process of a model is not needed."""
         for member in self._leaving:
-            is_it = member.has_left and not member.gone.is_set() and member.in_flight
+            is_it = member.is_retiring and not member.gone.is_set() and member.in_flight
             if is_it and replace(member.spec, id=spec.id) == spec:
                 member.retirement.cancel()
-                member.has_left = False
+                member.has_left = member.is_retiring = False
                 self._leaving.discard(member)
                 self._join(member)
                 return member

@@ -15,7 +15,9 @@ from foundrylocal.kit.clock import now_s
 class Member:
     """Times by the monotonic clock but for `loaded_at`, which is for people; the fleet writes, others read.
 
-    `gone` is set when its process has ended, on purpose or not; then `lost_reason` says why, if it crashed.
+    `has_left` is one that takes no new requests for good; one that `is_retiring` leaves only when its last answer
+    has ended, and so may be called back. `gone` is set when its process has ended, on purpose or not; then
+    `lost_reason` says why, if it crashed.
     """
 
     model: Model
@@ -26,6 +28,7 @@ class Member:
     in_flight: int = 0
     is_pinned: bool = False
     has_left: bool = False
+    is_retiring: bool = False
     missed_probes: int = 0
     lost_reason: str | None = None
     retirement: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -41,5 +44,6 @@ class Member:
     async def drained(self) -> None:
         """Wait until no request uses it."""
         while self.in_flight:
-            self._idle = anyio.Event()
+            if self._idle.is_set():  # a new one while another waits would leave that one waiting for ever
+                self._idle = anyio.Event()
             await self._idle.wait()
