@@ -93,7 +93,7 @@ def download_figures(folder: Path, rounds: int) -> list[Figure]:
         Figure(
             "longest pause of the event loop meanwhile ms",
             spread(pauses, 1),
-            f"with the machine's own {spread(waits, 1)}",
+            f"as seen from outside {spread(waits, 1)}",
             target=f"all < {PAUSE_MS:.0f} ms",
             is_ok=max(pauses) < PAUSE_MS,
         ),
