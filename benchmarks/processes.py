@@ -80,7 +80,7 @@ def service(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[S
         ready.call("GET", "/health")
         yield Service(ready.process, port, time.perf_counter() - began)
     finally:
-        _end(process)
+        end(process)
 
 
 def _wait_port(process: subprocess.Popen[bytes], output: Path) -> int:
@@ -92,7 +92,8 @@ def _wait_port(process: subprocess.Popen[bytes], output: Path) -> int:
     return int(found[1])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and end it when it does not; it is reaped."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -150,7 +151,7 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
         yield BareEngine(int(told["address"].rpartition(":")[2]), key, float(told["load_s"]))
     finally:
         process.stdin.close()
-        _end(process)
+        end(process)
         process.stdout.close()
 
 

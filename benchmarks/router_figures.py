@@ -24,7 +24,7 @@ from benchmarks.engine_figures import (
     measure_firsts,
     measure_rates,
 )
-from benchmarks.processes import END_TIMEOUT_S, free_port
+from benchmarks.processes import end, free_port
 from benchmarks.quiet import gather
 from benchmarks.report import Figure
 from benchmarks.streams import Target, measure_clients
@@ -80,12 +80,7 @@ def _llama_server(log: Path, binary: Path, arguments: Sequence[str]) -> Iterator
             time.sleep(0.05)
         yield port
     finally:
-        process.terminate()
-        try:
-            process.wait(END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def _is_ready(port: int) -> bool:
