@@ -27,6 +27,8 @@ CLIENTS: dict[int, float | None] = {1: 0.98, 4: 0.97, 16: 0.97, 64: None}
 FIRST_TOKEN_CLIENTS = (1, 4)  # with more clients than slots it is the queue that is measured
 # Tokens of each client's chat: a second's work or two of a small machine for all of them together.
 TOKENS = {1: 160, 4: 40, 16: 32, 64: 8}
+# One pair of chats differs by 5 % from the next, whatever answers: a round is several.
+RATE_TURNS = {1: 6, 4: 6, 16: 3, 64: 2}
 FIRST_TOKENS = 6
 FIRST_TOKEN_ADDED_MS = 10.0
 START_FACTOR = 1.3
@@ -53,12 +55,15 @@ def chat_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
 
 
 def measure_rates(sides: Sides, clients: int, number: int) -> dict[str, float]:
-    """Tokens/s of one round: those of all clients over the time that the slowest took."""
-    found: dict[str, float] = {}
-    for name in _in_turn(sides, number):
-        batch = measure_clients(*sides[name], TOKENS[clients], clients)
-        found[name] = sum(one.tokens for one in batch) / max(one.total_s for one in batch)
-    return found
+    """Tokens/s of one round: those of all clients over the times that the slowest took, in turns."""
+    tokens = dict.fromkeys(sides, 0)
+    took_s = dict.fromkeys(sides, 0.0)
+    for turn in range(RATE_TURNS[clients]):
+        for name in _in_turn(sides, number + turn):
+            batch = measure_clients(*sides[name], TOKENS[clients], clients)
+            tokens[name] += sum(one.tokens for one in batch)
+            took_s[name] += max(one.total_s for one in batch)
+    return {name: tokens[name] / took_s[name] for name in sides}
 
 
 def measure_firsts(sides: Sides, clients: int, number: int) -> dict[str, float]:

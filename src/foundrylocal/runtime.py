@@ -158,7 +158,6 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
                 log.info("Shutting down")
                 await _shut_down(server, ring, listener)
             front.cancel_scope.cancel()
-        await gateway.close()
         group.cancel_scope.cancel()
 
 

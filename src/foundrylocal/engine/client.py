@@ -1,62 +1,242 @@
-"""How the service talks to a worker: one HTTP session for each endpoint, over its UNIX socket or loopback."""
+"""How the service talks to a worker: one HTTP exchange over a connection of its own, UNIX socket or loopback.
+
+Invariant: no connection is used twice. The engine closes idle ones by its own clock, which would look like a
+crash to the next request, and until then each holds one of its threads.
+
+On httptools and not on a client library: every token passes here while the engine uses all cores, so that each
+layer of code on its way is fetched from memory anew and the engine waits for it (docs/decisions/0016).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+from urllib.parse import urlsplit
+
+import anyio
+import httptools
+import msgspec
 
 from foundrylocal.engine.spec import Endpoint
-
-if TYPE_CHECKING:
-    import aiohttp
 
 CONNECT_TIMEOUT_S = 5.0
 _UNIX = "unix://"
 
 
-def connect(endpoint: Endpoint) -> aiohttp.ClientSession:
-    """A session whose requests go to `http://worker/...`; the caller closes it."""
-    import aiohttp  # slow to import, and not needed before the first start
+class WorkerUnreachable(Exception):
+    """No connection to the worker came about: nothing was sent."""
 
-    connector: aiohttp.BaseConnector
-    if endpoint.url.startswith(_UNIX):
-        # No connection is used twice: the engine closes idle ones by its own clock, which would look like a
-        # crash to the next request, and until then each holds one of its threads.
-        path = endpoint.url.removeprefix(_UNIX)
-        connector = aiohttp.UnixConnector(path=path, limit=0, force_close=True)
-        base = "http://worker"
-    else:
-        connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        base = endpoint.url
-    return aiohttp.ClientSession(
-        base,
-        connector=connector,
-        auto_decompress=False,
-        # What goes through is bytes from one side to the other: no cookies, no added headers, no own limits.
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        headers={"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-        read_bufsize=256 * 1024,
-        max_line_size=64 * 1024,
-        max_field_size=64 * 1024,
+
+class AnswerBroken(Exception):
+    """The connection ended before the answer did, or what came is no HTTP."""
+
+
+class Answer(asyncio.Protocol):
+    """What a worker answers to one request; `status` and `content_type` are known after `head`.
+
+    Its body is read once: in blocks as they come, whole, or poured into a function.
+    """
+
+    def __init__(self, request: bytes) -> None:
+        self.status = 0
+        self.content_type = ""
+        self._request = request
+        self._parser = httptools.HttpResponseParser(self)
+        self._parts: list[bytes] = []
+        self._take: Callable[[bytes], None] | None = None
+        self._has_head = False
+        # Without a length or chunks the body goes on until the connection ends.
+        self._has_end = False
+        self._is_whole = False
+        self._fault: Exception | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._transport: asyncio.Transport
+
+    # --- what the caller asks ---------------------------------------------------------------------------
+
+    async def head(self) -> None:
+        """Wait for the status and the headers. Raises AnswerBroken."""
+        while not self._has_head:
+            await self._wait()
+
+    async def block(self) -> bytes:
+        """The bytes of the body that have come, at least one; empty at its end. Raises AnswerBroken."""
+        while not self._parts and not self._is_whole:
+            await self._wait()
+        return self._taken()
+
+    async def read(self) -> bytes:
+        """All of the body. Raises AnswerBroken."""
+        while not self._is_whole:
+            await self._wait()
+        return self._taken()
+
+    async def pour(self, take: Callable[[bytes], None]) -> None:
+        """Give the body to `take` in blocks as they come. Raises AnswerBroken, and what `take` raises."""
+        if self._parts:
+            take(self._taken())
+        self._take = take
+        try:
+            while not self._is_whole:
+                await self._wait()
+        finally:
+            self._take = None
+
+    def pause(self) -> None:
+        """Take no more from the worker for now: it waits, or its bytes do, in the system's buffers."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """End the exchange at once; an engine that is still at work on it stops."""
+        self._transport.abort()
+
+    async def _wait(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self._news = asyncio.get_running_loop().create_future()
+        try:
+            await self._news
+        finally:
+            self._news = None
+
+    def _taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    # --- what the connection tells ----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._request)
+        self._request = b""
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._break(AnswerBroken(f"no HTTP: {error}"))
+            return
+        take, parts = self._take, self._parts
+        if take is None:
+            self._tell()
+            return
+        if parts:
+            try:
+                take(parts.pop() if len(parts) == 1 else self._taken())
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                self._break(error)
+                return
+        if self._is_whole:
+            self._tell()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._has_head and not self._has_end and error is None:
+            self._is_whole = True
+        if not self._is_whole and self._fault is None:
+            self._fault = AnswerBroken(str(error or "the connection was closed"))
+        self._tell()
+
+    def _break(self, fault: Exception) -> None:
+        self._fault = fault
+        self._transport.abort()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    # --- what the parser tells --------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        match name.lower():
+            case b"content-type":
+                self.content_type = value.decode("latin-1").partition(";")[0].strip().lower()
+            case b"content-length" | b"transfer-encoding":
+                self._has_end = True
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self._has_head = True
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        self._is_whole = True
+
+
+@asynccontextmanager
+async def ask(
+    endpoint: Endpoint,
+    target: str,
+    body: bytes | None = None,
+    *,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+) -> AsyncIterator[Answer]:
+    """GET `target` of a worker, or POST a JSON body to it; leaving the block ends the exchange.
+
+    Raises WorkerUnreachable, before anything was sent.
+    """
+    loop = asyncio.get_running_loop()
+    request = _request(endpoint, target, body)
+    try:
+        with anyio.fail_after(connect_timeout_s):
+            if endpoint.url.startswith(_UNIX):
+                path = endpoint.url.removeprefix(_UNIX)
+                _, answer = await loop.create_unix_connection(lambda: Answer(request), path)
+            else:
+                at = urlsplit(endpoint.url)
+                _, answer = await loop.create_connection(
+                    lambda: Answer(request), at.hostname or "", at.port or 0
+                )
+    except (OSError, TimeoutError) as error:
+        raise WorkerUnreachable(str(error)) from error
+    try:
+        yield answer
+    finally:
+        answer.abort()
+
+
+def _request(endpoint: Endpoint, target: str, body: bytes | None) -> bytes:
+    key = f"Authorization: Bearer {endpoint.key}\r\n" if endpoint.key else ""
+    if body is None:
+        return f"GET {target} HTTP/1.1\r\nHost: worker\r\n{key}Connection: close\r\n\r\n".encode("ascii")
+    head = (
+        f"POST {target} HTTP/1.1\r\nHost: worker\r\n{key}Connection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
+    return head.encode("ascii") + body
 
 
-async def can_call_tools(session: aiohttp.ClientSession, timeout_s: float) -> bool:
+class _Caps(msgspec.Struct):
+    supports_tools: bool = True
+
+
+class _Props(msgspec.Struct):
+    chat_template_caps: _Caps = msgspec.field(default_factory=_Caps)
+
+
+async def probe(endpoint: Endpoint, timeout_s: float) -> None:
+    """One health check. Raises WorkerUnreachable, AnswerBroken or TimeoutError when it is not answered with 200."""
+    with anyio.fail_after(timeout_s):
+        async with ask(endpoint, "/health") as answer:
+            await answer.read()
+            if answer.status != 200:
+                raise AnswerBroken(f"status {answer.status}")
+
+
+async def can_call_tools(endpoint: Endpoint, timeout_s: float) -> bool:
     """Whether the engine found a place for tools in the chat template; an engine that does not tell can."""
-    import aiohttp
-
-    limit = aiohttp.ClientTimeout(total=timeout_s)
-    async with session.get("/props", timeout=limit) as answer:
-        told = await answer.json() if answer.status == 200 else {}
-    return bool((told.get("chat_template_caps") or {}).get("supports_tools", True))
-
-
-async def probe(session: aiohttp.ClientSession, timeout_s: float) -> None:
-    """One health check. Raises OSError, TimeoutError or aiohttp.ClientError when it is not answered with 200."""
-    import aiohttp
-
-    limit = aiohttp.ClientTimeout(total=timeout_s)
-    async with session.get("/health", timeout=limit) as answer:
-        await answer.read()
-        answer.raise_for_status()
+    try:
+        with anyio.fail_after(timeout_s):
+            async with ask(endpoint, "/props") as answer:
+                body = await answer.read()
+                told = msgspec.json.decode(body, type=_Props) if answer.status == 200 else _Props()
+    except (WorkerUnreachable, AnswerBroken, TimeoutError, msgspec.DecodeError):
+        return True  # its health check was answered, and that is what counts
+    return told.chat_template_caps.supports_tools

@@ -12,22 +12,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 
 from foundrylocal.catalog.memory import available_bytes
-from foundrylocal.engine.client import can_call_tools, connect, probe
+from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, probe
 from foundrylocal.engine.platform import processes
 from foundrylocal.engine.spec import Address, Endpoint, ReplicaEvent, ReplicaSpec, ReplicaState, ReplicaStatus
 from foundrylocal.engine.worker_process import WorkerProcess
 from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, SystemExhausted, WorkerCrashed
 from foundrylocal.kit.broadcast import Broadcast, Subscription
 from foundrylocal.kit.contain import contain
-
-if TYPE_CHECKING:
-    import aiohttp
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
@@ -51,7 +47,6 @@ class LocalLauncher:
         self._record = state_dir / "run-folder"
         self._folder: Path | None = None
         self._workers: dict[str, WorkerProcess] = {}
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._events: Broadcast[ReplicaEvent] = Broadcast()
         self._incarnations = itertools.count(1)
         self._group: anyio.abc.TaskGroup | None = None
@@ -119,10 +114,6 @@ class LocalLauncher:
             await worker.run()
         finally:
             self._workers.pop(worker.spec.id, None)
-            session = self._sessions.pop(worker.spec.id, None)
-            if session is not None:
-                with anyio.CancelScope(shield=True):
-                    await session.close()
 
     def _tell(self, worker: WorkerProcess) -> None:
         self._events.publish(ReplicaEvent(worker.spec.id, worker.incarnation, worker.state, worker.reason))
@@ -150,36 +141,20 @@ class LocalLauncher:
                 await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
             except WorkerCrashed as error:
                 raise ServerStartFailed(worker.reason or error.details or error.message) from None
-            return replace(endpoint, can_call_tools=await self._can_call_tools(replica))
+            return replace(endpoint, can_call_tools=await can_call_tools(endpoint, FIRST_PROBE_TIMEOUT_S))
         assert limit.cancelled_caught  # noqa: S101 - the block returns or raises otherwise
         raise ServerStartTimeout(timeout_s)
 
     async def probe(self, replica: str, timeout_s: float) -> float:
-        import aiohttp
-
         worker = self._workers.get(replica)
         if worker is None or worker.endpoint is None:
             raise WorkerCrashed((worker.reason if worker else None) or "It is not running.")
-        session = self._sessions.get(replica)
-        if session is None:
-            session = self._sessions[replica] = connect(worker.endpoint)
         began = anyio.current_time()
         try:
-            await probe(session, timeout_s)
-        except (OSError, TimeoutError, aiohttp.ClientError) as error:
+            await probe(worker.endpoint, timeout_s)
+        except (WorkerUnreachable, AnswerBroken, TimeoutError) as error:
             raise WorkerCrashed(f"It did not answer a health check ({type(error).__name__}).") from None
         return anyio.current_time() - began
-
-    async def _can_call_tools(self, replica: str) -> bool:
-        import aiohttp
-
-        session = self._sessions.get(replica)
-        if session is None:
-            return True
-        try:
-            return await can_call_tools(session, FIRST_PROBE_TIMEOUT_S)
-        except (OSError, TimeoutError, ValueError, aiohttp.ClientError):
-            return True  # its health check was answered, and that is what counts
 
     async def inspect(self, replica: str) -> ReplicaStatus | None:
         worker = self._workers.get(replica)

@@ -25,8 +25,8 @@ from foundrylocal.gateway.figures import Figures
 from foundrylocal.gateway.listing import render_model, render_models
 from foundrylocal.gateway.metrics import Metrics, Totals
 from foundrylocal.gateway.queue import FairQueue, QueueFigures
-from foundrylocal.gateway.relay import READER_TIMEOUT_S, ClientStalled
 from foundrylocal.gateway.requests import prepare
+from foundrylocal.gateway.stalls import READER_TIMEOUT_S, ClientStalled
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
@@ -58,9 +58,6 @@ class Gateway:
         self._queue = FairQueue(lambda: settings.current.queue_size)
         self._metrics = Metrics(self._queue)
         self._dispatcher = Dispatcher(server, self._queue, settings, reader_timeout_s=reader_timeout_s)
-
-    async def close(self) -> None:
-        await self._dispatcher.close()
 
     # --- what others ask --------------------------------------------------------------------------------
 
@@ -137,7 +134,7 @@ class Gateway:
             figures.is_stream = prepared.asked.is_stream
             client = _client(scope, prepared.asked.client)
             with anyio.CancelScope() as while_there, peer.told_when_lost(while_there.cancel):
-                await self._dispatcher.answer(endpoint, prepared, client, figures, send)
+                await self._dispatcher.answer(endpoint, prepared, client, figures, send, peer)
         except FoundryLocalError as error:
             figures.outcome, figures.status = error.code, status_of(error)
             raise

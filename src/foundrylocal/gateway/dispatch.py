@@ -24,15 +24,16 @@ from foundrylocal.errors import (
 from foundrylocal.gateway.endpoints import Ability, Endpoint
 from foundrylocal.gateway.figures import Figures
 from foundrylocal.gateway.queue import FairQueue
-from foundrylocal.gateway.relay import READER_TIMEOUT_S, Exchange, NothingSent, relay
+from foundrylocal.gateway.relay import Exchange, NothingSent, relay
 from foundrylocal.gateway.requests import Prepared
-from foundrylocal.gateway.upstreams import Upstreams
+from foundrylocal.gateway.stalls import READER_TIMEOUT_S
 from foundrylocal.gateway.usage import answers_of
 from foundrylocal.lifecycle.member import Member
 from foundrylocal.lifecycle.service import Server
 from foundrylocal.lifecycle.state import SERVING, Status
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Send
+from foundrylocal.web.connection import Peer
 
 RECOVERY_TIMEOUT_S = 60.0
 RECOVERY_LOOK_S = 0.5
@@ -48,6 +49,7 @@ class _Job:
     client: str
     figures: Figures
     send: Send
+    peer: Peer
     is_admitted: bool = False
     deadline: float | None = None
 
@@ -71,16 +73,12 @@ class Dispatcher:
         self._queue = queue
         self._settings = settings
         self._reader_timeout_s = reader_timeout_s
-        self._upstreams = Upstreams()
-
-    async def close(self) -> None:
-        await self._upstreams.close()
 
     async def answer(
-        self, endpoint: Endpoint, prepared: Prepared, client: str, figures: Figures, send: Send
+        self, endpoint: Endpoint, prepared: Prepared, client: str, figures: Figures, send: Send, peer: Peer
     ) -> None:
         """Answer one request. Raises the error that the caller is to get, or ClientStalled."""
-        job = _Job(endpoint, prepared, client, figures, send)
+        job = _Job(endpoint, prepared, client, figures, send, peer)
         while True:
             model = self._model(job)
             try:
@@ -157,11 +155,11 @@ class Dispatcher:
                 job.prepared,
                 job.figures,
                 job.send,
+                job.peer,
                 lambda has_begun: self._why_gone(member, has_begun),
                 self._reader_timeout_s,
             )
-            async with self._upstreams.use(member.endpoint) as session:
-                await relay(session, exchange)
+            await relay(member.endpoint, exchange)
 
     async def _why_gone(self, member: Member, has_begun: bool) -> Exception:
         """Why a worker's connection broke: a stop that was asked for, a model that made room, or a crash."""

@@ -5,15 +5,15 @@ Invariant: after the first byte to the client a failure is an event of the strea
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import anyio
 import msgspec
 
+from foundrylocal.engine.client import Answer, AnswerBroken, WorkerUnreachable, ask
+from foundrylocal.engine.spec import Endpoint as WorkerAddress
 from foundrylocal.errors import FoundryLocalError, InternalError
 from foundrylocal.gateway.assembly import assemble
 from foundrylocal.gateway.conformance import complete
@@ -22,17 +22,13 @@ from foundrylocal.gateway.engine_errors import EngineRefused, error_event, error
 from foundrylocal.gateway.figures import Figures
 from foundrylocal.gateway.requests import Prepared
 from foundrylocal.gateway.shapes import Body
+from foundrylocal.gateway.stalls import READER_TIMEOUT_S, given_up_when_stalled
 from foundrylocal.gateway.streams import Rewriter, rewriter
 from foundrylocal.gateway.structured import MessageStream, message_of
 from foundrylocal.gateway.usage import is_assembled
 from foundrylocal.web.asgi import Header, Send, send_whole
+from foundrylocal.web.connection import Peer
 
-if TYPE_CHECKING:
-    import aiohttp
-
-READER_TIMEOUT_S = 60.0
-_CHECKS_A_TIMEOUT = 4
-_HEADERS = {"Content-Type": "application/json"}
 _STREAM_HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
@@ -43,10 +39,6 @@ _ERROR_MARK = b'"error":{'
 
 class NothingSent(Exception):
     """The worker was not reached, or left on purpose before its answer began: another may try."""
-
-
-class ClientStalled(Exception):
-    """The client took nothing for the reader's timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +52,34 @@ class Exchange:
     prepared: Prepared
     figures: Figures
     send: Send
+    peer: Peer
     cause: Callable[[bool], Awaitable[Exception]]
     reader_timeout_s: float = READER_TIMEOUT_S
 
 
-async def relay(session: aiohttp.ClientSession, exchange: Exchange) -> None:
+async def relay(endpoint: WorkerAddress, exchange: Exchange) -> None:
     """Answer the client with what the worker says.
 
     Raises NothingSent, ClientStalled, and the error that the worker's answer or its end stands for.
     """
-    import aiohttp
-
+    asked = exchange.prepared.asked
     try:
-        response = await session.post(
-            exchange.prepared.target, data=exchange.prepared.body, headers=_HEADERS, allow_redirects=False
-        )
-    except aiohttp.ClientConnectorError as error:
+        async with ask(endpoint, exchange.prepared.target, exchange.prepared.body) as answer:
+            try:
+                await answer.head()
+            except AnswerBroken as error:
+                raise await exchange.cause(False) from error
+            is_stream = answer.content_type == "text/event-stream" and not is_assembled(asked)
+            with given_up_when_stalled(exchange.peer, exchange.reader_timeout_s):
+                await (_stream if answer.status < 400 and is_stream else _whole)(answer, exchange)
+    except WorkerUnreachable as error:
         raise NothingSent from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise await exchange.cause(False) from error
-    try:
-        is_stream = response.content_type == "text/event-stream" and not is_assembled(exchange.prepared.asked)
-        if response.status < 400 and is_stream:
-            await _stream(response, exchange)
-        else:
-            await _whole(response, exchange)
-    finally:
-        response.close()
 
 
-async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
-    import aiohttp
-
+async def _whole(response: Answer, exchange: Exchange) -> None:
     try:
         body = await response.read()
-    except (aiohttp.ClientError, OSError) as error:
+    except AnswerBroken as error:
         raise await exchange.cause(False) from error
     if response.status >= 400:
         raise error_of(response.status, body, exchange.prepared)
@@ -114,11 +99,7 @@ async def _whole(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
     figures.status = response.status
     figures.note_first()
     figures.note_outcome("ok")
-    sender = _Sender(exchange.send)
-    data = msgspec.json.encode(answer)
-    await sender.guard(
-        lambda: send_whole(sender, response.status, data, figures.headers()), exchange.reader_timeout_s
-    )
+    await send_whole(exchange.send, response.status, msgspec.json.encode(answer), figures.headers())
 
 
 def _conforming(answer: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
@@ -132,47 +113,60 @@ def _message_stream(dialect: Dialect, asked: Body, figures: Figures) -> Rewriter
     return MessageStream(asked, figures)
 
 
-async def _stream(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
-    sender = _Sender(exchange.send)
-    await sender.guard(lambda: _pump(response, exchange, sender), exchange.reader_timeout_s)
-
-
-async def _pump(response: aiohttp.ClientResponse, exchange: Exchange, send: _Sender) -> None:
-    import aiohttp
-
-    figures, dialect = exchange.figures, exchange.endpoint.dialect
-    make = rewriter if exchange.prepared.schema is None else _message_stream
-    rewrite = make(dialect, exchange.prepared.asked, figures)
-    read, raw_send = response.content.readany, send.send
-    rest = b""
+async def _stream(answer: Answer, exchange: Exchange) -> None:
+    passage = _Passage(exchange)
     has_begun = False
     try:
-        # The loop that runs for every token: nothing in it but bytes.
-        while block := await read():
-            block, rest = whole_events(rest, block)
-            if not block:
-                continue
-            if not has_begun:
+        # The answer begins with its first whole event: until then a failure has a status of its own.
+        while not has_begun and (read := await answer.block()):
+            if block := passage.events_of(read):
                 has_begun = True
-                await _begin(exchange, send)
-            block = _with_errors(block, exchange, rewrite) if _ERROR_MARK in block else rewrite(block)
-            figures.events += block.count(b"\n\n")
-            send.is_sending = True
-            await raw_send({"type": "http.response.body", "body": block, "more_body": True})
-            send.is_sending = False
-            send.sent += 1
-    except (aiohttp.ClientError, OSError) as error:
+                await _begin(exchange)
+                await exchange.send({"type": "http.response.body", "body": block, "more_body": True})
+        with exchange.peer.held_back(answer.pause, answer.resume):
+            await answer.pour(passage)
+    except AnswerBroken as error:
         cause = await exchange.cause(has_begun)
         if not has_begun:
             raise cause from error
         failure = cause if isinstance(cause, FoundryLocalError) else InternalError()
-        figures.note_outcome(failure.code)
-        await send({"type": "http.response.body", "body": error_event(failure, dialect)})
+        exchange.figures.note_outcome(failure.code)
+        body = error_event(failure, exchange.endpoint.dialect)
+        await exchange.send({"type": "http.response.body", "body": body})
         return
     if not has_begun:
-        await _begin(exchange, send)
-    figures.note_outcome("ok")
-    await send({"type": "http.response.body", "body": b""})
+        await _begin(exchange)
+    exchange.figures.note_outcome("ok")
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+class _Passage:
+    """The way of a stream's bytes to the client. It is called for every token: nothing in it but bytes.
+
+    The engine computes meanwhile, so each call finds its code out of the processor's caches: the fewer the better.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        make = rewriter if exchange.prepared.schema is None else _message_stream
+        self._rewrite = make(exchange.endpoint.dialect, exchange.prepared.asked, exchange.figures)
+        self._exchange = exchange
+        self._figures = exchange.figures
+        self._write = exchange.peer.write_chunk
+        self._rest = b""
+
+    def __call__(self, read: bytes) -> None:
+        if block := self.events_of(read):
+            self._write(block)
+
+    def events_of(self, read: bytes) -> bytes:
+        """What the client gets of the events that have become whole."""
+        block, self._rest = whole_events(self._rest, read)
+        if not block:
+            return b""
+        is_plain = _ERROR_MARK not in block
+        block = self._rewrite(block) if is_plain else _with_errors(block, self._exchange, self._rewrite)
+        self._figures.events += block.count(b"\n\n")
+        return block
 
 
 def whole_events(rest: bytes, read: bytes) -> tuple[bytes, bytes]:
@@ -184,12 +178,12 @@ def whole_events(rest: bytes, read: bytes) -> tuple[bytes, bytes]:
     return (block[: cut + 2], block[cut + 2 :]) if cut >= 0 else (b"", block)
 
 
-async def _begin(exchange: Exchange, send: Send) -> None:
+async def _begin(exchange: Exchange) -> None:
     figures = exchange.figures
     figures.status = 200
     figures.note_first()
     headers = [*_STREAM_HEADERS, *figures.headers()]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
 def _with_errors(block: bytes, exchange: Exchange, rewrite: Rewriter) -> bytes:
@@ -220,50 +214,3 @@ def _error_in(data: bytes) -> dict[str, Any] | None:
         return None
     said = body.get("error") if "error" in body else None
     return said if isinstance(said, dict) else None
-
-
-@dataclass(eq=False)
-class _Sender:
-    """Sends, and knows since when the client has taken nothing."""
-
-    send: Send
-    sent: int = 0
-    is_sending: bool = False
-    has_stalled: bool = False
-    _timer: asyncio.TimerHandle | None = None
-
-    async def __call__(self, message: Any) -> None:
-        self.is_sending = True
-        await self.send(message)
-        self.is_sending = False
-        self.sent += 1
-
-    async def guard(self, work: Callable[[], Awaitable[None]], timeout_s: float) -> None:
-        """Do the work; raises ClientStalled when one message could not be sent for the timeout.
-
-        A timer beside the work and not a limit on each message: that would cost more than the message.
-        """
-        with anyio.CancelScope() as scope:
-            self._look_later(timeout_s, scope, seen=-1, since_s=0.0)
-            try:
-                await work()
-            finally:
-                if self._timer is not None:
-                    self._timer.cancel()
-        if self.has_stalled:
-            raise ClientStalled
-
-    def _look_later(self, timeout_s: float, scope: anyio.CancelScope, seen: int, since_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        wait_s = timeout_s / _CHECKS_A_TIMEOUT
-        self._timer = loop.call_later(wait_s, self._look, timeout_s, scope, seen, since_s)
-
-    def _look(self, timeout_s: float, scope: anyio.CancelScope, seen: int, since_s: float) -> None:
-        now_s = asyncio.get_running_loop().time()
-        if not self.is_sending or self.sent != seen:
-            self._look_later(timeout_s, scope, self.sent, now_s)
-        elif now_s - since_s < timeout_s:
-            self._look_later(timeout_s, scope, seen, since_s)
-        else:
-            self.has_stalled = True
-            scope.cancel()

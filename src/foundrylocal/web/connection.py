@@ -27,10 +27,26 @@ class Peer:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._on_lost: Callable[[], object] | None = None
+        self._on_pause: Callable[[], object] | None = None
+        self._on_resume: Callable[[], object] | None = None
+        self.is_full = False
 
     def abort(self) -> None:
         """Close the connection without sending what is still to be sent."""
         self._transport.abort()
+
+    def write_chunk(self, body: bytes) -> None:
+        """Send more of a body that was begun through ASGI without a length; ASGI ends it, too.
+
+        For what is relayed by the token: it waits for nothing, so its caller heeds `held_back`.
+        """
+        if not self._transport.is_closing():
+            self._transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the system has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     @contextmanager
     def told_when_lost(self, tell: Callable[[], object]) -> Iterator[None]:
@@ -43,9 +59,30 @@ class Peer:
         finally:
             self._on_lost = None
 
+    @contextmanager
+    def held_back(self, pause: Callable[[], object], resume: Callable[[], object]) -> Iterator[None]:
+        """Call `pause` when the peer takes less than is written, `resume` when it has taken most of it."""
+        self._on_pause, self._on_resume = pause, resume
+        if self.is_full:
+            pause()
+        try:
+            yield
+        finally:
+            self._on_pause = self._on_resume = None
+
     def lose(self) -> None:
         if self._on_lost is not None:
             self._on_lost()
+
+    def fill(self) -> None:
+        self.is_full = True
+        if self._on_pause is not None:
+            self._on_pause()
+
+    def drain(self) -> None:
+        self.is_full = False
+        if self._on_resume is not None:
+            self._on_resume()
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -69,6 +106,14 @@ class GuardedConnection(HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
         self._peer.lose()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._peer.fill()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._peer.drain()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

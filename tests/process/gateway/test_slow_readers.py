@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 import anyio
 import pytest
 
-from foundrylocal.engine.client import connect
+from foundrylocal.engine.client import ask as ask_worker
 from foundrylocal.engine.local import LocalLauncher
 from foundrylocal.engine.spec import Endpoint, ReplicaSpec
 from foundrylocal.errors import WorkerCrashed
 from foundrylocal.gateway.endpoints import ENDPOINTS
 from foundrylocal.gateway.figures import Figures
-from foundrylocal.gateway.relay import ClientStalled, Exchange, relay
+from foundrylocal.gateway.relay import Exchange, relay
 from foundrylocal.gateway.requests import prepare
+from foundrylocal.gateway.stalls import ClientStalled
 from foundrylocal.web.asgi import Receive, Scope, Send
+from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.listener import Listener, bind
 from tests.running import FAKE_WORKER
 
@@ -53,22 +56,24 @@ class Relaying:
         self.ended = anyio.Event()
         self.failure: Exception | None = None
         self.figures = Figures("/x", anyio.current_time())
+        self.peer: Peer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         chat = ENDPOINTS["/v1/chat/completions"]
         cause = lambda has_begun: WorkerCrashed("It is gone.")  # noqa: E731
-        exchange = Exchange(chat, prepare(chat, BODY), self.figures, send, cause, READER_TIMEOUT_S)
+        peer = scope["extensions"][PEER_EXTENSION]["peer"]
+        self.peer = peer
+        exchange = Exchange(chat, prepare(chat, BODY), self.figures, send, peer, cause, READER_TIMEOUT_S)
         try:
-            async with connect(self.endpoint) as session:
-                await relay(session, exchange)
+            await relay(self.endpoint, exchange)
         except Exception as error:  # noqa: BLE001 - it is what the test looks at
             self.failure = error
         self.ended.set()
 
 
 async def ask(endpoint: Endpoint, path: str) -> Any:
-    async with connect(endpoint) as session, session.get(path) as answer:
-        return await answer.json()
+    async with ask_worker(endpoint, path) as answer:
+        return json.loads(await answer.read())
 
 
 @asynccontextmanager
@@ -94,6 +99,8 @@ async def test_row_24_a_reader_that_stops_is_given_up(tmp_path: Path) -> None:
             while any(slot["is_processing"] for slot in await ask(endpoint, "/slots")):
                 await anyio.lowlevel.checkpoint()
         assert isinstance(app.failure, ClientStalled)
+        # The worker was held back: what it wrote in that second did not gather here.
+        assert app.peer.unsent_bytes < 1024 * 1024
 
 
 async def test_row_24_a_stream_with_pauses_of_the_worker_is_not_given_up(tmp_path: Path) -> None:
