@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from foundrylocal.gateway.grammar import GrammarTooMuch, check_pattern
+from foundrylocal.gateway.grammar import check_pattern
+from foundrylocal.gateway.grammar_tree import GrammarTooMuch
 from foundrylocal.gateway.refusals import refuse
 
 MOST_SCHEMAS = 4096

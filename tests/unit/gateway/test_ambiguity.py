@@ -1,0 +1,156 @@
+"""A grammar that doubles the engine's stacks where it recurs is refused; one that only looks like it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from foundrylocal.gateway.ambiguity import MOST_STEPS, check_ambiguity
+from foundrylocal.gateway.grammar import check_grammar
+from foundrylocal.gateway.grammar_tree import Choice, GrammarTooMuch, Node, Read, Repeat
+from tests.unit.gateway.test_schemas import ARITHMETIC, JSON_GRAMMAR
+
+C = r"""
+root ::= (declaration)* # the one that llama.cpp comes with
+declaration ::= dataType identifier "(" parameter? ")" "{" statement* "}"
+dataType ::= "int" ws | "float" ws | "char" ws
+identifier ::= [a-zA-Z_] [a-zA-Z_0-9]*
+parameter ::= dataType identifier
+statement ::= ( dataType identifier ws "=" ws expression ";" ) | ( identifier ws "=" ws expression ";" ) |
+  ( identifier ws "(" argList? ")" ";" ) | ( "return" ws expression ";" ) |
+  ( "while" "(" condition ")" "{" statement* "}" ) |
+  ( "if" "(" condition ")" "{" statement* "}" ("else" "{" statement* "}")? ) | ( "//" [^\n]* "\n" )
+condition ::= expression ("<=" | "<" | "==" | "!=" | ">=" | ">") expression
+expression ::= term (("+" | "-") term)*
+term ::= factor(("*" | "/") factor)*
+factor ::= identifier | [0-9]+ | "-" factor | identifier "(" argList? ")" | "(" ws expression ws ")"
+argList ::= expression ("," ws expression)*
+ws ::= ([ \t\n]+)
+"""
+CHESS = r"""
+root ::= "1. " move " " move "\n" ([1-9] [0-9]? ". " move " " move "\n")+
+move ::= (pawn | nonpawn | castle) [+#]?
+nonpawn ::= [NBKQR] [a-h]? [1-8]? "x"? [a-h] [1-8]
+pawn ::= ([a-h] "x")? [a-h] [1-8] ("=" [NBKQR])?
+castle ::= "O-O" "-O"?
+"""
+
+
+def doubles(grammar: str) -> bool:
+    try:
+        check_grammar(grammar)
+    except GrammarTooMuch as error:
+        assert "is ambiguous where it recurs" in str(error)
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        'root ::= "a" root "b" | "a" root "c" | "x"',
+        'root ::= "a" root "b" | "a" root "b" | "x"',
+        'root ::= ("a" root "b") | ("a" (root) [c]) | "x"',
+        'root ::= "a" root "b" | "aa" root "c" | "x"',
+        r'root ::= "\x61\"" root "b" | [\u0061-z] "\"" root "c" | "x"',
+        'root ::= [a-m] root "x" | [h-z] root "y" | "0"',
+        'root ::= [^a] root "x" | "b" root "y" | "a"',
+        'root ::= . root "x" | "é" root "y" | "0"',
+        'root ::= <[5]> root "b" | <[5]> root "c" | "x"',
+        'root ::= "-"{4} root "b" | "-"{2,5} root "c" | "x"',
+        'root ::= expr\nexpr ::= term "+" expr | term "-" expr | term\nterm ::= [0-9]+ | "(" expr ")"',
+        'root ::= expr\nexpr ::= term "+" expr | term\nterm ::= [0-9]+ | "(" expr ")"',
+        'root ::= a\na ::= "(" b ")" | "x"\nb ::= "[" a "]" | "[" a "}"',
+        'root ::= "[" ("a"? root?){0,4} "]"',
+        'root ::= s\ns ::= "if " s " else " s | "if " s | "{" s "}" | "x"',
+        'root ::= p root "b" | q root "c" | "0"\np ::= "(" p ")" | "q"\nq ::= "(" q ")" | [p-r]',
+    ],
+)
+def test_what_doubles_is_refused(grammar: str) -> None:
+    assert doubles(grammar)
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        JSON_GRAMMAR,
+        ARITHMETIC,
+        C,
+        CHESS,
+        'root ::= value\nvalue ::= "[" value ("," value)* "]" | [0-9]+',
+        'root ::= expr\nexpr ::= term ([+-] expr)?\nterm ::= [0-9]+ | "(" expr ")"',
+        'root ::= "a" (root "b" | "(" root "c") | "x"',
+        'root ::= a\na ::= "(" b ")" | "x"\nb ::= "[" a "]" | "{" a "}"',
+        'root ::= [a-m] root "x" | [n-z] root "y" | "0"',
+        'root ::= [^a-z] root "x" | [a-z] root "y" | "0"',
+        'root ::= <[5]> root "b" | <[6]> root "c" | "x"',
+        'root ::= "é" root "b" | "è" root "c" | "x"',
+        'root ::= [0-9]{4} "-" root "b" | [0-9]{2} "-" root "c" | "x"',
+        'root ::= s\ns ::= "if " s (" else " s)? | "{" s* "}" | "x;"',
+    ],
+)
+def test_what_does_not_double_passes(grammar: str) -> None:
+    assert not doubles(grammar)
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        'root ::= "a" root | "a" root | "a"',
+        'root ::= "a" root "b" | "a" root | "x"',
+        'root ::= "a"? "a" root "b" | "x"',
+        'root ::= "-"+ root "b" | "x"',
+        'root ::= s\ns ::= "if " s " else " s | "if " s | "x"',
+    ],
+)
+def test_stacks_that_grow_by_one_at_a_time_pass(grammar: str) -> None:
+    """The same rests in any order are the same stack, so there are only as many as the text is long."""
+    assert not doubles(grammar)
+
+
+def test_what_does_not_recur_costs_nothing() -> None:
+    way: list[Node] = [Repeat(Read("[a-z]"), 0, 2000)]
+    assert check_ambiguity({"root": Choice([["word", "word"]]), "word": Choice([way, way])}) == 0
+
+
+def _words(count: int) -> Choice:
+    return Choice(
+        [[Read(f"[{chr(0x4E00 + number)}-{chr(0x9000 + number)}]"), "w"] for number in range(count)]
+    )
+
+
+def _all_to_all(count: int) -> dict[str, Choice]:
+    ways: list[list[Node]] = [[Read(f'"{chr(97 + n)}"'), f"r{n}", Read(f'"{n}"')] for n in range(count)]
+    return {f"r{n}": Choice(ways) for n in range(count)}
+
+
+def _chain(count: int) -> dict[str, Choice]:
+    return {f"r{n}": Choice([[Read('"a"'), f"r{(n + 1) % count}", Read('"b"')]]) for n in range(count)}
+
+
+def _nested(depth: int) -> Node:
+    node: Node = "root"
+    for _ in range(depth):
+        node = Choice([[Read('"a"'), Repeat(node, 1, 3)]])
+    return node
+
+
+_ROOT = Choice([[Read('"("'), "w", "root", Read('")"')], [Read('"x"')]])
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"root": _ROOT, "w": _words(900)},
+        {"root": _ROOT, "w": Choice([[Repeat(Repeat(Read("."), 0, 1), 0, 2000)]])},
+        {"root": _ROOT, "w": Choice([[Repeat(Read("."), 2000, None)]] * 50)},
+        {"root": _ROOT, "w": Choice([[Read('"' + "x" * 60_000 + '"')]])},
+        _all_to_all(60),
+        _chain(5000),
+    ],
+)
+def test_the_work_is_bounded(rules: dict[str, Choice]) -> None:
+    assert 0 < check_ambiguity(rules) <= MOST_STEPS
+
+
+def test_deep_nesting_is_no_error() -> None:
+    check_ambiguity({"root": Choice([[_nested(2000), Read('")"')], [Read('"x"')]])})
