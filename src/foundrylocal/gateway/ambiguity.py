@@ -3,14 +3,14 @@
 The engine keeps all the stacks, different from one another, in which a text may have left it. Where a rule is come to
 again from itself by one text with two different rests to be read after it, the stacks double each time.
 
-Invariant: what `check_ambiguity` refuses does double. It may let pass what takes more than `MOST_STEPS` to find, or a
-rule more than `_MOST_OPEN` times inside itself: to refuse a good grammar would be worse.
+Invariant: what `check_ambiguity` refuses does double. It may let pass what takes more steps than are allowed, or the
+rule more than `_MOST_OPEN` times inside itself, or another more than once: to refuse a good grammar would be worse.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import combinations_with_replacement, product
 
 from foundrylocal.gateway.grammar_tree import Choice, GrammarTooMuch, Node, Read, Repeat
@@ -23,18 +23,17 @@ _NOTHING = 0  # the stack with which a rule has been read to its end
 _Links = dict[str, set[str]]
 
 
-def check_ambiguity(rules: dict[str, Choice]) -> int:
+def check_ambiguity(rules: dict[str, Choice], steps: int = MOST_STEPS) -> int:
     """Raises GrammarTooMuch with the rule that doubles; says how many steps were taken."""
     recursive = _recursive({name: set(_names(rule)) for name, rule in rules.items()})
     if not recursive:
         return 0
     network = _Network(rules)
-    searches = [(name, times) for times in range(1, _MOST_OPEN + 1) for name in recursive]
-    for number, (name, times) in enumerate(searches):
+    for number, name in enumerate(recursive):
         # To each its share of what is left, so that one that goes on and on leaves something to the others.
-        network.allow((MOST_STEPS - network.steps) // (len(searches) - number))
+        network.allow((steps - network.steps) // (len(recursive) - number))
         try:
-            doubles = _Search(network, name, recursive, times).doubles()
+            doubles = _Search(network, name, recursive.keys()).doubles()
         except _Enough:
             continue
         if doubles:
@@ -49,17 +48,17 @@ def check_ambiguity(rules: dict[str, Choice]) -> int:
 
 
 def _names(node: Node) -> Iterator[str]:
-    todo = [node]
+    todo, seen = [node], {id(node)}
     for one in todo:  # grows on the way
         if isinstance(one, str):
             yield one
-        elif isinstance(one, Repeat):
-            todo.append(one.item)
-        elif isinstance(one, Choice):
-            todo += [inner for way in one.ways for inner in way]
+        inner = [one.item] if isinstance(one, Repeat) else []
+        inner += [part for way in one.ways for part in way] if isinstance(one, Choice) else []
+        todo += [part for part in inner if id(part) not in seen]
+        seen.update(map(id, inner))
 
 
-def _recursive(links: _Links) -> list[str]:
+def _recursive(links: _Links) -> _Links:
     """The rules that lead to themselves, with those between two such."""
     links = _without_ends(links)
     back: _Links = {name: set() for name in links}
@@ -67,7 +66,7 @@ def _recursive(links: _Links) -> list[str]:
         for other in others:
             back[other].add(name)
     kept = _without_ends(back)
-    return [name for name in links if name in kept]
+    return {name: others for name, others in links.items() if name in kept}
 
 
 def _without_ends(links: _Links) -> _Links:
@@ -200,11 +199,10 @@ _Ways = tuple[list[tuple[int, int]], list[int]]
 class _Search:
     """All pairs of stacks in which the same text, read from the begin of one rule, may have left the engine."""
 
-    def __init__(self, network: _Network, goal: str, recursive: list[str], times: int) -> None:
+    def __init__(self, network: _Network, goal: str, recursive: Set[str]) -> None:
         self._network = network
         self._goal = goal
-        self._recursive = set(recursive)
-        self._times = times
+        self._recursive = recursive
         # A stack is a number: the place on its top, and the stack below.
         self._stacks: list[tuple[int, int]] = [(-1, _NOTHING)]
         self._numbers: dict[tuple[int, int], int] = {}
@@ -267,7 +265,7 @@ class _Search:
         if not isinstance(node, str) or node not in self._recursive:
             return True
         places = self._places(stack)
-        return Counter(map(self._network.owner, places))[node] < self._times
+        return Counter(map(self._network.owner, places))[node] < (_MOST_OPEN if node == self._goal else 1)
 
     def _places(self, stack: int) -> list[int]:
         places = []

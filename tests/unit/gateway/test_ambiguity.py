@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway.ambiguity import MOST_STEPS, check_ambiguity
 from foundrylocal.gateway.grammar import check_grammar
 from foundrylocal.gateway.grammar_tree import Choice, GrammarTooMuch, Node, Read, Repeat
+from foundrylocal.gateway.json_schema import MOST_ALTERNATIVES, check_schema
 from tests.unit.gateway.test_schemas import ARITHMETIC, JSON_GRAMMAR
 
 C = r"""
@@ -154,3 +158,129 @@ def test_the_work_is_bounded(rules: dict[str, Choice]) -> None:
 
 def test_deep_nesting_is_no_error() -> None:
     check_ambiguity({"root": Choice([[_nested(2000), Read('")"')], [Read('"x"')]])})
+
+
+# --- JSON schemas: each of these verdicts is also that of the grammar which the engine makes of the schema ---
+
+Json = dict[str, Any]
+SELF: Json = {"$ref": "#/$defs/n"}
+TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "number"}
+NULL: Json = {"type": "null"}
+
+
+def _object(properties: Json, required: list[str] | None = None, **others: Any) -> Json:
+    needed = list(properties) if required is None else required
+    return {"type": "object", "properties": properties, "required": needed} | others
+
+
+def _array(items: Json, **others: Any) -> Json:
+    return {"type": "array", "items": items} | others
+
+
+def _any(*ways: Json) -> Json:
+    return {"anyOf": list(ways)}
+
+
+def _operation(*kinds: str) -> Json:
+    return _object({"type": {"enum": list(kinds)}, "left": SELF, "right": SELF})
+
+
+def schema_doubles(node: Json) -> bool:
+    try:
+        check_schema({"$ref": "#/$defs/n", "$defs": {"n": node}}, "schema")
+    except InvalidRequest as refusal:
+        assert "is ambiguous where it recurs: #/$defs/n" in str(refusal.__dict__)
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        _any(_array(SELF, minItems=1, maxItems=1), _array(SELF), NUMBER),
+        _any(_array(_any(SELF, TEXT)), _array(SELF, minItems=2), TEXT),
+        _any(
+            _object({"left": SELF, "op": {"const": "a"}}), _object({"left": SELF, "op": {"const": "b"}}), NULL
+        ),
+        _any(_operation("add", "sub"), _operation("mul", "sub"), NUMBER),
+        _any({"type": "object", "additionalProperties": SELF}, _object({"a": SELF}, []), NUMBER),
+        _any(
+            {"allOf": [_object({"a": _array(SELF)}), _object({"b": TEXT})]},
+            _object({"a": _array(SELF)}),
+            TEXT,
+        ),
+        _any(
+            {"type": "array", "prefixItems": [TEXT, SELF]},
+            {"type": "array", "prefixItems": [{"const": "neg"}, SELF]},
+            NUMBER,
+        ),
+        _any(_object({"k": {"type": "integer"}, "r": SELF}), _object({"k": NUMBER, "r": SELF}), NULL),
+        _any(
+            _object({"k": {"type": ["integer", "null"]}, "r": SELF}),
+            _object({"k": {"type": ["string", "null"]}, "r": SELF}),
+            NULL,
+        ),
+        _any(_object({"k": {}, "r": SELF}), _object({"k": {"const": "x"}, "r": SELF}), NULL),
+        _any(_object({"a": TEXT, "r": SELF}, []), _object({"b": TEXT, "r": SELF}, []), NULL),
+    ],
+)
+def test_a_schema_that_doubles_is_refused(node: Json) -> None:
+    assert schema_doubles(node)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        _any(_operation("add"), _operation("mul"), _object({"type": {"const": "number"}, "value": NUMBER})),
+        _any(_operation("add", "sub"), _operation("mul", "adx"), NUMBER),
+        {"oneOf": [_operation("a"), _operation("b"), _object({"type": {"const": "ab"}, "r": _array(SELF)})]},
+        _object({"v": NUMBER, "next": _any(SELF, NULL)}, ["v"]),
+        _object({"name": TEXT, "children": _array(SELF)}),
+        _object({"name": TEXT, "children": _array(SELF), "x": SELF, "y": SELF}, []),
+        _object(
+            {
+                "type": {"enum": ["div", "button"]},
+                "label": TEXT,
+                "children": _array(SELF),
+                "attributes": _array(_object({"name": TEXT, "value": TEXT})),
+            }
+        ),
+        _any(TEXT, NUMBER, NULL, _array(SELF), {"type": "object", "additionalProperties": SELF}),
+        _object({"children": _array(SELF), "child": TEXT}, ["children"], additionalProperties=SELF),
+        _object({"children": _array(SELF)}, [], additionalProperties=True),
+        _object({"not": SELF, "and": _array(SELF), "or": _array(SELF)}, [], additionalProperties=False),
+        _any(_object({"x": SELF}), _array(SELF), TEXT),
+        {"allOf": [_object({"a": SELF}), _object({"b": _array(SELF)})]},
+        _any(
+            {"type": "array", "prefixItems": [{"const": "add"}, SELF, SELF]},
+            {"type": "array", "prefixItems": [{"const": "neg"}, SELF]},
+            NUMBER,
+        ),
+        _any(_object({"k": {"type": "integer"}, "r": SELF}), _object({"k": TEXT, "r": SELF}), NULL),
+        _any(
+            _object({"k": {"type": "string", "pattern": "^a$"}, "r": SELF}),
+            _object({"k": {"type": "string", "pattern": "^b$"}, "r": SELF}),
+            NULL,
+        ),
+        _array(SELF, maxItems=3),
+        {"type": ["object", "array"], "properties": {"items": TEXT}, "items": SELF},
+    ],
+)
+def test_a_schema_that_does_not_double_passes(node: Json) -> None:
+    assert not schema_doubles(node)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        _object({f"p{n}": SELF for n in range(400)}, []),
+        _object({"x" * n: SELF for n in range(400)}, [], additionalProperties=SELF),
+        _object({"x" * 300_000: SELF}),
+        _any(*[_operation(str(n)) for n in range(MOST_ALTERNATIVES // 2)]),
+        _array(SELF, minItems=2000, maxItems=2**31 - 1),
+        _any(*[_array(_object({f"p{n}": _array(SELF)}), minItems=n, maxItems=n) for n in (0, 2)]),
+    ],
+)
+def test_a_schema_that_is_only_large_passes(node: Json) -> None:
+    assert not schema_doubles(node)
