@@ -23,9 +23,9 @@ _NOTHING = 0  # the stack with which a rule has been read to its end
 _Links = dict[str, set[str]]
 
 
-def check_ambiguity(rules: dict[str, Choice], steps: int = MOST_STEPS) -> int:
+def check_ambiguity(rules: dict[str, Choice], begin: str = "root", steps: int = MOST_STEPS) -> int:
     """Raises GrammarTooMuch with the rule that doubles; says how many steps were taken."""
-    recursive = _recursive({name: set(_names(rule)) for name, rule in rules.items()})
+    recursive = _recursive(_links(rules, begin))
     if not recursive:
         return 0
     network = _Network(rules)
@@ -56,6 +56,17 @@ def _names(node: Node) -> Iterator[str]:
         inner += [part for way in one.ways for part in way] if isinstance(one, Choice) else []
         todo += [part for part in inner if id(part) not in seen]
         seen.update(map(id, inner))
+
+
+def _links(rules: dict[str, Choice], begin: str) -> _Links:
+    """Which rules lead to which, of those that are used at all."""
+    links: _Links = {}
+    todo = [begin]
+    for name in todo:  # grows on the way
+        if name in rules and name not in links:
+            links[name] = set(_names(rules[name]))
+            todo += links[name]
+    return links
 
 
 def _recursive(links: _Links) -> _Links:

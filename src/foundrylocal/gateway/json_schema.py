@@ -63,7 +63,9 @@ class _Walk:
 
     def _check_ambiguity(self) -> None:
         try:
-            check_ambiguity(grammar_of(self._root, lambda node: self._target(node, self._param)), MOST_STEPS)
+            rules = grammar_of(self._root, lambda node: self._target(node, self._param))
+            # The rule that all begins with comes first among them.
+            check_ambiguity(rules, next(iter(rules)), MOST_STEPS)
         except GrammarTooMuch as error:
             refuse(self._param, str(error))
         except SchemaTooLong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ def test_what_doubles_is_refused(grammar: str) -> None:
         'root ::= [^a-z] root "x" | [a-z] root "y" | "0"',
         'root ::= <[5]> root "b" | <[6]> root "c" | "x"',
         'root ::= "é" root "b" | "è" root "c" | "x"',
+        'root ::= "x"\nunused ::= "a" unused "b" | "a" unused "c" | "x"',
         'root ::= [0-9]{4} "-" root "b" | [0-9]{2} "-" root "c" | "x"',
         'root ::= s\ns ::= "if " s (" else " s)? | "{" s* "}" | "x;"',
     ],
@@ -124,11 +126,12 @@ def _words(count: int) -> Choice:
 
 def _all_to_all(count: int) -> dict[str, Choice]:
     ways: list[list[Node]] = [[Read(f'"{chr(97 + n)}"'), f"r{n}", Read(f'"{n}"')] for n in range(count)]
-    return {f"r{n}": Choice(ways) for n in range(count)}
+    return {f"r{n}": Choice(ways) for n in range(count)} | {"root": Choice([["r0"]])}
 
 
 def _chain(count: int) -> dict[str, Choice]:
-    return {f"r{n}": Choice([[Read('"a"'), f"r{(n + 1) % count}", Read('"b"')]]) for n in range(count)}
+    names = ["root", *(f"r{n}" for n in range(1, count)), "root"]
+    return {name: Choice([[Read('"a"'), after, Read('"b"')]]) for name, after in pairwise(names)}
 
 
 def _nested(depth: int) -> Node:
