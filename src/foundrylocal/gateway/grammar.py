@@ -1,15 +1,18 @@
 """How much work a grammar or a pattern makes for the engine, which explores one without any bound of its own.
 
 Invariant: what `check_grammar` and `check_pattern` let pass has no rule that begins with itself, repeats a bounded
-number of times, and is open to a bounded number of continuations at its begin.
+number of times, and is open to a bounded number of continuations at its begin. Where a grammar recurs, what it leads
+to later is looked at by `ambiguity`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from foundrylocal.gateway.ambiguity import check_ambiguity
+from foundrylocal.gateway.grammar_tree import Choice, GrammarTooMuch, Node, Read, Repeat
 
 MOST_DEPTH = 32
 MOST_REPEATS = 2000
@@ -30,31 +33,11 @@ _PATTERN = re.compile(
 )
 
 
-class GrammarTooMuch(Exception):
-    """The text of it says what of the grammar is not taken."""
-
-
-@dataclass(slots=True)
-class _Repeat:
-    item: _Node
-    least: int
-    most: int | None
-
-
-@dataclass(slots=True)
-class _Choice:
-    """Alternatives, each a sequence; a name is a rule, None something that is read."""
-
-    ways: list[list[_Node]] = field(default_factory=lambda: [[]])
-
-
-_Node = _Repeat | _Choice | str | None
-
-
 def check_grammar(text: str) -> None:
     """Raises GrammarTooMuch with what is not taken in a grammar in the engine's own notation."""
     rules = {name: rule for name, rule in _parse(_GRAMMAR, text).items() if name}
     _Measure(rules).check()
+    check_ambiguity(rules)
 
 
 def check_pattern(text: str) -> None:
@@ -67,14 +50,14 @@ def check_pattern(text: str) -> None:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-def _parse(tokens: re.Pattern[str], text: str) -> dict[str, _Choice]:
+def _parse(tokens: re.Pattern[str], text: str) -> dict[str, Choice]:
     """The rules by name; what is outside of any rule, as all of a pattern is, by the empty name."""
-    rules = {"": _Choice()}
+    rules = {"": Choice()}
     stack = [rules[""]]
     for found in _tokens(tokens, text):
         if rule := found.groupdict().get("rule"):
             # Twice the same name: both count, since the engine may take either.
-            stack = [rules.setdefault(rule, _Choice([]))]
+            stack = [rules.setdefault(rule, Choice([]))]
             stack[0].ways.append([])
         elif found["repeat"]:
             sequence = stack[-1].ways[-1]
@@ -82,7 +65,7 @@ def _parse(tokens: re.Pattern[str], text: str) -> dict[str, _Choice]:
                 raise GrammarTooMuch(f"repeats nothing at character {found.start()}")
             sequence[-1] = _repeat(sequence[-1], found)
         elif found["open"]:
-            inner = _Choice()
+            inner = Choice()
             stack[-1].ways[-1].append(inner)
             stack.append(inner)
             if len(stack) > MOST_DEPTH:
@@ -98,10 +81,10 @@ def _parse(tokens: re.Pattern[str], text: str) -> dict[str, _Choice]:
     return rules
 
 
-def _leaf(found: re.Match[str]) -> list[_Node]:
+def _leaf(found: re.Match[str]) -> list[Node]:
     """A name, or something that is read: nothing for a space, and for a text without a character."""
     if found["atom"]:
-        return [_Choice() if found["atom"] == '""' else None]
+        return [Choice() if found["atom"] == '""' else Read(found["atom"])]
     name = found.groupdict().get("name")
     return [name] if name else []
 
@@ -116,10 +99,10 @@ def _tokens(tokens: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
         at = found.end()
 
 
-def _repeat(item: _Node, found: re.Match[str]) -> _Repeat:
+def _repeat(item: Node, found: re.Match[str]) -> Repeat:
     sign = found["repeat"]
     if not sign.startswith("{"):
-        return _Repeat(item, int(sign == "+"), 1 if sign == "?" else None)
+        return Repeat(item, int(sign == "+"), 1 if sign == "?" else None)
     if max(len(found["least"]), len(found["most"])) > len(str(MOST_REPEATS)):
         raise GrammarTooMuch(f"repeats more than {MOST_REPEATS} times at character {found.start()}")
     least = int(found["least"] or 0)
@@ -130,7 +113,7 @@ def _repeat(item: _Node, found: re.Match[str]) -> _Repeat:
         )
     if max(least, most or 0) > MOST_REPEATS:
         raise GrammarTooMuch(f"repeats more than {MOST_REPEATS} times at character {found.start()}")
-    return _Repeat(item, least, most)
+    return Repeat(item, least, most)
 
 
 # --- measuring ------------------------------------------------------------------------------------------
@@ -150,7 +133,7 @@ _NOTHING = _Begin(0, 0, True)
 class _Measure:
     """What the engine will go through; a rule that it does not know is refused by it."""
 
-    def __init__(self, rules: dict[str, _Choice]) -> None:
+    def __init__(self, rules: dict[str, Choice]) -> None:
         self._rules = rules
         self._begins: dict[str, _Begin | None] = {}
         self._repeats: dict[str, int] = {}
@@ -166,11 +149,11 @@ class _Measure:
         if sum(map(_elements, self._rules.values())) > MOST_ELEMENTS:
             raise GrammarTooMuch(f"has more than {MOST_ELEMENTS} elements with its repetitions written out")
 
-    def _check_ways(self, node: _Node) -> None:
+    def _check_ways(self, node: Node) -> None:
         """Refuse a place, at the begin or after any element, from where there are too many ways to go on."""
-        if isinstance(node, _Repeat):
+        if isinstance(node, Repeat):
             self._check_ways(node.item)
-        if not isinstance(node, _Choice):
+        if not isinstance(node, Choice):
             return
         _limit(self._begin(node))
         for way in node.ways:
@@ -180,21 +163,21 @@ class _Measure:
                 _limit(rest)
                 self._check_ways(one)
 
-    def _begin(self, node: _Node) -> _Begin:
+    def _begin(self, node: Node) -> _Begin:
         if isinstance(node, str):
             return self._begin_of_rule(node)
-        if isinstance(node, _Repeat):
+        if isinstance(node, Repeat):
             item = self._begin(node.item)
             times = max(1, node.most or node.least + 1) if item.is_empty else 1
             may_skip = item.is_empty or node.least == 0
             return _Begin(times * item.choices + 1, times * (item.skips + may_skip), may_skip)
-        if node is None:
+        if isinstance(node, Read):
             return _Begin(1, 0, False)
         ways = [self._begin_of_way(way) for way in node.ways]
         is_empty = any(way.is_empty for way in ways)
         return _Begin(sum(way.choices for way in ways), max(way.skips for way in ways) + is_empty, is_empty)
 
-    def _begin_of_way(self, way: list[_Node]) -> _Begin:
+    def _begin_of_way(self, way: list[Node]) -> _Begin:
         total = _NOTHING
         for node in way:
             one = self._begin(node)
@@ -214,13 +197,13 @@ class _Measure:
             raise GrammarTooMuch(f"has a rule that begins with itself: {name[:80]}")
         return found
 
-    def _count_repeats(self, node: _Node) -> int:
+    def _count_repeats(self, node: Node) -> int:
         """How often a thing inside it may be repeated, by all repetitions around that thing."""
-        if isinstance(node, _Repeat):
+        if isinstance(node, Repeat):
             return max(1, node.most or node.least) * self._count_repeats(node.item)
-        if isinstance(node, _Choice):
+        if isinstance(node, Choice):
             return max((self._count_repeats(one) for way in node.ways for one in way), default=1)
-        if node is None or node not in self._rules:
+        if isinstance(node, Read) or node not in self._rules:
             return 1
         if node not in self._repeats:
             self._repeats[node] = 1  # what a rule that leads back to itself counts for
@@ -241,9 +224,9 @@ def _limit(begin: _Begin) -> None:
         raise GrammarTooMuch(f"has more than {MOST_SKIPS} parts in a row that may be left out")
 
 
-def _elements(node: _Node) -> int:
-    if isinstance(node, _Repeat):
+def _elements(node: Node) -> int:
+    if isinstance(node, Repeat):
         return max(1, node.most or node.least) * _elements(node.item)
-    if isinstance(node, _Choice):
+    if isinstance(node, Choice):
         return sum(1 + sum(map(_elements, way)) for way in node.ways)
     return 1

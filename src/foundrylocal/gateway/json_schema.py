@@ -1,7 +1,7 @@
 """JSON schemas, looked through before the engine makes grammars of them: it recurses without a bound of its own.
 
 Invariant: a schema that passes refers to nothing but itself, never to itself without a level of JSON between, and
-has bounded counts, patterns, and numbers of alternatives.
+has bounded counts, patterns, and numbers of alternatives. Where it recurs `ambiguity` has found nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from foundrylocal.gateway.grammar import GrammarTooMuch, check_pattern
+from foundrylocal.gateway.ambiguity import check_ambiguity
+from foundrylocal.gateway.grammar import check_pattern
+from foundrylocal.gateway.grammar_tree import GrammarTooMuch
 from foundrylocal.gateway.refusals import refuse
+from foundrylocal.gateway.schema_grammar import SchemaTooLong, grammar_of
 
 MOST_SCHEMAS = 4096
 MOST_ALTERNATIVES = 1000
 MOST_OPTIONAL = 500
 MOST_COUNT = 2**31 - 1
+# Fewer than for a grammar, since a request may bring many tools.
+MOST_STEPS = 20_000
 # More the engine does not write out, and it says so in words that name no field.
 MOST_LEAST = 2000
 # The published bound of OpenAI's: of more values than these, all characters together count.
@@ -42,6 +47,7 @@ class _Walk:
         self._later: list[tuple[Json, str]] = []
         self._alternatives: dict[int, int | None] = {}
         self._optional: dict[int, int] = {}
+        self._may_recur = False
 
     def check(self) -> None:
         self._alternatives_of(self._root, self._param)
@@ -52,6 +58,18 @@ class _Walk:
                 refuse(place, f"has more than {MOST_OPTIONAL} optional properties")
             for child, name in _inner(node):
                 self._alternatives_of(child, f"{place}.{name}")
+        if self._may_recur:
+            self._check_ambiguity()
+
+    def _check_ambiguity(self) -> None:
+        try:
+            rules = grammar_of(self._root, lambda node: self._target(node, self._param))
+            # The rule that all begins with comes first among them.
+            check_ambiguity(rules, next(iter(rules)), MOST_STEPS)
+        except GrammarTooMuch as error:
+            refuse(self._param, str(error))
+        except SchemaTooLong:
+            return  # a schema that is only long is taken
 
     def _alternatives_of(self, node: object, place: str) -> int:
         """How many there are to begin with; all that can be said of the node alone is checked on the way."""
@@ -70,6 +88,7 @@ class _Walk:
         _check_pattern(node, place)
         found = max(1, *(len(node[name]) for name in ("enum", "type") if isinstance(node.get(name), list)), 0)
         if "$ref" in node:
+            self._may_recur = True
             target = self._target(node, place)
             found = max(found, self._alternatives_of(target, self._place_of(node["$ref"])))
         for name in ("anyOf", "oneOf", "allOf"):

@@ -15,7 +15,8 @@ import msgspec
 from foundrylocal.errors import InvalidJson
 from foundrylocal.gateway import shapes, shapes_messages, shapes_responses, structured
 from foundrylocal.gateway.endpoints import Endpoint
-from foundrylocal.gateway.grammar import GrammarTooMuch, check_grammar
+from foundrylocal.gateway.grammar import check_grammar
+from foundrylocal.gateway.grammar_tree import GrammarTooMuch
 from foundrylocal.gateway.images import check_image
 from foundrylocal.gateway.json_schema import check_schema
 from foundrylocal.gateway.nesting import MOST_DEPTH, check_arguments, is_too_deep
