@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from foundrylocal.gateway.ambiguity import check_ambiguity
@@ -33,6 +34,7 @@ _PATTERN = re.compile(
 )
 
 
+@lru_cache(maxsize=32)  # applications send the same grammar again and again; one that is refused is not kept
 def check_grammar(text: str) -> None:
     """Raises GrammarTooMuch with what is not taken in a grammar in the engine's own notation."""
     rules = {name: rule for name, rule in _parse(_GRAMMAR, text).items() if name}
