@@ -39,10 +39,9 @@ class Answer(asyncio.Protocol):
     Its body is read once: in blocks as they come, whole, or poured into a function.
     """
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self) -> None:
         self.status = 0
         self.content_type = ""
-        self._request = request
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
         self._take: Callable[[bytes], None] | None = None
@@ -55,6 +54,9 @@ class Answer(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     # --- what the caller asks ---------------------------------------------------------------------------
+
+    def send(self, request: bytes) -> None:
+        self._transport.write(request)
 
     async def head(self) -> None:
         """Wait for the status and the headers. Raises AnswerBroken."""
@@ -83,6 +85,8 @@ class Answer(asyncio.Protocol):
                 await self._wait()
         finally:
             self._take = None
+        if self._fault is not None:  # of `take`, with the last block
+            raise self._fault
 
     def pause(self) -> None:
         """Take no more from the worker for now: it waits, or its bytes do, in the system's buffers."""
@@ -112,26 +116,22 @@ class Answer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._request)
-        self._request = b""
 
     def data_received(self, data: bytes) -> None:
+        fault: Exception | None = None
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._break(AnswerBroken(f"no HTTP: {error}"))
-            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            fault = None if self._is_whole else AnswerBroken(f"no HTTP: {error}")
         take, parts = self._take, self._parts
-        if take is None:
-            self._tell()
-            return
-        if parts:
+        if take is not None and parts:
             try:
                 take(parts.pop() if len(parts) == 1 else self._taken())
             except Exception as error:  # noqa: BLE001 - raised where it is waited for
-                self._break(error)
-                return
-        if self._is_whole:
+                fault = error
+        if fault is not None:
+            self._break(fault)
+        elif take is None or self._is_whole:
             self._tell()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -140,6 +140,7 @@ class Answer(asyncio.Protocol):
         if not self._is_whole and self._fault is None:
             self._fault = AnswerBroken(str(error or "the connection was closed"))
         self._tell()
+        del self._parser  # the two hold each other
 
     def _break(self, fault: Exception) -> None:
         self._fault = fault
@@ -161,13 +162,13 @@ class Answer(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
-        self._has_head = True
+        self._has_head = self.status >= 200  # else it only says that an answer will come
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        self._is_whole = True
+        self._is_whole = self._has_head
 
 
 @asynccontextmanager
@@ -183,20 +184,18 @@ async def ask(
     Raises WorkerUnreachable, before anything was sent.
     """
     loop = asyncio.get_running_loop()
-    request = _request(endpoint, target, body)
     try:
         with anyio.fail_after(connect_timeout_s):
             if endpoint.url.startswith(_UNIX):
                 path = endpoint.url.removeprefix(_UNIX)
-                _, answer = await loop.create_unix_connection(lambda: Answer(request), path)
+                _, answer = await loop.create_unix_connection(Answer, path)
             else:
                 at = urlsplit(endpoint.url)
-                _, answer = await loop.create_connection(
-                    lambda: Answer(request), at.hostname or "", at.port or 0
-                )
+                _, answer = await loop.create_connection(Answer, at.hostname or "", at.port or 0)
     except (OSError, TimeoutError) as error:
         raise WorkerUnreachable(str(error)) from error
     try:
+        answer.send(_request(endpoint, target, body))
         yield answer
     finally:
         answer.abort()

@@ -117,13 +117,13 @@ async def _stream(answer: Answer, exchange: Exchange) -> None:
     passage = _Passage(exchange)
     has_begun = False
     try:
-        # The answer begins with its first whole event: until then a failure has a status of its own.
-        while not has_begun and (read := await answer.block()):
-            if block := passage.events_of(read):
-                has_begun = True
-                await _begin(exchange)
-                await exchange.send({"type": "http.response.body", "body": block, "more_body": True})
         with exchange.peer.held_back(answer.pause, answer.resume):
+            # The answer begins with its first whole event: until then a failure has a status of its own.
+            while not has_begun and (read := await answer.block()):
+                if block := passage.events_of(read):
+                    has_begun = True
+                    await _begin(exchange)
+                    await exchange.send({"type": "http.response.body", "body": block, "more_body": True})
             await answer.pour(passage)
     except AnswerBroken as error:
         cause = await exchange.cause(has_begun)

@@ -40,16 +40,17 @@ class _Watch:
         self._timeout_s = timeout_s
         self._scope = scope
         self._loop = asyncio.get_running_loop()
-        self._unsent = 0
+        self._seen = (0, 0)
         self._since_s = 0.0
         self.has_stalled = False
         self._look()
 
     def _look(self) -> None:
-        unsent, now_s = self._peer.unsent_bytes if self._peer.is_full else 0, self._loop.time()
-        # Nothing is written to a peer that is full: what is unsent can then only become less.
-        if not unsent or unsent != self._unsent:
-            self._unsent, self._since_s = unsent, now_s
+        now_s = self._loop.time()
+        # Nothing is written to a peer that is full: until it has drained, what is unsent can only become less.
+        seen = (self._peer.drains, self._peer.unsent_bytes)
+        if not self._peer.is_full or seen != self._seen:
+            self._seen, self._since_s = seen, now_s
         elif now_s - self._since_s >= self._timeout_s:
             self.has_stalled = True
             self._scope.cancel()

@@ -30,6 +30,7 @@ class Peer:
         self._on_pause: Callable[[], object] | None = None
         self._on_resume: Callable[[], object] | None = None
         self.is_full = False
+        self.drains = 0
 
     def abort(self) -> None:
         """Close the connection without sending what is still to be sent."""
@@ -40,7 +41,9 @@ class Peer:
 
         For what is relayed by the token: it waits for nothing, so its caller heeds `held_back`.
         """
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            self.lose()  # it may take what is left of its answer, but it has left
+        else:
             self._transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     @property
@@ -81,6 +84,7 @@ class Peer:
 
     def drain(self) -> None:
         self.is_full = False
+        self.drains += 1
         if self._on_resume is not None:
             self._on_resume()
 
@@ -148,9 +152,17 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_message_complete()
         self._is_in_head = True
         self._received_bytes = 0
+        # Reading stops while a large body waits to be taken. When all of it has come nobody asks for more, and
+        # without reading nobody would see the peer leave; requests that were sent ahead are held back on purpose.
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, in the one shape of errors; `msg` is uvicorn's."""
+        cycle = self.cycle
+        if self.pipeline or (cycle is not None and cycle.response_started and not cycle.response_complete):
+            self.transport.abort()  # an error in the middle of an answer would be read as a part of it
+            return
         error: FoundryLocalError = (
             RequestHeadTooLarge(HEAD_LIMIT_BYTES)
             if self._is_head_too_large

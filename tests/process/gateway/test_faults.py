@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -52,6 +53,27 @@ def test_row_23_a_client_that_leaves_a_plain_call_frees_its_slot(slow_service: S
     for client in clients:
         client.drop()
     eventually("all slots are free", lambda: busy_slots(slow_service) == 0, 1.0)
+
+
+def test_row_23_clients_that_leave_after_large_requests_free_their_slots(slow_service: Service) -> None:
+    started = slow_service.start()
+    # How much comes in the last read is up to the system: some of these are larger than what uvicorn reads ahead.
+    sizes = [size for size in (70_000, 200_000, 300_000, 400_000) for _ in range(2)]
+    clients = [raw(started).post(HELLO | {"user": "x" * size}) for size in sizes]
+    eventually("all run", lambda: busy_slots(slow_service) == 8)
+    for client in clients:
+        client.socket.close()
+    eventually("all slots are free", lambda: busy_slots(slow_service) == 0, 1.0)
+
+
+def test_row_25_what_is_no_request_is_not_answered_in_the_middle_of_a_stream(slow_service: Service) -> None:
+    client = raw(slow_service.start()).post(STREAM, Connection="keep-alive")
+    seen = client.read_until(b'"content":"word0"')
+    client.socket.sendall(b"\x16\x03\x01\x02\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        seen += client.read_all()
+    assert seen.count(b"HTTP/1.1 ") == 1
+    eventually("its slot is free", lambda: busy_slots(slow_service) == 0, 1.0)
 
 
 def test_row_23_a_client_that_leaves_the_line_is_never_sent_to_the_worker(slow_service: Service) -> None:

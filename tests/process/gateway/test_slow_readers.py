@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -130,3 +131,17 @@ async def test_a_slow_reader_gets_every_byte_in_order(tmp_path: Path) -> None:
         ]
         assert order == sorted(order)
         assert app.figures.tokens_out is None  # plain streams tell of counts only when asked
+
+
+async def test_row_23_a_chunk_for_a_client_that_is_leaving_ends_its_answer() -> None:
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0) as server:
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        peer = Peer(transport)
+        lost: list[None] = []
+        with peer.told_when_lost(lambda: lost.append(None)):
+            peer.write_chunk(b"one")
+            assert not lost
+            transport.close()  # it has yet to send what it has
+            peer.write_chunk(b"two")
+            assert lost

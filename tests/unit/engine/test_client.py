@@ -76,6 +76,8 @@ async def test_a_request_is_sent_with_its_key_and_its_body() -> None:
         (HEAD + b"Content-Length: 5\r\n\r\nhello",),
         (HEAD + b"\r\nhel", b"lo"),  # its end is the connection's
         (CHUNKED + b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",),
+        (CHUNKED + b"5\r\nhello\r\n0\r\n\r\nmore than that",),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"Content-Length: 5\r\n\r\nhello"),
         tuple(bytes([byte]) for byte in CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"),
     ],
 )
@@ -134,6 +136,30 @@ async def test_what_the_taker_raises_ends_the_exchange() -> None:
         await answer.head()
         with pytest.raises(ValueError, match="not this"):
             await answer.pour(refuse)
+
+
+async def test_what_the_taker_raises_of_the_last_block_is_not_lost() -> None:
+    def refuse(block: bytes) -> None:
+        if b"b" in block:
+            raise ValueError("not this")
+
+    async with (
+        serving(CHUNKED + b"1\r\na\r\n", b"1\r\nb\r\n0\r\n\r\n") as (endpoint, _),
+        ask(endpoint, "/x") as answer,
+    ):
+        with pytest.raises(ValueError, match="not this"):
+            await answer.pour(refuse)
+
+
+async def test_what_came_with_a_fault_is_poured_before_it() -> None:
+    got: list[bytes] = []
+    async with (
+        serving(CHUNKED + b"1\r\na\r\n", b"1\r\nb\r\nno number\r\n") as (endpoint, _),
+        ask(endpoint, "/x") as answer,
+    ):
+        with pytest.raises(AnswerBroken):
+            await answer.pour(got.append)
+    assert b"".join(got) == b"ab"
 
 
 async def test_a_paused_answer_takes_no_more_until_it_is_resumed() -> None:
