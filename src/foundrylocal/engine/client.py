@@ -56,6 +56,7 @@ class Answer(asyncio.Protocol):
     # --- what the caller asks ---------------------------------------------------------------------------
 
     def send(self, request: bytes) -> None:
+        """Send the whole request, once."""
         self._transport.write(request)
 
     async def head(self) -> None:
@@ -93,6 +94,7 @@ class Answer(asyncio.Protocol):
         self._transport.pause_reading()
 
     def resume(self) -> None:
+        """Go on after a pause."""
         self._transport.resume_reading()
 
     def abort(self) -> None:

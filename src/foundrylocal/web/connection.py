@@ -74,15 +74,18 @@ class Peer:
             self._on_pause = self._on_resume = None
 
     def lose(self) -> None:
+        """The connection has ended, or is ending."""
         if self._on_lost is not None:
             self._on_lost()
 
     def fill(self) -> None:
+        """More is unsent than is good."""
         self.is_full = True
         if self._on_pause is not None:
             self._on_pause()
 
     def drain(self) -> None:
+        """Most of what was unsent has been taken."""
         self.is_full = False
         self.drains += 1
         if self._on_resume is not None:
