@@ -60,8 +60,7 @@ class PlainChat:
         self._figures = figures
 
     def __call__(self, block: bytes) -> bytes:
-        if b'"timings":{' in block:
-            _note_timings(block, self._figures)
+        _note_timings(block, self._figures)
         if self._has_usage:
             if b'"usage":{' in block:  # the last but one event; those before it may have come with it
                 return b"".join(self._one(event + b"\n\n") for event in _events(block))

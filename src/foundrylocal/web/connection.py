@@ -75,8 +75,9 @@ class Peer:
 
     def lose(self) -> None:
         """The connection has ended, or is ending."""
-        if self._on_lost is not None:
-            self._on_lost()
+        tell, self._on_lost = self._on_lost, None
+        if tell is not None:
+            tell()
 
     def fill(self) -> None:
         """More is unsent than is good."""
