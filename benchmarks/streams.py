@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-PROMPT = "Write a long story about a lighthouse keeper and the sea, with many details."
+PROMPT = "Write a long story about a lighthouse model_manager and the sea, with many details."
 _TOKEN = re.compile(rb'"(?:delta":\{"content|text)":"[^"]')
 STREAM_TIMEOUT_S = 120.0
 

@@ -35,7 +35,7 @@ class Target:
     """Feeds inputs to the reader through one file and counts, where the parent process can see it."""
 
     def __init__(self, folder: Path) -> None:
-        from foundrylocal.catalog.gguf import GgufInvalid, read_header
+        from foundrylocal.catalog.gguf.read import GgufInvalid, read_header
 
         self._read, self._invalid = read_header, GgufInvalid
         self._path = folder / "input.gguf"

@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[tuple[int, str]]] = {
 THINKING_S = 0.3
 # Of each of these there has to be one, however slow the machine is; the storm lasts that much longer at most.
 WANTED = frozenset({"start 200", "stop 200", "switch-model 200"})
-MOST_MORE_S = 60.0
+MAX_MORE_S = 60.0
 SETTLED = ("stopped", "running", "error")
 
 
@@ -58,9 +58,7 @@ def _client(service: Service, until: float, seed: int, calls: list[str], counts:
     chance = random.Random(seed)
     pace = threading.Event()  # never set: people think between two calls
     with httpx.Client(base_url=service.base, timeout=60) as http:
-        while (now := time.monotonic()) < until or (
-            not counts.keys() >= WANTED and now < until + MOST_MORE_S
-        ):
+        while (now := time.monotonic()) < until or (not counts.keys() >= WANTED and now < until + MAX_MORE_S):
             pace.wait(chance.uniform(0, THINKING_S))
             call = chance.choice(calls)
             body = {"model_name": chance.choice((CHAT_MODEL, BASE_MODEL))}

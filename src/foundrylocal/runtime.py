@@ -18,21 +18,21 @@ from foundrylocal.api.app import make_app
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Registry
-from foundrylocal.downloads.importing import Importer
+from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
-from foundrylocal.engine.local import LocalLauncher
+from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
-from foundrylocal.gateway.doorway import GatewayDoorway
+from foundrylocal.gateway.port import GatewayPortOpener
 from foundrylocal.kit.clock import now_s
-from foundrylocal.lifecycle.fleet import Fleet
-from foundrylocal.lifecycle.keeper import ModelKeeper
-from foundrylocal.lifecycle.service import Server
-from foundrylocal.lifecycle.supply import Supply
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.logs.setup import Logging
+from foundrylocal.pool.pool import Pool
+from foundrylocal.pool.supply import Supply
+from foundrylocal.server.models import ModelManager
+from foundrylocal.server.server import Server
 from foundrylocal.settings.exposure import exposure_problem
 from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.key import load_or_make_key
@@ -129,26 +129,26 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )
     supply = Supply(library, downloads, store)
-    fleet = Fleet(launcher, supply, store)
-    doorway = GatewayDoorway(store)
+    pool = Pool(launcher, supply, store)
+    port_opener = GatewayPortOpener(store)
     server = Server(
         registry=registry,
         supply=supply,
-        fleet=fleet,
+        pool=pool,
         launcher=launcher,
         settings=store,
-        doorway=doorway,
+        port_opener=port_opener,
         api_key=key,
     )
     gateway = Gateway(server, library, store)
-    doorway.app = CallerCheck(
+    port_opener.app = CallerCheck(
         gateway, lambda: store.current.allowed_hosts, lambda: store.current.allowed_origins
     )
-    keeper = ModelKeeper(server, fleet, supply, store)
+    model_manager = ModelManager(server, pool, supply, store)
     importer = Importer(registry, downloads.imported)
-    services = Services(server, registry, library, downloads, store, ring, keeper, importer, gateway)
+    services = Services(server, registry, library, downloads, store, ring, model_manager, importer, gateway)
     listener = Listener(make_app(services), sockets)
-    async with _running(launcher.run, fleet.run, downloads.run, doorway.run, server.run) as group:
+    async with _running(launcher.run, pool.run, downloads.run, port_opener.run, server.run) as group:
         async with anyio.create_task_group() as front:
             await front.start(listener.serve)
             print(f"FoundryLocal API listening on http://127.0.0.1:{listener.port}", flush=True)

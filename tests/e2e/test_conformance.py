@@ -19,7 +19,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service
-from tests.unit.gateway.bad_requests import BAD_BODIES, BAD_FIELDS
+from tests.unit.gateway.dialects.bad_requests import BAD_BODIES, BAD_FIELDS
 
 pytestmark = pytest.mark.model
 CHAT = "/v1/chat/completions"

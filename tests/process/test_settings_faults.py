@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs st
 
 # The Nth is counted for each call by itself, so each has runs of its own.
 CALLS = ["write", "fsync", "rename"]
-MOST_CALLS = 20
+MAX_CALLS = 20
 PROGRAM = (
     "import pathlib, sys\n"
     "from foundrylocal.errors import ConfigurationUpdateFailed\n"
@@ -43,7 +43,7 @@ def test_row_18_a_save_that_is_refused_says_so_and_changes_nothing(
     tmp_path: Path, error: str, call: str
 ) -> None:
     refused = 0
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MAX_CALLS):
         folder = tmp_path / str(number)
         code, has_happened = _save_with(call, f"error={error}:when={number}", folder)
         port = SettingsStore(folder).current.port
@@ -58,7 +58,7 @@ def test_row_18_a_save_that_is_refused_says_so_and_changes_nothing(
 @pytest.mark.parametrize("call", CALLS)
 def test_row_19_a_save_that_is_killed_leaves_the_old_settings_or_the_new(tmp_path: Path, call: str) -> None:
     killed = 0
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MAX_CALLS):
         folder = tmp_path / str(number)
         code, has_happened = _save_with(call, f"signal=KILL:when={number}", folder)
         port = SettingsStore(folder).current.port

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 
 from foundrylocal.api.services import Services
-from foundrylocal.catalog.gguf import GgufHeader, GgufInvalid, read_model
+from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_model
 from foundrylocal.catalog.library import Stored
 from foundrylocal.catalog.memory import estimate
 from foundrylocal.catalog.registry import Model
@@ -35,11 +35,11 @@ _FACTS = (
 
 async def of_model(ask: Services, model: Model) -> dict[str, Any]:
     """The details; a damaged file is told in `problem`, and is no error of the call."""
-    member = ask.server.fleet.get(model)
+    replica = ask.server.pool.get(model)
     stored, header, problem = await anyio.to_thread.run_sync(_read, ask, model)
     settings = ask.settings.current
     memory = (
-        _memory(header, stored, settings, await ask.server.fleet.capacity(), member is not None)
+        _memory(header, stored, settings, await ask.server.pool.capacity(), replica is not None)
         if header is not None and stored is not None
         else None
     )
@@ -50,7 +50,7 @@ async def of_model(ask: Services, model: Model) -> dict[str, Any]:
         "capabilities": list(model.capabilities),
         "is_downloading": ask.downloads.is_downloading(model.model_id),
         "download_date": format_time(stored.downloaded_at) if stored else None,
-        "loaded_at": format_time(member.loaded_at) if member else None,
+        "loaded_at": format_time(replica.loaded_at) if replica else None,
         "gguf": {name: getattr(header, name) for name in _FACTS} if header else None,
         "memory": memory,
         "problem": problem,

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
-from foundrylocal.wire import catalogue, events, server, upkeep
+from foundrylocal.wire import events, server, upkeep
+from foundrylocal.wire import models as catalogue
 from foundrylocal.wire.events import ChangeEvent, OperationEvent
 from foundrylocal.wire.server import LogLine, StartBody
 from foundrylocal.wire.upkeep import ImportBody, SearchBody, VerifyBody

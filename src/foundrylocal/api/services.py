@@ -10,11 +10,11 @@ from fastapi import Request
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
-from foundrylocal.downloads.importing import Importer
+from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
-from foundrylocal.lifecycle.keeper import ModelKeeper
-from foundrylocal.lifecycle.service import Server
 from foundrylocal.logs.ring import LogRing
+from foundrylocal.server.models import ModelManager
+from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
 
 
@@ -60,7 +60,7 @@ class Services:
     downloads: DownloadManager
     settings: SettingsStore
     ring: LogRing
-    keeper: ModelKeeper
+    model_manager: ModelManager
     importer: Importer
     gateway: GatewayFigures
 

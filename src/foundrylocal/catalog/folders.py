@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foundrylocal.catalog import names
-from foundrylocal.catalog.gguf import read_header, read_model
+from foundrylocal.catalog.gguf.read import read_header, read_model
 
 _MTIME_STEP_NS = 2_000_000_000
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundrylocal.catalog import folders, manifest, names
-from foundrylocal.catalog.gguf import GgufInvalid
+from foundrylocal.catalog.gguf.read import GgufInvalid
 from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
 from foundrylocal.catalog.place import Place
 from foundrylocal.catalog.records import COMMITTING, DELETING, finish_commit, finish_delete

@@ -16,8 +16,8 @@ from typing import Final
 
 import psutil
 
-from foundrylocal.catalog.gguf import GgufHeader
-from foundrylocal.catalog.gguf_types import SLIDING_WINDOW_PERIODS
+from foundrylocal.catalog.gguf.read import GgufHeader
+from foundrylocal.catalog.gguf.types import SLIDING_WINDOW_PERIODS
 
 _BATCH: Final = 512  # tokens the engine computes at once
 _CELL_STEP: Final = 256  # caches are rounded up to this many tokens

@@ -18,13 +18,13 @@ import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from foundrylocal.catalog import names
-from foundrylocal.catalog.gguf import GgufInvalid
+from foundrylocal.catalog.gguf.read import GgufInvalid
 from foundrylocal.catalog.library import Library, Place, StagedFile
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, PackageSource, Registry
-from foundrylocal.downloads.imports import ImportedModels
+from foundrylocal.downloads.imports.records import ImportedModels
 from foundrylocal.downloads.jobs import Downloaded, DownloadStatus, Job, give_turns
-from foundrylocal.downloads.journal import Journal
 from foundrylocal.downloads.meter import Meter
+from foundrylocal.downloads.pending import Journal
 from foundrylocal.downloads.sources.base import Fetcher
 from foundrylocal.downloads.sources.chain import SourceChain
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher

@@ -16,7 +16,7 @@ from foundrylocal.events import Measure, Progress
 
 TICK_S = 0.25
 QUIET_AT_MOST_S = 1.75
-LEAST_S = 0.001  # nothing is known of the speed before
+MIN_S = 0.001  # nothing is known of the speed before
 WINDOW_S = 5.0
 _MB = 1024 * 1024
 _NEARLY_PERCENT = 99.9
@@ -84,7 +84,7 @@ class Meter:
         """The last line: 100.0%, with the mean speed of what was received."""
         self.verify()
         elapsed = self._clock() - self._began
-        self._tell(self._arrived / elapsed if elapsed >= LEAST_S else 0.0)
+        self._tell(self._arrived / elapsed if elapsed >= MIN_S else 0.0)
 
     def _restart_window(self) -> None:
         self._samples.clear()
@@ -112,7 +112,7 @@ class Meter:
         """Bytes a second over the last seconds."""
         (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
         elapsed = last_time - first_time
-        return max(0.0, (last - first) / elapsed) if elapsed >= LEAST_S else 0.0
+        return max(0.0, (last - first) / elapsed) if elapsed >= MIN_S else 0.0
 
     def _tell(self, bytes_per_second: float) -> None:
         self._has_news = False

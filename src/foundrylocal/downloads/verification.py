@@ -15,8 +15,8 @@ import anyio.to_thread
 from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Library, Stored, StoredFile
 from foundrylocal.catalog.registry import LocalSource, Model
-from foundrylocal.downloads import integrity
-from foundrylocal.downloads.hub_child.partial_file import note_finished
+from foundrylocal.downloads.staging import checksum as integrity
+from foundrylocal.downloads.staging.partial_file import note_finished
 from foundrylocal.errors import DiskRefused, InvalidRequest, ModelNotOnDisk
 
 _log = logging.getLogger("foundrylocal.DownloadService")

@@ -19,7 +19,7 @@ import anyio
 import httptools
 import msgspec
 
-from foundrylocal.engine.spec import Endpoint
+from foundrylocal.engine.replica import Address
 
 CONNECT_TIMEOUT_S = 5.0
 _UNIX = "unix://"
@@ -175,7 +175,7 @@ class Answer(asyncio.Protocol):
 
 @asynccontextmanager
 async def ask(
-    endpoint: Endpoint,
+    endpoint: Address,
     target: str,
     body: bytes | None = None,
     *,
@@ -203,7 +203,7 @@ async def ask(
         answer.abort()
 
 
-def _request(endpoint: Endpoint, target: str, body: bytes | None) -> bytes:
+def _request(endpoint: Address, target: str, body: bytes | None) -> bytes:
     key = f"Authorization: Bearer {endpoint.key}\r\n" if endpoint.key else ""
     if body is None:
         return f"GET {target} HTTP/1.1\r\nHost: worker\r\n{key}Connection: close\r\n\r\n".encode("ascii")
@@ -222,7 +222,7 @@ class _Props(msgspec.Struct):
     chat_template_caps: _Caps = msgspec.field(default_factory=_Caps)
 
 
-async def probe(endpoint: Endpoint, timeout_s: float) -> None:
+async def probe(endpoint: Address, timeout_s: float) -> None:
     """One health check. Raises WorkerUnreachable, AnswerBroken or TimeoutError when it is not answered with 200."""
     with anyio.fail_after(timeout_s):
         async with ask(endpoint, "/health") as answer:
@@ -231,7 +231,7 @@ async def probe(endpoint: Endpoint, timeout_s: float) -> None:
                 raise AnswerBroken(f"status {answer.status}")
 
 
-async def can_call_tools(endpoint: Endpoint, timeout_s: float) -> bool:
+async def can_call_tools(endpoint: Address, timeout_s: float) -> bool:
     """Whether the engine found a place for tools in the chat template; an engine that does not tell can."""
     try:
         with anyio.fail_after(timeout_s):

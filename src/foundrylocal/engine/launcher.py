@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from foundrylocal.engine.spec import Endpoint, ReplicaEvent, ReplicaSpec, ReplicaStatus
+from foundrylocal.engine.replica import Address, ReplicaEvent, ReplicaSpec, ReplicaStatus
 from foundrylocal.kit.broadcast import Subscription
 
 
@@ -20,7 +20,7 @@ class Launcher(Protocol):
 
     async def wait_ready(
         self, replica: str, timeout_s: float, on_progress: Callable[[float], None] | None = None
-    ) -> Endpoint:
+    ) -> Address:
         """Wait until it answers; `on_progress` gets 0.0 to 1.0. Raises ServerStartTimeout, ServerStartFailed."""
 
     async def probe(self, replica: str, timeout_s: float) -> float:

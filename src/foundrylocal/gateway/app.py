@@ -18,16 +18,16 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotFound,
 )
-from foundrylocal.gateway.dispatch import Dispatcher
-from foundrylocal.gateway.endpoints import ENDPOINTS, Dialect, Endpoint
-from foundrylocal.gateway.engine_errors import error_body
-from foundrylocal.gateway.figures import Figures
-from foundrylocal.gateway.listing import render_model, render_models
-from foundrylocal.gateway.metrics import Metrics, Totals
-from foundrylocal.gateway.queue import FairQueue, QueueFigures
-from foundrylocal.gateway.requests import prepare
-from foundrylocal.gateway.stalls import READER_TIMEOUT_S, ClientStalled
-from foundrylocal.lifecycle.service import Server
+from foundrylocal.gateway.dialects.engine_errors import error_body
+from foundrylocal.gateway.dialects.requests import prepare
+from foundrylocal.gateway.flow.dispatch import Dispatcher
+from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
+from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S, ClientStalled
+from foundrylocal.gateway.models import render_model, render_models
+from foundrylocal.gateway.routes import ROUTES, Dialect, Route
+from foundrylocal.gateway.stats.metrics import Metrics, Totals
+from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
 from foundrylocal.web.body import ClientGone, read_body
@@ -61,17 +61,17 @@ class Gateway:
 
     # --- what others ask --------------------------------------------------------------------------------
 
-    def queues(self) -> dict[str, QueueFigures]:
+    def queues(self) -> dict[str, QueueStats]:
         """The lines as they are, by model id."""
         return self._queue.snapshot()
 
     @property
     def totals(self) -> Totals:
-        """The figures since the service began."""
+        """The stats since the service began."""
         return self._metrics.totals
 
     def render_metrics(self) -> bytes:
-        """The figures in the text format of Prometheus."""
+        """The stats in the text format of Prometheus."""
         return self._metrics.render()
 
     # --- requests ---------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class Gateway:
             return
         if not has_key(scope, self._server.api_key):
             raise InvalidApiKey
-        endpoint = ENDPOINTS.get(path)
+        endpoint = ROUTES.get(path)
         if endpoint is not None:
             _only(("POST",), method, path)
             await self._serve(endpoint, scope, receive, send)
@@ -124,34 +124,34 @@ class Gateway:
             body = render_models(await anyio.to_thread.run_sync(self._library.all))
         await send_whole(send, 200, json.dumps(body).encode())
 
-    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request of an endpoint, with its figures noted whatever its end; raises before its answer begins."""
+    async def _serve(self, endpoint: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of an endpoint, with its stats noted whatever its end; raises before its answer begins."""
         body = await read_body(scope, receive, self._settings.current.request_limit_mb * _MB)
         peer: Peer = scope["extensions"][PEER_EXTENSION]["peer"]
-        figures = Figures(endpoint.path, monotonic())
+        stats = RequestStats(endpoint.path, monotonic())
         try:
             prepared = prepare(endpoint, body)
-            figures.is_stream = prepared.asked.is_stream
+            stats.is_stream = prepared.asked.is_stream
             client = _client(scope, prepared.asked.client)
             with anyio.CancelScope() as while_there, peer.told_when_lost(while_there.cancel):
-                await self._dispatcher.answer(endpoint, prepared, client, figures, send, peer)
+                await self._dispatcher.answer(endpoint, prepared, client, stats, send, peer)
         except FoundryLocalError as error:
-            figures.outcome, figures.status = error.code, status_of(error)
+            stats.outcome, stats.status = error.code, status_of(error)
             raise
         except ClientStalled:
-            figures.note_outcome("client_stalled")
+            stats.note_outcome("client_stalled")
             peer.abort()
             raise ClientGone from None
         except Exception as error:
-            figures.outcome = "internal_error"
-            if figures.first_s is None:
-                figures.status = 500
+            stats.outcome = "internal_error"
+            if stats.first_s is None:
+                stats.status = 500
                 raise
             log.error("Unexpected fault in an answer of %s: %r", endpoint.path, error, exc_info=error)
             raise ClientGone from error
         finally:
-            figures.note_end()
-            self._metrics.note(figures)
+            stats.note_end()
+            self._metrics.note(stats)
 
 
 def _client(scope: Scope, told: str) -> str:

@@ -23,7 +23,7 @@ from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, WITH_TEXT, Settings
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
-_MOST_BYTES = 256 * 1024
+_MAX_BYTES = 256 * 1024
 
 
 def describe(error: ValidationError) -> str:
@@ -76,8 +76,8 @@ class SettingsStore:
             if not self._path.exists():
                 return {}
             with self._path.open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-            if len(data) > _MOST_BYTES:
+                data = file.read(_MAX_BYTES + 1)
+            if len(data) > _MAX_BYTES:
                 raise ValueError("it is too large")
             saved = json.loads(data)
             if not isinstance(saved, dict):

@@ -11,7 +11,7 @@ from foundrylocal.errors import InvalidJson, InvalidRequest, RequestTooLarge
 from foundrylocal.web.asgi import Receive, Scope, headers_named
 
 READ_TIMEOUT_S = 60.0
-MOST_DEPTH = 32
+MAX_DEPTH = 32
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -53,8 +53,8 @@ def parse_json(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidJson("It is not UTF-8.") from None
-    if _depth(text) > MOST_DEPTH:
-        raise InvalidJson(f"It is nested deeper than {MOST_DEPTH} levels.")
+    if _depth(text) > MAX_DEPTH:
+        raise InvalidJson(f"It is nested deeper than {MAX_DEPTH} levels.")
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -83,7 +83,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _depth(text: str) -> int:
     """The deepest nesting of brackets outside strings: cheap, and before a parser that recurses."""
-    if text.count("[") + text.count("{") <= MOST_DEPTH:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
         return 0
     depth = deepest = 0
     is_in_string = is_escaped = False

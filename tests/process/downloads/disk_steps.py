@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from fakes.gguf_corpus import gguf
 from foundrylocal.catalog.library import Library, StagedFile, Stored
 from foundrylocal.catalog.registry import HubSource, Model, Registry, SourceFile
-from foundrylocal.downloads.imports import ImportedModels
-from foundrylocal.downloads.journal import Journal
+from foundrylocal.downloads.imports.records import ImportedModels
+from foundrylocal.downloads.pending import Journal
 from foundrylocal.errors import DiskRefused
 
 REFUSED = 3

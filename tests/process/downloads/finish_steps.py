@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from foundrylocal.downloads.hub_child.partial_file import PartialFile
+from foundrylocal.downloads.staging.partial_file import PartialFile
 
 REFUSED = 3
 

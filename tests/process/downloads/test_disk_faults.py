@@ -14,9 +14,9 @@ import pytest
 
 from foundrylocal.catalog.library import Library, Stored
 from foundrylocal.catalog.registry import Registry
-from foundrylocal.downloads.hub_child.partial_file import PartialFile
-from foundrylocal.downloads.imports import ImportedModels
-from foundrylocal.downloads.journal import Journal
+from foundrylocal.downloads.imports.records import ImportedModels
+from foundrylocal.downloads.pending import Journal
+from foundrylocal.downloads.staging.partial_file import PartialFile
 from foundrylocal.errors import ModelNotOnDisk
 
 from .disk_steps import (
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs st
 
 SCRIPT = Path(__file__).with_name("disk_steps.py")
 FINISH = Path(__file__).with_name("finish_steps.py")
-MOST_CALLS = 60
+MAX_CALLS = 60
 
 
 def run_with(injection: str, cache: Path, step: str, script: Path = SCRIPT) -> tuple[int, bool]:
@@ -128,7 +128,7 @@ KILLED_STEPS += [("restamp", call) for call in ("write", "fsync", "rename")]
 def test_row_18_a_disk_that_refuses_the_nth_call_gives_a_clean_error_or_success(
     tmp_path: Path, step: str, call: str, error: str
 ) -> None:
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MAX_CALLS):
         cache = prepared(tmp_path / str(number), step)
         code, has_failed = run_with(f"{call}:error={error}:when={number}", cache, step)
         assert code in (0, REFUSED)
@@ -146,7 +146,7 @@ def test_row_18_a_disk_that_refuses_the_nth_call_gives_a_clean_error_or_success(
 def test_row_19_killed_at_the_nth_call_there_is_the_old_state_or_the_new_one(
     tmp_path: Path, step: str, call: str
 ) -> None:
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MAX_CALLS):
         cache = prepared(tmp_path / str(number), step)
         code, was_killed = run_with(f"{call}:signal=KILL:when={number}", cache, step)
         state_of(cache)
@@ -177,7 +177,7 @@ def test_rows_18_and_19_a_list_at_the_nth_call_is_the_old_one_or_the_new_one(
 ) -> None:
     add = add_to_journal if step == "journal" else add_to_imports
     old, new = [OLD_MODEL.model_id], [OLD_MODEL.model_id, MODEL.model_id]
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MAX_CALLS):
         cache = tmp_path / str(number)
         state = cache / STATE
         state.mkdir(parents=True)
@@ -207,7 +207,7 @@ def test_a_delete_that_was_refused_can_be_repeated(tmp_path: Path) -> None:
 
 def test_row_18_a_file_is_noted_as_finished_only_when_its_bytes_are_on_the_disk(tmp_path: Path) -> None:
     """Whichever sync is refused: where there is a note that the file is whole, its bytes were synced before."""
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MAX_CALLS):
         folder = tmp_path / str(number) / "partial"
         folder.mkdir(parents=True)
         code, has_failed = run_with(f"fsync:error=EIO:when={number}", folder, "finish", FINISH)

@@ -15,7 +15,7 @@ from fakes.gguf_corpus import gguf
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
-from foundrylocal.downloads import hub_queries
+from foundrylocal.downloads.hub import queries as hub_queries
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.errors import DownloadFailed
 

@@ -19,10 +19,10 @@ from fakes.gguf_corpus import gguf
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Model, PackageSource, SourceFile
-from foundrylocal.downloads.hub_child.partial_file import note_finished
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
+from foundrylocal.downloads.staging.partial_file import note_finished
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalError, OperationCancelled
 from foundrylocal.events import Progress
 
@@ -35,8 +35,8 @@ MB = 1024 * 1024
 CONTENT = gguf() + os.urandom(12 * MB)
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-TWICE_AT_MOST = 8 * MB
-LARGE = gguf() + os.urandom(3 * TWICE_AT_MOST)
+TWICE_AT_MAX = 8 * MB
+LARGE = gguf() + os.urandom(3 * TWICE_AT_MAX)
 
 
 def a_model(*files: SourceFile, repo: str = "me/repo", revision: str | None = "a" * 40) -> Model:
@@ -115,7 +115,7 @@ async def test_row_11_a_connection_that_breaks_is_resumed(
     async with running(**quick()) as manager:
         assert await fetched(manager, library, model) == LARGE
     # To throw away what came before the break would be more than that.
-    assert hub.sent_bytes - len(LARGE) <= TWICE_AT_MOST
+    assert hub.sent_bytes - len(LARGE) <= TWICE_AT_MAX
     first, second, *_ = storage_gets(hub)
     assert first == ""
     assert second.startswith("bytes=") == (":" in fault)
@@ -143,7 +143,7 @@ async def test_row_12_a_stall_is_noticed_and_the_part_is_kept(
         assert library.all() == []
         hub.storage_faults.clear()
         assert await fetched(manager, library) == CONTENT
-    assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
+    assert hub.sent_bytes <= SIZE + TWICE_AT_MAX
 
 
 async def test_what_is_on_disk_already_is_not_told_as_received(
@@ -357,7 +357,7 @@ async def test_cancel_ends_the_process_and_the_next_try_resumes(
         hub.go_on.set()
         assert await fetched(manager, library) == CONTENT
     assert storage_gets(hub)[-1].startswith("bytes=")
-    assert hub.sent_bytes <= SIZE + TWICE_AT_MOST
+    assert hub.sent_bytes <= SIZE + TWICE_AT_MAX
 
 
 async def test_the_next_source_is_tried_when_one_is_not_there(

@@ -15,8 +15,8 @@ from fakes.gguf_corpus import gguf, tiny_keys, write_gguf, write_split
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Registry
-from foundrylocal.downloads import hub_queries
-from foundrylocal.downloads.importing import How, Importer
+from foundrylocal.downloads.hub import queries as hub_queries
+from foundrylocal.downloads.imports.importer import How, Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.verification import verify

@@ -28,7 +28,7 @@ from foundrylocal.catalog.registry import (
 MB = 1024 * 1024
 GONE_S = 2.0
 KILLS = 10
-TWICE_AT_MOST = 8 * MB
+TWICE_AT_MAX = 8 * MB
 CONTENT = gguf() + os.urandom(22 * MB)
 FILE = SourceFile("tiny.gguf", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
@@ -100,14 +100,14 @@ def test_row_5_killed_at_ten_points_a_download_resumes_and_fetches_little_twice(
     # Each goes on behind the one before it: of what was read nothing is lost.
     assert starts == sorted(set(starts))
     # Over all ten kills together, with what was in the sockets at each: sent and never read.
-    assert hub.sent_bytes - len(CONTENT) <= TWICE_AT_MOST
+    assert hub.sent_bytes - len(CONTENT) <= TWICE_AT_MAX
 
 
 def test_row_5_killed_while_pip_runs_nothing_stays_and_the_next_start_goes_on(
     index: FakeIndex, tmp_path: Path
 ) -> None:
     fields = index.add("tiny", "1.0", {"m": CONTENT})
-    source = PackageSource((PackagePart(**fields, member="m"),), FILE)
+    source = PackageSource((PackagePart(**fields, replica="m"),), FILE)
     service = Downloader(tmp_path, source)
     index.stall_after = MB
     process = service.start()

@@ -80,7 +80,7 @@ def events_of(stream: bytes) -> list[str]:
 
 
 def waiting(service: Service) -> int:
-    """How many requests stand in line, by the service's own figures."""
+    """How many requests stand in line, by the service's own stats."""
     text = service.get("/metrics").text
     lines = [line for line in text.splitlines() if line.startswith("foundrylocal_requests_waiting{")]
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines)

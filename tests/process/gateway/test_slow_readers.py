@@ -13,14 +13,14 @@ import anyio
 import pytest
 
 from foundrylocal.engine.client import ask as ask_worker
-from foundrylocal.engine.local import LocalLauncher
-from foundrylocal.engine.spec import Endpoint, ReplicaSpec
+from foundrylocal.engine.local.launcher import LocalLauncher
+from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import WorkerCrashed
-from foundrylocal.gateway.endpoints import ENDPOINTS
-from foundrylocal.gateway.figures import Figures
-from foundrylocal.gateway.relay import Exchange, relay
-from foundrylocal.gateway.requests import prepare
-from foundrylocal.gateway.stalls import ClientStalled
+from foundrylocal.gateway.dialects.requests import prepare
+from foundrylocal.gateway.flow.relay import Exchange, relay
+from foundrylocal.gateway.flow.slow_client import ClientStalled
+from foundrylocal.gateway.routes import ROUTES
+from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Receive, Scope, Send
 from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.listener import Listener, bind
@@ -38,7 +38,7 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Endpoint]:
+async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Address]:
     spec = ReplicaSpec("one", "some/model", folder / "x.gguf", None, 1, 1, 4096, 1)
     launcher = LocalLauncher(folder, [*FAKE_WORKER, *flags])
     async with anyio.create_task_group() as group:
@@ -52,19 +52,19 @@ async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Endpoint]:
 class Relaying:
     """An ASGI app that relays one stream, and what became of it."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Address) -> None:
         self.endpoint = endpoint
         self.ended = anyio.Event()
         self.failure: Exception | None = None
-        self.figures = Figures("/x", anyio.current_time())
+        self.stats = RequestStats("/x", anyio.current_time())
         self.peer: Peer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        chat = ENDPOINTS["/v1/chat/completions"]
+        chat = ROUTES["/v1/chat/completions"]
         cause = lambda has_begun: WorkerCrashed("It is gone.")  # noqa: E731
         peer = scope["extensions"][PEER_EXTENSION]["peer"]
         self.peer = peer
-        exchange = Exchange(chat, prepare(chat, BODY), self.figures, send, peer, cause, READER_TIMEOUT_S)
+        exchange = Exchange(chat, prepare(chat, BODY), self.stats, send, peer, cause, READER_TIMEOUT_S)
         try:
             await relay(self.endpoint, exchange)
         except Exception as error:  # noqa: BLE001 - it is what the test looks at
@@ -72,13 +72,13 @@ class Relaying:
         self.ended.set()
 
 
-async def ask(endpoint: Endpoint, path: str) -> Any:
+async def ask(endpoint: Address, path: str) -> Any:
     async with ask_worker(endpoint, path) as answer:
         return json.loads(await answer.read())
 
 
 @asynccontextmanager
-async def relaying(endpoint: Endpoint) -> AsyncIterator[tuple[Relaying, anyio.abc.SocketStream]]:
+async def relaying(endpoint: Address) -> AsyncIterator[tuple[Relaying, anyio.abc.SocketStream]]:
     app = Relaying(endpoint)
     listener = Listener(app, bind("127.0.0.1", 0))
     async with anyio.create_task_group() as group:
@@ -130,7 +130,7 @@ async def test_a_slow_reader_gets_every_byte_in_order(tmp_path: Path) -> None:
             seen.index(b'"content":"%bword%d"' % (b" " if number else b"", number)) for number in range(3000)
         ]
         assert order == sorted(order)
-        assert app.figures.tokens_out is None  # plain streams tell of counts only when asked
+        assert app.stats.tokens_out is None  # plain streams tell of counts only when asked
 
 
 async def test_row_23_a_chunk_for_a_client_that_is_leaving_ends_its_answer() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fakes.gguf_corpus import gguf, write_split
 from foundrylocal.catalog import manifest
-from foundrylocal.catalog.gguf import GgufInvalid
+from foundrylocal.catalog.gguf.read import GgufInvalid
 from foundrylocal.catalog.library import PARTIAL_KEPT_S, Library, StagedFile, Stored
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
 from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.gguf_corpus import tiny_keys, write_gguf
-from foundrylocal.catalog.gguf import GgufHeader, read_header
+from foundrylocal.catalog.gguf.read import GgufHeader, read_header
 from foundrylocal.catalog.memory import MemoryEstimate, available_bytes, estimate
 
 MIB = 1024 * 1024

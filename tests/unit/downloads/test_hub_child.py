@@ -29,7 +29,7 @@ def run(code: str, **environment: str) -> str:
 def test_the_service_never_loads_huggingface_hub() -> None:
     code = """
 import sys
-import foundrylocal.downloads.importing, foundrylocal.downloads.manager
+import foundrylocal.downloads.imports.importer, foundrylocal.downloads.manager
 print("huggingface_hub" in sys.modules, "httpx" in sys.modules)
 """
     assert run(code) == "False False"

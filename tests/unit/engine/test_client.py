@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, ask, can_call_tools, probe
-from foundrylocal.engine.spec import Endpoint
+from foundrylocal.engine.replica import Address
 
 pytestmark = pytest.mark.anyio
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n"
@@ -25,7 +25,7 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def serving(*parts: bytes, does_close: bool = True) -> AsyncIterator[tuple[Endpoint, list[bytes]]]:
+async def serving(*parts: bytes, does_close: bool = True) -> AsyncIterator[tuple[Address, list[bytes]]]:
     """A worker on a port that answers with these writes, one by one; what it was asked comes in the list."""
     asked: list[bytes] = []
 
@@ -47,10 +47,10 @@ async def serving(*parts: bytes, does_close: bool = True) -> AsyncIterator[tuple
     async with server:
         port = server.sockets[0].getsockname()[1]
         with anyio.fail_after(TIMEOUT_S):
-            yield Endpoint(f"http://127.0.0.1:{port}", "secret", 1), asked
+            yield Address(f"http://127.0.0.1:{port}", "secret", 1), asked
 
 
-async def whole(endpoint: Endpoint) -> bytes:
+async def whole(endpoint: Address) -> bytes:
     async with ask(endpoint, "/x") as answer:
         await answer.head()
         return await answer.read()
@@ -182,7 +182,7 @@ async def test_a_paused_answer_takes_no_more_until_it_is_resumed() -> None:
 @pytest.mark.parametrize("url", ["unix://{folder}/none.sock", "http://127.0.0.1:1"])
 async def test_a_worker_that_is_not_there_is_unreachable(url: str, tmp_path: Path) -> None:
     with pytest.raises(WorkerUnreachable):
-        await whole(Endpoint(url.format(folder=tmp_path), "", 1))
+        await whole(Address(url.format(folder=tmp_path), "", 1))
 
 
 async def test_a_health_check_wants_an_answer_of_200_in_time() -> None:

@@ -54,7 +54,7 @@ async def info(ask: Ask) -> Any:
         "model_registry": {
             "total_models": len(ask.registry.all()),
             "downloaded_models": len(stored),
-            "loaded_models": len(ask.server.fleet.members()),
+            "loaded_models": len(ask.server.pool.replicas()),
         },
     }
 

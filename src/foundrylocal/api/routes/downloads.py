@@ -12,8 +12,8 @@ from foundrylocal.api.streams import EventStream, measured, stream_operation
 from foundrylocal.downloads.manager import Downloaded, DownloadStatus
 from foundrylocal.errors import ModelNotFound
 from foundrylocal.kit.clock import format_time
-from foundrylocal.wire.catalogue import CancelAnswer, DownloadAnswer
 from foundrylocal.wire.events import DownloadList, OperationEvent
+from foundrylocal.wire.models import CancelAnswer, DownloadAnswer
 
 router = APIRouter()
 Ask = Annotated[Services, Depends(services)]

@@ -72,5 +72,5 @@ def _in_memory(ask: Services) -> dict[str, Any]:
             "port": now.port,
         },
         "downloads": [entry(status) for status in ask.downloads.jobs()],
-        "loaded": [member.model.model_id for member in ask.server.fleet.members()],
+        "loaded": [replica.model.model_id for replica in ask.server.pool.replicas()],
     }

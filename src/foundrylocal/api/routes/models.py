@@ -24,7 +24,7 @@ from foundrylocal.errors import (
 )
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.wire.catalogue import DeleteAnswer, DownloadedList, LoadedList, ModelDetails, ModelList
+from foundrylocal.wire.models import DeleteAnswer, DownloadedList, LoadedList, ModelDetails, ModelList
 from foundrylocal.wire.server import UnloadAllAnswer
 
 router = APIRouter(prefix="/models", tags=["Model Management"])
@@ -67,7 +67,7 @@ async def _stored(ask: Services) -> dict[str, Stored]:
 
 
 def _loaded(ask: Services) -> set[str]:
-    return {member.model.model_id for member in ask.server.fleet.members()}
+    return {replica.model.model_id for replica in ask.server.pool.replicas()}
 
 
 @router.get("", response_model=ModelList, responses=refusals())
@@ -101,12 +101,12 @@ async def list_downloaded(ask: Ask) -> Any:
 async def list_loaded(ask: Ask) -> Any:
     """The models in memory."""
     stored = await _stored(ask)
-    members = ask.server.fleet.members()
-    loaded = {member.model.model_id for member in members}
+    replicas = ask.server.pool.replicas()
+    loaded = {replica.model.model_id for replica in replicas}
     return _list(
-        _entry(member.model, stored.get(member.model.model_id), loaded)
-        | {"loaded_at": format_time(member.loaded_at)}
-        for member in members
+        _entry(replica.model, stored.get(replica.model.model_id), loaded)
+        | {"loaded_at": format_time(replica.loaded_at)}
+        for replica in replicas
     )
 
 
@@ -135,7 +135,7 @@ async def show(model_name: str, ask: Ask) -> Any:
 async def delete(model_name: str, ask: Ask) -> Any:
     """Remove a model from disk."""
     model = ask.server.resolve(model_name)
-    freed = await ask.keeper.delete(model)
+    freed = await ask.model_manager.delete(model)
     return {
         "success": True,
         "message": "Model deleted successfully",

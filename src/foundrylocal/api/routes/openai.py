@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 from foundrylocal.api.answers import json_answer
 from foundrylocal.api.describe import refusals
 from foundrylocal.api.services import Services, services
-from foundrylocal.wire.catalogue import OpenAIModelList
+from foundrylocal.wire.models import OpenAIModelList
 
 router = APIRouter(tags=["OpenAI Compatibility"])
 

@@ -27,7 +27,7 @@ _HEADERS = {
 
 @cache
 def _file(name: str) -> bytes:
-    return resources.files("foundrylocal.dashboard").joinpath(name).read_bytes()
+    return resources.files("foundrylocal.ui").joinpath("docs", name).read_bytes()
 
 
 async def _page(name: str) -> Response:
@@ -44,7 +44,7 @@ async def openapi(request: Request) -> Response:
 
 @router.get("/docs")
 async def docs() -> Response:
-    return await _page("docs.html")
+    return await _page("index.html")
 
 
 @router.get("/docs.js")

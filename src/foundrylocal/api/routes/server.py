@@ -33,8 +33,8 @@ from foundrylocal.errors import (
     ServerStartTimeout,
 )
 from foundrylocal.kit.clock import format_time
-from foundrylocal.lifecycle.requests import ServerInfo, StartRequest
-from foundrylocal.lifecycle.supply import LoadOptions
+from foundrylocal.pool.supply import LoadOptions
+from foundrylocal.server.requests import ServerInfo, StartRequest
 from foundrylocal.web.errors import error_object
 from foundrylocal.wire.events import OperationEvent
 from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusAnswer

@@ -13,8 +13,9 @@ from foundrylocal.api.describe import OF_A_BODY, OF_A_DOWNLOAD, describe_body, r
 from foundrylocal.api.services import Services, services
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.catalog.registry import Model
-from foundrylocal.downloads import hub_queries, verification
-from foundrylocal.downloads.discovery import find_existing
+from foundrylocal.downloads import verification
+from foundrylocal.downloads.hub import queries as hub_queries
+from foundrylocal.downloads.imports.discovery import find_existing
 from foundrylocal.downloads.quantization import Choice
 from foundrylocal.errors import (
     InsufficientMemory,
@@ -34,7 +35,7 @@ from foundrylocal.errors import (
 )
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.wire.catalogue import DownloadAnswer
+from foundrylocal.wire.models import DownloadAnswer
 from foundrylocal.wire.upkeep import (
     ImportableList,
     ImportBody,
@@ -69,13 +70,13 @@ _BEYOND_FILE = 1.2
 async def load(model_name: str, ask: Ask) -> Any:
     """Have a downloaded model in memory beside the others; starts the server when it does not run."""
     model = ask.server.resolve(model_name)
-    member = await ask.keeper.load(model)
+    replica = await ask.model_manager.load(model)
     return {
         "success": True,
         "message": "Model loaded successfully",
         "model_name": model.simple_name,
         "loaded_model_id": model.model_id,
-        "loaded_at": format_time(member.loaded_at) if member else None,
+        "loaded_at": format_time(replica.loaded_at) if replica else None,
     }
 
 
@@ -83,7 +84,7 @@ async def load(model_name: str, ask: Ask) -> Any:
 async def unload(model_name: str, ask: Ask) -> Any:
     """Take a model out of memory, when its requests have ended."""
     model = ask.server.resolve(model_name)
-    was_there = await ask.keeper.unload(model)
+    was_there = await ask.model_manager.unload(model)
     message = "Model unloaded successfully" if was_there else "Model is not loaded"
     return {"success": True, "message": message, "model_name": model.simple_name}
 
@@ -100,7 +101,7 @@ async def verify(model_name: str, request: Request, ask: Ask) -> Any:
     model = ask.server.resolve(model_name)
     verdict = await verification.verify(ask.library, model)
     if body.repair and not verdict.is_sound:
-        with ask.server.fleet.kept_out(model):
+        with ask.server.pool.kept_out(model):
             repair = await ask.downloads.repair(model)
         await repair.result()
         verdict = await verification.verify(ask.library, model)

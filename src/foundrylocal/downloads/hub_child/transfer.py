@@ -20,11 +20,11 @@ from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from foundrylocal.downloads.hub_child import xet
-from foundrylocal.downloads.hub_child.partial_file import PartialFile
 from foundrylocal.downloads.hub_child.places import Places
 from foundrylocal.downloads.hub_child.session import CONNECT_S, timeouts
 from foundrylocal.downloads.hub_child.wire import Failure, tell
 from foundrylocal.downloads.hub_child.xet import XetSource
+from foundrylocal.downloads.staging.partial_file import PartialFile
 
 TELL_EVERY_S = 0.1
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -15,10 +15,10 @@ import anyio.to_thread
 
 from foundrylocal.catalog.library import Library, Place, StagedFile
 from foundrylocal.catalog.registry import Model, Source
-from foundrylocal.downloads import reuse
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Fetcher
 from foundrylocal.downloads.space import RESERVE_BYTES, Room
+from foundrylocal.downloads.staging import link_existing as reuse
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
 
 _log = logging.getLogger("foundrylocal.DownloadService")

@@ -17,8 +17,8 @@ import anyio.to_thread
 from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Place, StagedFile
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
-from foundrylocal.downloads import hub
-from foundrylocal.downloads.hub import HubFailed
+from foundrylocal.downloads.hub import request as hub
+from foundrylocal.downloads.hub.request import HubFailed
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Claim
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
@@ -26,8 +26,8 @@ from foundrylocal.kit.backoff import delay_s
 
 FRUITLESS_TRIES = 5
 FIRST_DELAY_S = 1.0
-MOST_DELAY_S = 30.0
-MOST_RETRY_AFTER_S = 120.0
+MAX_DELAY_S = 30.0
+MAX_RETRY_AFTER_S = 120.0
 
 _log = logging.getLogger("foundrylocal.DownloadService")
 
@@ -81,10 +81,10 @@ class HuggingFaceFetcher:
         """How long to wait before the next try; None when there is none."""
         if not failure.may_retry or fruitless >= self._fruitless_tries:
             return None
-        wait_s = delay_s(fruitless, first_s=self._first_delay_s, most_s=MOST_DELAY_S)
+        wait_s = delay_s(fruitless, first_s=self._first_delay_s, most_s=MAX_DELAY_S)
         if failure.retry_after_s is not None:
             # Earlier than the hub asks is no use, and a wait without a bound looks like a hang.
-            return max(wait_s, failure.retry_after_s) if failure.retry_after_s <= MOST_RETRY_AFTER_S else None
+            return max(wait_s, failure.retry_after_s) if failure.retry_after_s <= MAX_RETRY_AFTER_S else None
         return wait_s
 
 

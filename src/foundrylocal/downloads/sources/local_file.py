@@ -16,10 +16,10 @@ import anyio.to_thread
 from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Place, StagedFile
 from foundrylocal.catalog.registry import LocalSource, Model, SourceFile
-from foundrylocal.downloads import integrity
-from foundrylocal.downloads.hub_child.partial_file import PartialFile
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Claim
+from foundrylocal.downloads.staging import checksum as integrity
+from foundrylocal.downloads.staging.partial_file import PartialFile
 from foundrylocal.errors import DownloadFailed
 
 TELL_EVERY_BYTES = 16 * 1024 * 1024

@@ -21,10 +21,11 @@ import anyio.to_thread
 from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Place, StagedFile
 from foundrylocal.catalog.registry import Model, PackagePart, PackageSource, SourceFile
-from foundrylocal.downloads import child, integrity
+from foundrylocal.downloads import child
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Claim
 from foundrylocal.downloads.sources.pip_output import PROGRESS, failure
+from foundrylocal.downloads.staging import checksum as integrity
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
 from foundrylocal.kit.atomic_file import write_atomically
 

@@ -1,0 +1,200 @@
+"""Turns the keys and the tensor table of a GGUF into the facts that the rest of the program uses.
+
+Invariant: a fact is a checked value of the right type and range, or None where the file is silent.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from foundrylocal.catalog.gguf.bytes import GgufInvalid, readable
+from foundrylocal.catalog.gguf.metadata import LAYER_LIMIT, Metadata
+from foundrylocal.catalog.gguf.tensors import TensorTable
+from foundrylocal.catalog.gguf.types import (
+    ENCODER_ARCHITECTURES,
+    FILE_TYPES,
+    GUESSED_FILE_TYPE,
+    POOLING_NONE,
+    POOLING_RANK,
+    PROJECTOR_ARCHITECTURE,
+)
+
+_ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What else decides the memory of a context; every number is 0 where the file is silent."""
+
+    vocabulary_size: int
+    feed_forward_length: int
+    sliding_window: int
+    sliding_window_pattern: int | tuple[int, ...] | None
+    key_length_sliding: int
+    value_length_sliding: int
+    shared_kv_layers: int
+    full_attention_interval: int
+    recurrent_layers: int | tuple[int, ...] | None
+    ssm_conv_kernel: int
+    ssm_group_count: int
+    ssm_inner_size: int
+    ssm_state_size: int
+    wkv_head_size: int
+    token_shift_count: int
+    shortconv_length: int
+    kda_head_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """The facts of one file, or of all parts of one model; lengths are in values, sizes in bytes.
+
+    `architecture` is empty only for a part after the first. A number is None where the file is silent. A
+    tuple has one number for each layer. `is_embedding` and `is_reranker` exclude each other.
+    """
+
+    version: int
+    architecture: str
+    kind: str | None  # general.type: model, adapter, mmproj
+    name: str | None
+    parameter_count: int
+    context_length: int | None
+    block_count: int | None
+    embedding_length: int | None
+    head_count: int | tuple[int, ...] | None
+    head_count_kv: int | tuple[int, ...] | None
+    key_length: int | None
+    value_length: int | None
+    quantization: str | None
+    has_chat_template: bool
+    is_embedding: bool
+    is_reranker: bool
+    is_projector: bool
+    split_no: int
+    split_count: int
+    split_tensor_count: int | None
+    tensor_count: int
+    data_offset: int
+    tensor_bytes: int
+    file_bytes: int
+    cache: CacheShape
+
+
+def describe(
+    version: int, metadata: Metadata, tensors: TensorTable, data_offset: int, size_bytes: int
+) -> GgufHeader:
+    """The facts of one file; raises GgufInvalid where a key has the wrong type or contradicts another."""
+    split_no, split_count = _split(metadata, tensors)
+    arch = _architecture(metadata, is_later_part=split_no > 0)
+    heads = metadata.numbers(f"{arch}.attention.head_count")
+    heads_kv = metadata.numbers(f"{arch}.attention.head_count_kv")
+    embedding_length = metadata.number(f"{arch}.embedding_length")
+    by_head = _per_head(embedding_length, heads)
+    pooling = metadata.number(f"{arch}.pooling_type")
+    is_reranker = pooling == POOLING_RANK
+    is_encoder = arch in ENCODER_ARCHITECTURES or pooling not in (None, POOLING_NONE)
+    return GgufHeader(
+        version=version,
+        architecture=arch,
+        kind=_shown(metadata.text("general.type"), 60),
+        name=_shown(metadata.text("general.name"), 200),
+        parameter_count=tensors.parameter_count,
+        context_length=metadata.number(f"{arch}.context_length"),
+        block_count=_block_count(metadata, arch),
+        embedding_length=embedding_length,
+        head_count=heads,
+        head_count_kv=heads if heads_kv is None else heads_kv,
+        key_length=metadata.number(f"{arch}.attention.key_length") or by_head,
+        value_length=metadata.number(f"{arch}.attention.value_length") or by_head,
+        quantization=_quantization(metadata, tensors),
+        has_chat_template=metadata.length("tokenizer.chat_template") > 0,
+        is_embedding=is_encoder and not is_reranker,
+        is_reranker=is_reranker,
+        is_projector=arch == PROJECTOR_ARCHITECTURE,
+        split_no=split_no,
+        split_count=split_count,
+        split_tensor_count=metadata.number("split.tensors.count"),
+        tensor_count=tensors.count,
+        data_offset=data_offset,
+        tensor_bytes=tensors.data_bytes,
+        file_bytes=size_bytes,
+        cache=_cache_shape(metadata, arch),
+    )
+
+
+def _split(metadata: Metadata, tensors: TensorTable) -> tuple[int, int]:
+    """Which part the file is, counted from 0, and of how many; 0 of 0 for a whole model."""
+    number, count = metadata.number("split.no") or 0, metadata.number("split.count") or 0
+    if number >= max(count, 1):
+        raise GgufInvalid(f"It says that it is part {number + 1} of {count}.")
+    if tensors.count == 0 and count < 2:
+        raise GgufInvalid("It has no tensors.")
+    return number, count
+
+
+def _shown(text: str | None, most: int) -> str | None:
+    return readable(text.encode(), most) if text else None
+
+
+def _block_count(metadata: Metadata, arch: str) -> int | None:
+    count = metadata.number(f"{arch}.block_count")
+    if count is not None and count > LAYER_LIMIT:
+        raise GgufInvalid(f"It claims {count} layers.")
+    return count
+
+
+def _architecture(metadata: Metadata, *, is_later_part: bool) -> str:
+    arch = metadata.text("general.architecture")
+    if arch is None and is_later_part:
+        return ""
+    if arch is None:
+        raise GgufInvalid("It does not name the architecture of its model.")
+    if not _ARCHITECTURE.fullmatch(arch):
+        raise GgufInvalid(f"Its architecture '{readable(arch.encode())}' is not a name.")
+    return arch
+
+
+def _per_head(embedding_length: int | None, heads: int | tuple[int, ...] | None) -> int | None:
+    """The engine's rule where a file gives no length: the embedding is shared out among the heads."""
+    count = max(heads, default=0) if isinstance(heads, tuple) else heads
+    return embedding_length // count if embedding_length and count else None
+
+
+def _quantization(metadata: Metadata, tensors: TensorTable) -> str | None:
+    number = metadata.number("general.file_type")
+    named = None if number is None else FILE_TYPES.get(number & ~GUESSED_FILE_TYPE)
+    return named or tensors.most_used_type
+
+
+def _cache_shape(metadata: Metadata, arch: str) -> CacheShape:
+    def number(key: str) -> int:
+        return metadata.number(f"{arch}.{key}") or 0
+
+    def longest(key: str) -> int:
+        value = metadata.numbers(f"{arch}.{key}")
+        return max(value, default=0) if isinstance(value, tuple) else value or 0
+
+    return CacheShape(
+        vocabulary_size=metadata.length("tokenizer.ggml.tokens") or number("vocab_size"),
+        feed_forward_length=max(
+            longest("feed_forward_length"),
+            longest("expert_feed_forward_length") * number("expert_used_count"),
+        ),
+        sliding_window=number("attention.sliding_window"),
+        sliding_window_pattern=metadata.numbers(f"{arch}.attention.sliding_window_pattern"),
+        key_length_sliding=number("attention.key_length_swa"),
+        value_length_sliding=number("attention.value_length_swa"),
+        shared_kv_layers=number("attention.shared_kv_layers"),
+        full_attention_interval=number("full_attention_interval"),
+        recurrent_layers=metadata.numbers(f"{arch}.attention.recurrent_layers"),
+        ssm_conv_kernel=number("ssm.conv_kernel"),
+        ssm_group_count=number("ssm.group_count"),
+        ssm_inner_size=number("ssm.inner_size"),
+        ssm_state_size=number("ssm.state_size"),
+        wkv_head_size=number("wkv.head_size"),
+        token_shift_count=number("token_shift_count"),
+        shortconv_length=number("shortconv.l_cache"),
+        kda_head_size=number("kda.head_dim"),
+    )

@@ -1,0 +1,62 @@
+"""The engine's own log lines: told apart by level for our log, and searched for the reason of a failure."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+# `0.00.033.491 E llama_model_load: error loading model: ...`
+_LINE = re.compile(r"^(?:\d+\.\d\d\.\d{3}\.\d{3}\s+)?(?P<level>[DIWE])\s+(?P<text>.*)$")
+_LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR}
+# One of these lines comes with every request and token batch, or warns of a port where there is a private socket:
+# of interest only to who looks for it.
+_CHATTER = re.compile(
+    r"^(slot|init: embeddings required|srv\s+(log_server_r|update_slots|params_from_|operator\(\)|init: security))"
+)
+_PATH = re.compile(r"(['\"]?)(?:(?<![A-Za-z])[A-Za-z]:)?[/\\](?:[^\s'\":]+[/\\])+([^\s'\"/\\]+)\1")
+_REASONS = (
+    re.compile(r"error loading model: (?P<why>.+)$"),
+    re.compile(r"(?P<why>failed to allocate .+|unable to allocate .+|.*out of memory.*)$", re.IGNORECASE),
+    re.compile(r"(?P<why>error: .+)$"),
+)
+_SAYS_NOTHING = "Failed to init server"
+KEPT_LINES = 60
+LINE_LENGTH = 2_000
+
+
+def without_folders(text: str) -> str:
+    """Paths cut to their last part: where a model lies is not for every reader of an error."""
+    return _PATH.sub(r"'\2'", text)
+
+
+class EngineLog:
+    """Takes the lines of one worker's standard error."""
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
+
+    def add(self, line: str) -> None:
+        line = line.rstrip()[:LINE_LENGTH]
+        if not line:
+            return
+        found = _LINE.match(line)
+        level, text = (found["level"], found["text"]) if found else ("I", line)
+        self._last.append((level, text))
+        rank = logging.DEBUG if level in "IW" and _CHATTER.match(text) else _LEVELS[level]
+        if log.isEnabledFor(rank):  # most of them are not: with each request come some ten
+            log.log(rank, "engine: %s", without_folders(" ".join(text.split())))
+
+    def reason(self, reported: str | None = None) -> str | None:
+        """What went wrong in the engine's own words, or as the worker `reported` it; None when nobody said."""
+        lines = [text for _, text in self._last]
+        for pattern in _REASONS:
+            for text in lines:
+                if found := pattern.search(text):
+                    return without_folders(found["why"].strip())
+        if reported and not reported.startswith(_SAYS_NOTHING):
+            return reported
+        errors = [text for level, text in self._last if level == "E"]
+        return without_folders(" ".join(errors[0].split())) if errors else None

@@ -1,0 +1,195 @@
+"""The launcher of this machine: worker processes, each on a UNIX socket in a folder only the user can enter."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from foundrylocal.catalog.memory import available_bytes
+from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, probe
+from foundrylocal.engine.local.platform import processes
+from foundrylocal.engine.local.process import WorkerProcess
+from foundrylocal.engine.replica import (
+    Address,
+    ListenAddress,
+    ReplicaEvent,
+    ReplicaSpec,
+    ReplicaState,
+    ReplicaStatus,
+)
+from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, SystemExhausted, WorkerCrashed
+from foundrylocal.kit.broadcast import Broadcast, Subscription
+from foundrylocal.kit.contain import contain
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+FIRST_PROBE_TIMEOUT_S = 10.0
+PROGRESS_PERIOD_S = 0.5
+BUILT_IN_WORKER = (sys.executable, "-P", "-m", "foundrylocal.worker")
+_FOLDER_PREFIX = "foundrylocal-"
+
+
+class LocalLauncher:
+    """Owner of all worker processes of this service. `run` must be running; its end is theirs."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        command: Sequence[str] = (),
+        budget_bytes: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._budget_bytes = budget_bytes
+        self._command = tuple(command) or BUILT_IN_WORKER
+        self._record = state_dir / "run-folder"
+        self._folder: Path | None = None
+        self._workers: dict[str, WorkerProcess] = {}
+        self._events: Broadcast[ReplicaEvent] = Broadcast()
+        self._incarnations = itertools.count(1)
+        self._group: anyio.abc.TaskGroup | None = None
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Hold the workers until cancelled; then end every one of them."""
+        self._folder = await anyio.to_thread.run_sync(self._make_folder)
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                task_status.started()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self.close()
+        finally:
+            self._group = None
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._record.unlink(missing_ok=True)
+
+    def _make_folder(self) -> Path:
+        """A fresh folder for the sockets; the path of a socket is short by the system's law, so not in state."""
+        with contextlib.suppress(OSError, ValueError):
+            left = Path(self._record.read_text("utf-8"))
+            if left.name.startswith(_FOLDER_PREFIX) and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
+        if processes.HAS_UNIX_SOCKETS and len(str(folder)) > 80:
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir="/tmp"))
+        self._record.write_text(str(folder), "utf-8")
+        return folder
+
+    async def capacity(self, reserve_bytes: int = 0) -> int:
+        """What is available, less what a mapped file only seems to leave and what a load has yet to take."""
+        free = await anyio.to_thread.run_sync(available_bytes) - reserve_bytes
+        for worker in self._workers.values():
+            is_loaded = worker.state is ReplicaState.READY
+            free -= worker.spec.file_bytes if is_loaded else worker.spec.memory_bytes
+        budget = self._budget_bytes()
+        if budget is not None:
+            # The estimate, or what it really took where that is more: pages not touched yet are not given away.
+            taken = sum(max(one.spec.memory_bytes, one.memory_bytes()) for one in self._workers.values())
+            free = min(free, budget - taken)
+        return free
+
+    async def launch(self, spec: ReplicaSpec) -> str:
+        if spec.id in self._workers:
+            return spec.id
+        if self._group is None or self._folder is None:
+            raise ServerStartFailed("The service is shutting down.")
+        incarnation = next(self._incarnations)
+        socket = self._folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
+        key = "" if socket else secrets.token_urlsafe(32)
+        worker = WorkerProcess(
+            spec, ListenAddress(socket, "127.0.0.1", 0, key), self._command, incarnation, self._tell
+        )
+        self._workers[spec.id] = worker
+        self._group.start_soon(contain, log, self._see_through, worker)
+        return spec.id
+
+    async def _see_through(self, worker: WorkerProcess) -> None:
+        try:
+            await worker.run()
+        finally:
+            self._workers.pop(worker.spec.id, None)
+
+    def _tell(self, worker: WorkerProcess) -> None:
+        self._events.publish(ReplicaEvent(worker.spec.id, worker.incarnation, worker.state, worker.reason))
+
+    async def wait_ready(
+        self, replica: str, timeout_s: float, on_progress: Callable[[float], None] | None = None
+    ) -> Address:
+        worker = self._workers.get(replica)
+        if worker is None:
+            raise ServerStartFailed("It was stopped before it was ready.")
+        with anyio.move_on_after(timeout_s) as limit:
+            while not worker.settled.is_set():
+                with anyio.move_on_after(PROGRESS_PERIOD_S):
+                    await worker.settled.wait()
+                if on_progress and not worker.settled.is_set():
+                    resident = await anyio.to_thread.run_sync(worker.memory_bytes)
+                    on_progress(min(0.99, resident / max(1, worker.spec.file_bytes)))
+            if worker.endpoint is None:
+                await worker.ended.wait()
+                if worker.is_exhausted:
+                    raise SystemExhausted("a process could not be started")
+                raise ServerStartFailed(worker.reason or "It was stopped before it was ready.")
+            endpoint = worker.endpoint
+            try:
+                await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
+            except WorkerCrashed as error:
+                raise ServerStartFailed(worker.reason or error.details or error.message) from None
+            return replace(endpoint, can_call_tools=await can_call_tools(endpoint, FIRST_PROBE_TIMEOUT_S))
+        assert limit.cancelled_caught  # noqa: S101 - the block returns or raises otherwise
+        raise ServerStartTimeout(timeout_s)
+
+    async def probe(self, replica: str, timeout_s: float) -> float:
+        worker = self._workers.get(replica)
+        if worker is None or worker.endpoint is None:
+            raise WorkerCrashed((worker.reason if worker else None) or "It is not running.")
+        began = anyio.current_time()
+        try:
+            await probe(worker.endpoint, timeout_s)
+        except (WorkerUnreachable, AnswerBroken, TimeoutError) as error:
+            raise WorkerCrashed(f"It did not answer a health check ({type(error).__name__}).") from None
+        return anyio.current_time() - began
+
+    async def inspect(self, replica: str) -> ReplicaStatus | None:
+        worker = self._workers.get(replica)
+        return await anyio.to_thread.run_sync(worker.status) if worker else None
+
+    async def list(self) -> list[ReplicaStatus]:
+        workers = list(self._workers.values())
+        return await anyio.to_thread.run_sync(lambda: [worker.status() for worker in workers])
+
+    async def stop(self, replica: str) -> None:
+        worker = self._workers.get(replica)
+        if worker is not None:
+            await worker.stop()
+
+    async def kill(self, replica: str) -> None:
+        worker = self._workers.get(replica)
+        if worker is not None:
+            worker.kill()
+            await worker.ended.wait()
+
+    def events(self) -> Subscription[ReplicaEvent]:
+        return self._events.subscribe()
+
+    async def close(self) -> None:
+        workers = list(self._workers.values())
+        async with anyio.create_task_group() as group:
+            for worker in workers:
+                if worker.state not in (ReplicaState.FAILED, ReplicaState.STOPPED):
+                    group.start_soon(worker.stop)
+        if self._group is not None:
+            self._group.cancel_scope.cancel()

@@ -1,0 +1,206 @@
+"""One worker process from its first breath to its reaping: the owner of its pipes, its state and its end.
+
+Invariant: whoever started the process has seen it reaped before `run` returns, cancelled or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import psutil
+
+from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
+from foundrylocal.engine.local.platform import processes
+from foundrylocal.engine.replica import (
+    Address,
+    ListenAddress,
+    ReplicaSpec,
+    ReplicaState,
+    ReplicaStatus,
+    render_order,
+)
+from foundrylocal.kit.exhaustion import is_exhaustion, require_room_for_process
+
+STOP_TIMEOUT_S = 5.0
+KILL_TIMEOUT_S = 5.0
+DRAIN_TIMEOUT_S = 1.0
+_LINE_LIMIT = 64 * 1024
+
+
+class WorkerProcess:
+    """A replica on this machine; `run` drives it, everything else only asks."""
+
+    def __init__(
+        self,
+        spec: ReplicaSpec,
+        address: ListenAddress,
+        command: Sequence[str],
+        incarnation: int,
+        on_state: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.spec = spec
+        self.incarnation = incarnation
+        self.state = ReplicaState.PENDING
+        self.reason: str | None = None
+        self.is_exhausted = False  # the system had no room for its process
+        self.endpoint: Address | None = None
+        self.settled = anyio.Event()  # ready, or ended before it was
+        self.ended = anyio.Event()
+        self._address = address
+        self._command = command
+        self._on_state = on_state
+        self._journal = EngineLog()
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_stop_asked = False
+
+    # --- what others ask --------------------------------------------------------------------------------
+
+    def status(self) -> ReplicaStatus:
+        pid = self._process.pid if self._process else None
+        return ReplicaStatus(
+            self.spec.id, self.spec.model_id, self.state, self.reason, pid, self.memory_bytes()
+        )
+
+    def memory_bytes(self) -> int:
+        """Resident memory; while loading a mapped file it grows with what is loaded."""
+        if self._process is None or self.ended.is_set():
+            return 0
+        with contextlib.suppress(psutil.Error):
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        return 0
+
+    async def stop(self) -> None:
+        """TERM, then KILL of the group after STOP_TIMEOUT_S; returns when it is reaped."""
+        self._is_stop_asked = True
+        if self._process is None:
+            await self.ended.wait()
+            return
+        with anyio.CancelScope(shield=True):
+            if self._process.stdin:
+                self._process.stdin.close()
+            processes.terminate(self._process.pid)
+            with anyio.move_on_after(STOP_TIMEOUT_S):
+                await self.ended.wait()
+                return
+            processes.kill(self._process.pid)
+            with anyio.move_on_after(KILL_TIMEOUT_S):
+                await self.ended.wait()
+
+    def kill(self) -> None:
+        """KILL of the group at once; `ended` tells when it is reaped."""
+        if self._process is None:
+            self._is_stop_asked = True  # it is about to be spawned: `run` ends it then
+        elif not self.ended.is_set():
+            processes.kill(self._process.pid)
+
+    # --- its life ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Start the process and see it through to its end."""
+        try:
+            if self._is_stop_asked or not await self._spawn():
+                return
+            assert self._process is not None  # noqa: S101 - _spawn said so
+            try:
+                if not self._is_stop_asked:  # a stop may have come while the system made the process
+                    await self._attend(self._process)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    processes.kill(self._process.pid)
+                    await self._process.wait()
+        finally:
+            self._finish()
+
+    async def _spawn(self) -> bool:
+        try:
+            require_room_for_process()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_LINE_LIMIT,
+                **processes.spawn_options(),
+            )
+        except OSError as error:
+            self.is_exhausted = is_exhaustion(error)
+            self.reason = f"The worker process could not be started: {error.strerror or error}."
+            return False
+        processes.adopt(self._process.pid)
+        self._move(ReplicaState.LOADING)
+        return True
+
+    async def _attend(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all three are pipes
+        with contextlib.suppress(ConnectionError):  # it died at once: its exit says more than the pipe
+            process.stdin.write(render_order(self.spec, self._address))
+            await process.stdin.drain()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read_reports, process.stdout)
+            group.start_soon(self._read_log, process.stderr)
+            await process.wait()
+            # What it wrote last is still in the pipes; a grandchild may hold them open for ever.
+            group.cancel_scope.deadline = anyio.current_time() + DRAIN_TIMEOUT_S
+
+    async def _read_reports(self, stream: asyncio.StreamReader) -> None:
+        async for line in _lines(stream):
+            try:
+                report: Any = json.loads(line)
+                event = report["event"]
+            except (ValueError, KeyError, TypeError):
+                continue
+            if event == "ready":
+                url = str(report.get("address") or f"unix://{self._address.socket}")
+                self.endpoint = Address(url, self._address.api_key, self.incarnation)
+                self._move(ReplicaState.READY)
+                self.settled.set()
+            elif event == "failed":
+                self.reason = without_folders(str(report.get("reason") or ""))
+
+    async def _read_log(self, stream: asyncio.StreamReader) -> None:
+        async for line in _lines(stream):
+            self._journal.add(line)
+
+    def _finish(self) -> None:
+        code = self._process.returncode if self._process else None
+        if self._is_stop_asked:
+            self._move(ReplicaState.STOPPED)
+        else:
+            exit_text = processes.describe_exit(code) if code is not None else ""
+            told = None if self.endpoint else (self._journal.reason(self.reason) or self.reason)
+            self.reason = _sentence(told) if told else exit_text or "It could not be started."
+            self._move(ReplicaState.FAILED)
+        self.endpoint = None
+        if self._address.socket:
+            with contextlib.suppress(OSError):
+                self._address.socket.unlink(missing_ok=True)
+        self.settled.set()
+        self.ended.set()
+
+    def _move(self, state: ReplicaState) -> None:
+        self.state = state
+        self._on_state(self)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+async def _lines(stream: asyncio.StreamReader) -> Any:
+    """Lines as text; one longer than the limit is cut, never an error that would stop the draining."""
+    while True:
+        try:
+            line = await stream.readuntil(b"\n")
+        except asyncio.IncompleteReadError as end:
+            line = end.partial
+        except asyncio.LimitOverrunError as long:
+            line = await stream.readexactly(long.consumed or _LINE_LIMIT)
+        if not line:
+            return
+        yield line.decode("utf-8", "replace")

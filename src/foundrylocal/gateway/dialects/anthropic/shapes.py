@@ -1,0 +1,99 @@
+"""What the Anthropic endpoints take, and what of it goes on to the engine: these fields and no others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
+
+from foundrylocal.gateway.dialects.shapes import Body, Count, CountOrNone, Json, Name, Part, Share, Stop
+
+
+class TextBlock(Part, tag_field="type", tag="text"):
+    text: str
+
+
+class Base64Image(Part, tag_field="type", tag="base64"):
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: Annotated[str, Meta(min_length=1)]
+
+
+class ImageBlock(Part, tag_field="type", tag="image"):
+    source: Base64Image
+
+
+class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
+    id: str
+    name: Name
+    input: Json
+
+
+class ToolResultBlock(Part, tag_field="type", tag="tool_result"):
+    tool_use_id: str
+    content: str | list[TextBlock | ImageBlock] | None = None
+    is_error: bool | None = None
+
+
+class ThinkingBlock(Part, tag_field="type", tag="thinking"):
+    thinking: str
+    signature: str | None = None
+
+
+class RedactedThinkingBlock(Part, tag_field="type", tag="redacted_thinking"):
+    """Thoughts that only their author can read."""
+
+
+Block = RedactedThinkingBlock | TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
+
+
+class Turn(Part):
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class ToolOffer(Part):
+    name: Name
+    input_schema: Json
+    description: str | None = None
+    type: str | None = None
+
+
+class ToolChoice(Part):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class Thinking(Part):
+    type: str
+    budget_tokens: CountOrNone | None = None
+
+
+class Metadata(Part):
+    user_id: str | None = None
+
+
+class CountBody(Body, kw_only=True):
+    own: ClassVar[tuple[str, ...]] = ("model", "user", "metadata")
+    messages: Annotated[list[Turn], Meta(min_length=1)]
+    system: str | list[TextBlock] | None = None
+    tools: Annotated[list[ToolOffer], Meta(max_length=128)] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    metadata: Metadata | None = None
+
+    @property
+    def client(self) -> str:
+        return (self.metadata.user_id if self.metadata else None) or self.user or ""
+
+
+class MessagesBody(CountBody, kw_only=True):
+    own: ClassVar[tuple[str, ...]] = ("model", "user", "metadata", "output_config", "output_format")
+    max_tokens: Count
+    stream: bool | None = None
+    stop_sequences: Annotated[list[Stop], Meta(max_length=16)] | None = None
+    temperature: Share | None = None
+    top_p: Share | None = None
+    top_k: CountOrNone | None = None
+    output_config: dict[str, Any] | None = None
+    output_format: dict[str, Any] | None = None

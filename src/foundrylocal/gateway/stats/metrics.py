@@ -1,0 +1,142 @@
+"""The gateway's stats: Prometheus metrics by model, totals since the start, and one log line a request.
+
+Invariant: a label is a model of the registry, a path of the gateway or a code of ours, never what a caller
+wrote, so the number of series is bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from foundrylocal.gateway.flow.queue import FairQueue
+from foundrylocal.gateway.stats.request_stats import RequestStats
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+_FIRST_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
+_WAIT_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
+_RATE_BUCKETS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Since the service began, for /status."""
+
+    requests: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class _Lines(Collector):
+    """The queue as it is when it is asked for."""
+
+    def __init__(self, queue: FairQueue) -> None:
+        self._queue = queue
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        running = GaugeMetricFamily("foundrylocal_requests_running", "Requests in a slot", labels=["model"])
+        waiting = GaugeMetricFamily("foundrylocal_requests_waiting", "Requests in line", labels=["model"])
+        for model_id, line in self._queue.snapshot().items():
+            running.add_metric([model_id], line.running)
+            waiting.add_metric([model_id], line.waiting)
+        yield running
+        yield waiting
+
+
+class Metrics:
+    """Owner of the counters of this service."""
+
+    def __init__(self, queue: FairQueue) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._totals = Totals()
+        registry.register(_Lines(queue))
+        by_model = ["model"]
+        self._requests = Counter(
+            "foundrylocal_requests",
+            "Requests by their end",
+            ["model", "endpoint", "outcome"],
+            registry=registry,
+        )
+        self._tokens_in = Counter("foundrylocal_prompt_tokens", "Tokens read", by_model, registry=registry)
+        self._tokens_out = Counter(
+            "foundrylocal_completion_tokens", "Tokens made", by_model, registry=registry
+        )
+        self._first = Histogram(
+            "foundrylocal_time_to_first_token_seconds",
+            "From the whole request to the first byte of a stream",
+            by_model,
+            buckets=_FIRST_BUCKETS,
+            registry=registry,
+        )
+        self._rate = Histogram(
+            "foundrylocal_tokens_per_second",
+            "Tokens made a second of generation",
+            by_model,
+            buckets=_RATE_BUCKETS,
+            registry=registry,
+        )
+        self._wait = Histogram(
+            "foundrylocal_queue_wait_seconds",
+            "Time in line for a slot",
+            by_model,
+            buckets=_WAIT_BUCKETS,
+            registry=registry,
+        )
+
+    def render(self) -> bytes:
+        """All metrics in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+    @property
+    def totals(self) -> Totals:
+        return self._totals
+
+    def note(self, stats: RequestStats) -> None:
+        """A request has ended: count it, and write its line; the prompt is in neither."""
+        totals, model = self._totals, stats.model_id or "none"
+        totals.requests += 1
+        totals.failed += stats.outcome not in ("ok", "cancelled")
+        totals.cancelled += stats.outcome == "cancelled"
+        totals.tokens_in += stats.tokens_in or 0
+        totals.tokens_out += stats.tokens_out or 0
+        self._requests.labels(model, stats.endpoint, stats.outcome).inc()
+        if stats.tokens_in:
+            self._tokens_in.labels(model).inc(stats.tokens_in)
+        if stats.tokens_out:
+            self._tokens_out.labels(model).inc(stats.tokens_out)
+        if stats.is_stream and stats.first_s is not None:
+            self._first.labels(model).observe(stats.first_s)
+        rate = stats.tokens_per_s
+        if rate is not None:
+            self._rate.labels(model).observe(rate)
+        if stats.model_id:
+            self._wait.labels(model).observe(stats.queue_s)
+        log.info("%s", _line(stats, rate))
+
+
+def _line(stats: RequestStats, rate: float | None) -> str:
+    parts = [f"{stats.endpoint} {stats.status or '-'} {stats.outcome}"]
+    if stats.model_id:
+        parts.append(f"model={stats.model_id}")
+    if stats.tokens_in is not None or stats.tokens_out is not None:
+        parts.append(f"tokens_in={stats.tokens_in or 0} tokens_out={stats.tokens_out or 0}")
+    elif stats.is_stream:
+        parts.append(f"events={stats.events}")
+    if stats.is_stream and stats.first_s is not None:
+        parts.append(f"first_token={stats.first_s * 1000:.0f}ms")
+    if rate is not None:
+        parts.append(f"tokens_per_s={rate:.1f}")
+    if stats.queue_s >= 0.001:
+        parts.append(f"queue={stats.queue_s * 1000:.0f}ms")
+    if stats.load_s >= 0.1:
+        parts.append(f"load={stats.load_s * 1000:.0f}ms")
+    parts.append(f"total={stats.total_s * 1000:.0f}ms")
+    return " ".join(parts)

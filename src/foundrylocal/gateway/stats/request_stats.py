@@ -1,0 +1,105 @@
+"""What one request was like, gathered on its way: for its log line, the metrics and its own headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from foundrylocal.web.asgi import Header
+
+_MIN_DECODE_S = 0.001
+
+
+@dataclass(eq=False)
+class RequestStats:
+    """The stats of one request; times in seconds, None where it did not come to that or nobody told."""
+
+    endpoint: str
+    began: float
+    model_id: str = ""
+    context_size: int | None = None
+    is_stream: bool = False
+    status: int = 0
+    outcome: str = "cancelled"
+    queue_position: int = 0
+    queue_s: float = 0.0
+    load_s: float = 0.0
+    first_s: float | None = None
+    total_s: float = 0.0
+    prefill_s: float | None = None
+    decode_s: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    events: int = 0
+
+    def note_first(self) -> None:
+        """Now the first byte of the answer goes out."""
+        self.first_s = monotonic() - self.began
+
+    def note_outcome(self, outcome: str) -> None:
+        """How it ended, the first word counts; a request of which nothing is heard was cancelled."""
+        if self.outcome == "cancelled":
+            self.outcome = outcome
+
+    def note_end(self) -> None:
+        """It is over; a stream that was left before the engine counted it is counted by its events."""
+        if self.tokens_out is None and self.is_stream and self.events:
+            self.tokens_out = self.events
+        self.total_s = monotonic() - self.began
+
+    def note_timings(self, timings: dict[str, Any]) -> None:
+        """The engine's own account of a generation."""
+        self.tokens_in = (self.tokens_in or 0) + _number(timings, "prompt_n") + _number(timings, "cache_n")
+        self.tokens_out = (self.tokens_out or 0) + _number(timings, "predicted_n")
+        # Several answers are made side by side, so the longest counts and not the sum.
+        prefill_s, decode_s = (
+            float(timings.get(name) or 0.0) / 1000 for name in ("prompt_ms", "predicted_ms")
+        )
+        self.prefill_s = max(self.prefill_s or 0.0, prefill_s)
+        self.decode_s = max(self.decode_s or 0.0, decode_s)
+
+    def note_usage(self, usage: dict[str, Any]) -> None:
+        """The counts of an answer, under any of the published names; the last word counts."""
+        read = next((usage[name] for name in ("prompt_tokens", "input_tokens") if usage.get(name)), None)
+        if read is not None:
+            self.tokens_in = int(read) + int(usage.get("cache_read_input_tokens") or 0)
+        made = next((usage[name] for name in ("completion_tokens", "output_tokens") if usage.get(name)), None)
+        if made is not None:
+            self.tokens_out = int(made)
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """The rate of generation: the engine's account, or what was seen from here."""
+        if not self.tokens_out:
+            return None
+        if self.decode_s is not None and self.decode_s < _MIN_DECODE_S:
+            return None  # one token comes with the prompt and takes no time of its own
+        if self.decode_s:
+            return self.tokens_out / self.decode_s
+        seen_s = self.total_s - (
+            self.first_s if self.is_stream and self.first_s else self.queue_s + self.load_s
+        )
+        return self.tokens_out / seen_s if seen_s > 0 else None
+
+    def headers(self) -> list[Header]:
+        """What the caller is told of the way to its answer; prefill and decode where they are known by then."""
+        parts = [
+            ("queue", self.queue_s),
+            ("load", self.load_s),
+            ("prefill", self.prefill_s),
+            ("decode", self.decode_s),
+        ]
+        timing = ", ".join(
+            f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts if seconds is not None
+        )
+        return [
+            (b"x-queue-position", str(self.queue_position).encode()),
+            (b"x-queue-wait-ms", str(round(self.queue_s * 1000)).encode()),
+            (b"server-timing", timing.encode()),
+        ]
+
+
+def _number(timings: dict[str, Any], name: str) -> int:
+    value = timings.get(name)
+    return int(value) if isinstance(value, int | float) and value > 0 else 0

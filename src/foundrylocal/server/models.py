@@ -1,0 +1,59 @@
+"""One model at a time: into memory, out of it, off the disk, out of the way of the server's operations."""
+
+from __future__ import annotations
+
+import anyio
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.errors import ModelInUse
+from foundrylocal.pool.pool import Pool
+from foundrylocal.pool.roster import Replica
+from foundrylocal.pool.supply import Supply
+from foundrylocal.server.requests import StartRequest
+from foundrylocal.server.server import Server
+from foundrylocal.server.state import Status
+from foundrylocal.settings.store import SettingsStore
+
+
+class ModelManager:
+    """Asks the server and its pool; owns nothing itself."""
+
+    def __init__(self, server: Server, pool: Pool, supply: Supply, settings: SettingsStore) -> None:
+        self._server = server
+        self._pool = pool
+        self._supply = supply
+        self._settings = settings
+
+    async def load(self, model: Model) -> Replica | None:
+        """Have the model in memory beside the others, or start the server with it when nothing runs.
+
+        None when it was gone again at once. Raises what a start raises; nothing is downloaded.
+        """
+        if self._server.state.status in (Status.STOPPED, Status.ERROR):
+            await (await self._server.start(StartRequest(model.model_id, may_download=False))).result()
+        else:
+            await self._supply.refuse_unless_obtainable(model, may_download=False)
+            async with self._server.lend(model.model_id):
+                pass
+        return self._pool.get(model)
+
+    async def unload(self, model: Model) -> bool:
+        """Take it out of memory when its requests have ended; False when it was not in there."""
+        replica = self._pool.get(model)
+        if replica is None:
+            return False
+        # Whoever asked may leave: the requests that still run must not be cut short by that.
+        with anyio.CancelScope(shield=True):
+            await self._pool.unload(replica, self._settings.current.drain_seconds)
+        return True
+
+    async def delete(self, model: Model) -> int:
+        """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own."""
+        if self._is_servers_own(model):
+            raise ModelInUse(model.simple_name)
+        with self._pool.kept_out(model):
+            return await self._supply.delete(model)
+
+    def _is_servers_own(self, model: Model) -> bool:
+        state = self._server.state
+        return state.current is model and state.status not in (Status.STOPPED, Status.ERROR)

@@ -1,0 +1,46 @@
+"""The engine's log lines: the reason of a failure is found, and no folder is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
+from foundrylocal.engine.local.posix import describe_exit
+
+CORRUPT = """\
+0.00.004.892 I srv    load_model: loading model '/home/me/models/bad.gguf'
+0.00.033.491 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds
+0.00.033.543 E llama_model_load_from_file_impl: failed to load model
+0.00.053.808 E srv    load_model: failed to load model, '/home/me/models/bad.gguf'
+"""
+
+
+def test_the_reason_is_the_engines_own() -> None:
+    journal = EngineLog()
+    for line in CORRUPT.splitlines():
+        journal.add(line)
+    assert journal.reason() == "tensor 'token_embd.weight' data is not within the file bounds"
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        ("it broke", "it broke"),
+        ("Failed to init server, please check", "srv load_model: failed to load model, 'b.gguf'"),
+    ],
+)
+def test_without_a_known_line_the_workers_word_counts_unless_it_says_nothing(
+    reported: str, expected: str
+) -> None:
+    journal = EngineLog()
+    journal.add("0.00.053.808 E srv    load_model: failed to load model, '/a/b.gguf'")
+    assert journal.reason(reported) == expected
+
+
+def test_folders_are_cut_from_what_is_shown() -> None:
+    assert without_folders("cannot open '/home/me/x/model.gguf' now") == "cannot open 'model.gguf' now"
+
+
+def test_an_exit_is_described() -> None:
+    assert describe_exit(7) == "It ended with exit code 7."
+    assert "out of memory" in describe_exit(-9)
