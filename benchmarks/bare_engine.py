@@ -19,9 +19,9 @@ def main() -> None:
     import xllamacpp
 
     # The worker's own choice of parameters, so that both sides run the same engine.
-    from foundrylocal.worker.__main__ import _parameters
+    from foundrylocal.worker.parameters import parameters
 
-    server = xllamacpp.Server(_parameters(order))
+    server = xllamacpp.Server(parameters(order))
     load_s = time.perf_counter() - began
     report.write(json.dumps({"address": server.listening_address, "load_s": load_s}) + "\n")
     sys.stdin.read()

@@ -123,6 +123,7 @@ def free_port() -> int:
 def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
     """Load the model in a process that is nothing but the engine."""
     from foundrylocal.settings.schema import Settings
+    from foundrylocal.wire.load_options import LoadSettings
 
     settings = Settings()
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
     order: dict[str, object] = {"socket": None, "host": "127.0.0.1", "port": free_port(), "api_key": key}
     order["model_path"] = str(model_file)
     order |= {"projector_path": None, "alias": "bare", "is_embedding": False, "is_reranking": False}
-    order |= {name: getattr(settings, name) for name in ("context_size", "parallel", "threads", "gpu_layers")}
+    order |= {name: getattr(settings, name) for name in LoadSettings.model_fields}
     with (folder / "bare.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.bare_engine"],

@@ -10,9 +10,11 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, SECRET_SETTINGS, Settings
+from foundrylocal.wire.load_options import LoadSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
-_HEAD = """# Settings
+_LOAD_OPTIONS = ", ".join(f"`{name}`" for name in LoadSettings.model_fields)
+_HEAD = f"""# Settings
 
 Made by `python -m scripts.settings_doc` from the schema in `src/foundrylocal/settings/schema.py`; change that.
 
@@ -20,7 +22,7 @@ A setting is looked for on the command line, then in the environment (`FOUNDRYLO
 then in the saved configuration, then its default holds. `POST /config` saves any of them, but for those marked
 *environment only*: what program is run is no business of a call. `port`, `api_host`, `api_port` and `gateway_host`
 are read when something is bound, so a change holds from the next start on; what a model is loaded with
-(`context_size`, `parallel`, `threads`, `gpu_layers`) from its next load on; all others hold at once.
+({_LOAD_OPTIONS}) from its next load on; all others hold at once.
 
 In the environment a list is written `a, b`, and aliases `name=model, name=model`.
 

@@ -1,11 +1,12 @@
-"""What to run: the whole specification of one worker, and the words it and its launcher exchange."""
+"""A replica: what to run, where it answers, and the states that its launcher reports."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from foundrylocal.wire.load_options import LoadSettings
 
 
 class ReplicaState(StrEnum):
@@ -21,7 +22,7 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """One model to be run: `id` is unique for each replica, sizes are in bytes, `context_size` in tokens."""
+    """One model to run: `id` is unique for each replica, `options` are the effective ones, sizes are in bytes."""
 
     id: str
     model_id: str
@@ -29,12 +30,19 @@ class ReplicaSpec:
     projector_path: Path | None
     file_bytes: int
     memory_bytes: int
-    context_size: int
-    parallel: int
-    threads: int | None = None
-    gpu_layers: int | None = None
+    options: LoadSettings
     is_embedding: bool = False
     is_reranking: bool = False
+
+    @property
+    def context_size(self) -> int:
+        """Tokens that all its slots share."""
+        return self.options.context_size
+
+    @property
+    def parallel(self) -> int:
+        """Requests that it answers at the same time."""
+        return self.options.parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +88,3 @@ class ReplicaEvent:
     incarnation: int
     state: ReplicaState
     reason: str | None
-
-
-def render_order(spec: ReplicaSpec, address: ListenAddress) -> bytes:
-    """The one line that a worker reads from its standard input."""
-    order = {
-        "socket": str(address.socket) if address.socket else None,
-        "host": address.host,
-        "port": address.port,
-        "api_key": address.api_key,
-        "model_path": str(spec.model_path),
-        "projector_path": str(spec.projector_path) if spec.projector_path else None,
-        "alias": spec.model_id,
-    }
-    facts = asdict(spec)
-    names = ("context_size", "parallel", "threads", "gpu_layers", "is_embedding", "is_reranking")
-    return json.dumps(order | {name: facts[name] for name in names}).encode() + b"\n"

@@ -30,8 +30,9 @@ from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.roster import Replica
-from foundrylocal.pool.supply import LoadOptions, Supply
+from foundrylocal.pool.supply import Supply
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.load_options import LoadOptions
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 

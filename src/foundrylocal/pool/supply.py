@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import anyio
 
@@ -19,18 +18,9 @@ from foundrylocal.events import Progress
 from foundrylocal.kit.exhaustion import is_exhaustion
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.load_options import LoadOptions, LoadSettings, resolve_options
 
 Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """What a caller may set for one load; None is the setting. Sizes in tokens, times in seconds."""
-
-    context_size: int | None = None
-    parallel: int | None = None
-    threads: int | None = None
-    gpu_layers: int | None = None
 
 
 class Supply:
@@ -106,11 +96,13 @@ class Supply:
     def _spec(
         self, model: Model, stored: Stored, header: GgufHeader, options: LoadOptions, settings: Settings
     ) -> ReplicaSpec:
-        context = options.context_size or settings.context_size
+        effective = resolve_options(options, settings, LoadSettings)
         if header.context_length:
-            context = min(context, header.context_length)
-        parallel = options.parallel or settings.parallel
-        memory = estimate(header, stored.size_bytes, context_size=context, parallel=parallel)
+            context = min(effective.context_size, header.context_length)
+            effective = effective.model_copy(update={"context_size": context})
+        memory = estimate(
+            header, stored.size_bytes, context_size=effective.context_size, parallel=effective.parallel
+        )
         is_reranking = header.is_reranker or "rerank" in model.capabilities
         return ReplicaSpec(
             id=f"{model.model_id}#{next(self._numbers)}",
@@ -119,10 +111,7 @@ class Supply:
             projector_path=stored.projector_path,
             file_bytes=stored.size_bytes,
             memory_bytes=memory.total_bytes,
-            context_size=context,
-            parallel=parallel,
-            threads=options.threads or settings.threads,
-            gpu_layers=settings.gpu_layers if options.gpu_layers is None else options.gpu_layers,
+            options=effective,
             is_embedding=(header.is_embedding or "embedding" in model.capabilities) and not is_reranking,
             is_reranking=is_reranking,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from foundrylocal.catalog.registry import Model
-from foundrylocal.pool.supply import LoadOptions
+from foundrylocal.wire.load_options import LoadOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
-from foundrylocal.pool.supply import LoadOptions, Supply
+from foundrylocal.pool.supply import Supply
 from foundrylocal.server.health import HealthMonitor
 from foundrylocal.server.load_progress import LoadProgress
 from foundrylocal.server.port import ServerPort
@@ -44,6 +44,7 @@ from foundrylocal.server.requests import OpenPort, PortOpener, ServerInfo, Start
 from foundrylocal.server.snapshot import Snapshot, take_snapshot
 from foundrylocal.server.state import IN_PROGRESS, SERVING, ServerState, Status
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.load_options import LoadOptions
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 

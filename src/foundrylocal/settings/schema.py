@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from foundrylocal.settings.folders import default_cache_dir
+from foundrylocal.wire.load_options import LoadSettings
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -52,10 +53,8 @@ Numbers = Annotated[list[Annotated[float, Field(ge=0, le=3600)]], BeforeValidato
 Aliases = Annotated[dict[str, str], BeforeValidator(_pairs)]
 
 
-class Settings(BaseModel):
-    """The effective settings; immutable, a change makes a new one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+class _AccessSettings(BaseModel):
+    """Where the service listens, what it serves, and who may call it."""
 
     port: int = Field(1234, ge=0, le=65535, description="Port of the FoundryLocal server; 0 is any free one.")
     cache_dir: str = Field(
@@ -96,16 +95,13 @@ class Settings(BaseModel):
     aliases: Aliases = Field(
         default_factory=dict, max_length=256, description="Other names for models, as requests may give them."
     )
-    context_size: int = Field(
-        8192, ge=256, le=4_194_304, description="Tokens of context, where the model has as many."
-    )
-    parallel: int = Field(4, ge=1, le=64, description="Requests that a model answers at the same time.")
-    threads: int | None = Field(
-        None, ge=1, le=512, description="Threads of the engine; null is its own choice."
-    )
-    gpu_layers: int | None = Field(
-        None, ge=0, le=10_000, description="Layers on the GPU; null is as many as fit."
-    )
+
+
+class Settings(LoadSettings, _AccessSettings):
+    """The effective settings; immutable, a change makes a new one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
     memory_reserve_mb: int = Field(
         512, ge=0, le=1_048_576, description="Memory that loading a model leaves free, in MB."
     )

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from foundrylocal.wire.load_options import LoadOptions
+
 _MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
 _ID = f"Qwen/{_MODEL}"
 _AT = "2025-01-20T10:30:00Z"
@@ -19,7 +21,7 @@ def _examples(*bodies: dict[str, Any]) -> ConfigDict:
 StatusName = Literal["stopped", "starting", "running", "switching", "stopping", "error"]
 
 
-class StartOptions(BaseModel):
+class StartOptions(LoadOptions):
     """Options of a start or a switch; an unknown one is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -31,10 +33,6 @@ class StartOptions(BaseModel):
     health_check_interval_seconds: Annotated[float, Field(ge=0.1, le=3600, strict=False)] = Field(
         2, description="Period of the health monitor."
     )
-    context_size: int | None = Field(None, ge=256, le=4_194_304, description="Tokens of context.")
-    parallel: int | None = Field(None, ge=1, le=64, description="Requests answered at the same time.")
-    threads: int | None = Field(None, ge=1, le=512, description="Threads of the engine.")
-    gpu_layers: int | None = Field(None, ge=0, le=10_000, description="Layers on the GPU.")
 
 
 class StartBody(BaseModel):

@@ -10,12 +10,13 @@ import json
 import os
 import signal
 import sys
-from typing import IO, Any
+from typing import IO
+
+from foundrylocal.worker.parameters import parameters
 
 _PR_SET_PDEATHSIG = 1
 _LINE_BYTES = 4096
 _IOLBF = 1
-_PING_S = 15  # the contract's, for all event streams
 
 
 def _die_with_parent() -> None:
@@ -61,44 +62,6 @@ def _write_whole_lines() -> object:
     return buffer
 
 
-def _parameters(order: dict[str, Any]) -> Any:
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = order["model_path"]
-    if order["projector_path"]:
-        params.mmproj.path = order["projector_path"]
-    params.model_alias = {order["alias"]}
-    if order["socket"]:
-        params.hostnames = [order["socket"]]
-    else:
-        params.hostnames = [order["host"]]
-        params.port = order["port"]
-        params.api_keys = [order["api_key"]]
-    params.ui = False
-    params.n_ctx = order["context_size"]
-    params.n_parallel = order["parallel"]
-    # One pool of context for all slots: a single long chat may use all of it.
-    params.kv_unified = True
-    params.n_threads_http = order["parallel"] + 32
-    params.cache_ram_mib = 256
-    params.sse_ping_interval = _PING_S
-    # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
-    params.cache_idle_slots = False
-    if order["threads"]:
-        params.cpuparams.n_threads = order["threads"]
-        params.cpuparams_batch.n_threads = order["threads"]
-    if order["gpu_layers"] is not None:
-        params.n_gpu_layers = order["gpu_layers"]
-    if order["is_embedding"] or order["is_reranking"]:
-        params.embedding = True
-        # An embedding is computed in one batch: it must hold the longest input.
-        params.n_batch = params.n_ubatch = order["context_size"]
-    if order["is_reranking"]:
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
-    return params
-
-
 def main() -> None:
     report = _take_report_channel()
     _die_with_parent()
@@ -113,7 +76,7 @@ def main() -> None:
     try:
         import xllamacpp
 
-        server = xllamacpp.Server(_parameters(order))
+        server = xllamacpp.Server(parameters(order))
     except Exception as error:  # noqa: BLE001 - whatever it is, the service must hear of it
         report.write(json.dumps({"event": "failed", "reason": str(error)}) + "\n")
         report.flush()

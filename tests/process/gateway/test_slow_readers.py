@@ -24,6 +24,7 @@ from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Receive, Scope, Send
 from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.listener import Listener, bind
+from foundrylocal.wire.load_options import LoadSettings
 from tests.running import FAKE_WORKER
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,9 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Address]:
-    spec = ReplicaSpec("one", "some/model", folder / "x.gguf", None, 1, 1, 4096, 1)
+    spec = ReplicaSpec(
+        "one", "some/model", folder / "x.gguf", None, 1, 1, LoadSettings(context_size=4096, parallel=1)
+    )
     launcher = LocalLauncher(folder, [*FAKE_WORKER, *flags])
     async with anyio.create_task_group() as group:
         await group.start(launcher.run)

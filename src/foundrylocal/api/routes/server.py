@@ -33,10 +33,10 @@ from foundrylocal.errors import (
     ServerStartTimeout,
 )
 from foundrylocal.kit.clock import format_time
-from foundrylocal.pool.supply import LoadOptions
 from foundrylocal.server.requests import ServerInfo, StartRequest
 from foundrylocal.web.errors import error_object
 from foundrylocal.wire.events import OperationEvent
+from foundrylocal.wire.load_options import given_options
 from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusAnswer
 
 router = APIRouter(tags=["Server Management"])
@@ -78,7 +78,7 @@ def _request(body: StartBody) -> StartRequest:
         may_download=options.auto_download,
         timeout_s=float(options.timeout_seconds),
         health_period_s=float(options.health_check_interval_seconds),
-        options=LoadOptions(options.context_size, options.parallel, options.threads, options.gpu_layers),
+        options=given_options(options),
     )
 
 

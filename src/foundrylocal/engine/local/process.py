@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import psutil
 
+from foundrylocal.engine.llama_cpp.command import render_order
 from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.replica import (
@@ -22,7 +23,6 @@ from foundrylocal.engine.replica import (
     ReplicaSpec,
     ReplicaState,
     ReplicaStatus,
-    render_order,
 )
 from foundrylocal.kit.exhaustion import is_exhaustion, require_room_for_process
 

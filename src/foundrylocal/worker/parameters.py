@@ -1,0 +1,72 @@
+"""From the order to the engine's parameters.
+
+`LOAD_OPTIONS` has an entry for each load option that `wire/load_options.py` declares; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_PING_S = 15  # the contract's, for all event streams
+
+
+def _set_context_size(params: Any, tokens: int) -> None:
+    params.n_ctx = tokens
+    # One pool of context for all slots: a single long chat may use all of it.
+    params.kv_unified = True
+
+
+def _set_parallel(params: Any, slots: int) -> None:
+    params.n_parallel = slots
+    params.n_threads_http = slots + 32
+
+
+def _set_threads(params: Any, threads: int | None) -> None:
+    if threads:
+        params.cpuparams.n_threads = threads
+        params.cpuparams_batch.n_threads = threads
+
+
+def _set_gpu_layers(params: Any, layers: int | None) -> None:
+    if layers is not None:
+        params.n_gpu_layers = layers
+
+
+LOAD_OPTIONS: dict[str, Callable[[Any, Any], None]] = {
+    "context_size": _set_context_size,
+    "parallel": _set_parallel,
+    "threads": _set_threads,
+    "gpu_layers": _set_gpu_layers,
+}
+
+
+def parameters(order: dict[str, Any]) -> Any:
+    """The engine's parameters for one order; raises KeyError when the order lacks a field."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = order["model_path"]
+    if order["projector_path"]:
+        params.mmproj.path = order["projector_path"]
+    params.model_alias = {order["alias"]}
+    if order["socket"]:
+        params.hostnames = [order["socket"]]
+    else:
+        params.hostnames = [order["host"]]
+        params.port = order["port"]
+        params.api_keys = [order["api_key"]]
+    params.ui = False
+    params.cache_ram_mib = 256
+    params.sse_ping_interval = _PING_S
+    # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
+    params.cache_idle_slots = False
+    for name, apply in LOAD_OPTIONS.items():
+        apply(params, order[name])
+    if order["is_embedding"] or order["is_reranking"]:
+        params.embedding = True
+        # An embedding is computed in one batch: it must hold the longest input.
+        params.n_batch = params.n_ubatch = params.n_ctx
+    if order["is_reranking"]:
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+    return params
