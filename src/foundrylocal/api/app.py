@@ -10,7 +10,19 @@ from fastapi.responses import JSONResponse
 from foundrylocal import API_VERSION
 from foundrylocal.api import errors, openapi
 from foundrylocal.api.paths import BASE_PATH, MethodTable, has_head
-from foundrylocal.api.routes import config, downloads, events, health, logs, models, pages, server, upkeep
+from foundrylocal.api.routes import (
+    config,
+    downloads,
+    events,
+    health,
+    imports,
+    logs,
+    models,
+    pages,
+    search,
+    server,
+    verify,
+)
 from foundrylocal.api.routes import openai as openai_routes
 from foundrylocal.api.services import Services
 from foundrylocal.errors import InvalidApiKey
@@ -24,11 +36,11 @@ __all__ = ["BASE_PATH", "make_app"]
 
 log = logging.getLogger("foundrylocal.API")
 
-# `models` last: its route for a model's name takes what no other route does.
+# `models` after the others under /models: its routes for a model's name match every path there.
 _ROUTERS = [
     *(
         (BASE_PATH, module.router)
-        for module in (server, downloads, upkeep, models, config, logs, health, events)
+        for module in (server, downloads, imports, search, verify, models, config, logs, health, events)
     ),
     ("", openai_routes.router),
     (BASE_PATH, pages.router),

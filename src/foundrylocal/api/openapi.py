@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,25 +13,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from foundrylocal import wire
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
-from foundrylocal.wire import events, server, upkeep
-from foundrylocal.wire import models as catalogue
-from foundrylocal.wire.events import ChangeEvent, OperationEvent
-from foundrylocal.wire.server import LogLine, StartBody
-from foundrylocal.wire.upkeep import ImportBody, SearchBody, VerifyBody
 
 _DESCRIPTION = (
     "Manages FoundryLocal servers: models, downloads, start, stop, switch, configuration and logs. "
     "Inference itself is on the FoundryLocal server's own port, in OpenAI's form."
-)
-_UNSEEN: tuple[type[BaseModel], ...] = (
-    StartBody,
-    VerifyBody,
-    ImportBody,
-    SearchBody,
-    OperationEvent,
-    ChangeEvent,
-    LogLine,
 )
 _REF = "#/components/schemas/{model}"
 
@@ -76,8 +67,7 @@ def _build(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
-    _, unseen = models_json_schema([(shape, "validation") for shape in _UNSEEN], ref_template=_REF)
-    schemas.update(unseen["$defs"])
+    schemas.update(_referenced_shapes(made, schemas))
     schemas["ConfigBody"] = config_body()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -109,11 +99,20 @@ def _polish(operation: dict[str, Any]) -> None:
         success["description"] = "Success"
 
 
+def _referenced_shapes(document: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """The schemas of shapes that routes only refer to by name: bodies they parse themselves, and events."""
+    referenced = set(re.findall(r'"#/components/schemas/(\w{1,100})"', json.dumps(document["paths"])))
+    shapes = [shape for shape in _shapes() if shape.__name__ in referenced - known.keys()]
+    _, schema = models_json_schema([(shape, "validation") for shape in shapes], ref_template=_REF)
+    return dict(schema["$defs"])
+
+
 def _shapes() -> list[type[BaseModel]]:
     """Every shape of the wire."""
+    modules = [import_module(f"{wire.__name__}.{found.name}") for found in iter_modules(wire.__path__)]
     return [
         value
-        for module in (catalogue, events, server, upkeep)
+        for module in modules
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, BaseModel)
+        if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module.__name__
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
@@ -65,7 +65,11 @@ class Services:
     gateway: GatewayFigures
 
 
-def services(request: Request) -> Services:
-    """The dependency that every route takes."""
+async def services(request: Request) -> Services:
+    """The dependency of every route. It is a coroutine: FastAPI runs a plain function in a worker thread, and
+    then no route would answer while long jobs hold all threads."""
     found: Services = request.app.state.services
     return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]

@@ -1,6 +1,6 @@
-"""What a download is: its job while it lasts, its result, its line in a list, and when it is its turn.
+"""Download jobs: a job while it lasts, its result, its entry in the list, and whose turn is next.
 
-Invariant: at most `DOWNLOADS_AT_ONCE` jobs run, and none before one that was asked for earlier and waits.
+Invariant: at most `MAX_RUNNING` jobs run, and none starts before an earlier one that is still waiting.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from foundrylocal.events import Measure
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.operation import Operation
 
-DOWNLOADS_AT_ONCE = 2
+MAX_RUNNING = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A download that ended well; `seconds` is 0 for a model that was there already."""
+    """A completed download; `seconds` is 0 for a model that was already on disk."""
 
     model: Model
     file_size_bytes: int
@@ -31,7 +31,7 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True)
 class DownloadStatus:
-    """One download that runs or waits; `state` is queued, downloading or verifying."""
+    """A running or queued download; `state` is queued, downloading or verifying."""
 
     model_id: str
     simple_name: str
@@ -42,7 +42,10 @@ class DownloadStatus:
 
 @dataclass(slots=True)
 class Job:
-    """One download of a model, from the moment it was asked for until it has ended."""
+    """One download of a model, from the first request until it has ended.
+
+    `step` is `looking` while the disk is checked for the model, then `waiting` for its turn, then `running`.
+    """
 
     model: Model
     operation: Operation[Downloaded]
@@ -50,8 +53,8 @@ class Job:
     requested_at: float = field(default_factory=now_s)
     step: Literal["looking", "waiting", "running"] = "looking"
     turn: anyio.Event = field(default_factory=anyio.Event)
-    asked: int = 1
-    """How many asked for it and have not taken that back."""
+    requesters: int = 1
+    """How many callers requested it and have not withdrawn."""
     is_cancelled: bool = False
 
     def as_status(self) -> DownloadStatus:
@@ -66,11 +69,11 @@ class Job:
 
 
 def give_turns(jobs: Iterable[Job]) -> None:
-    """Let the next ones run; `jobs` are all there are, in the order in which they were asked for."""
+    """Let the next jobs run; `jobs` are all jobs, in the order they were requested."""
     jobs = list(jobs)
-    free = DOWNLOADS_AT_ONCE - sum(job.step == "running" for job in jobs)
+    free = MAX_RUNNING - sum(job.step == "running" for job in jobs)
     for job in jobs:
-        # One that is still looking at the disk may want the place that a later one would take.
+        # A job that is still looking may need the place that a later one would take.
         if free <= 0 or job.step == "looking":
             return
         if job.step == "waiting":

@@ -1,6 +1,6 @@
-"""Which downloads are wanted, on disk, so that a service that died goes on with them.
+"""The list of unfinished downloads on disk, so that a service that died resumes them.
 
-Invariant: a download is in the journal from before its first byte until it has ended or was cancelled.
+Invariant: a download is in the list from before its first byte until it has ended or was cancelled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _log = logging.getLogger("foundrylocal.DownloadService")
 MAX_BYTES = 1024 * 1024
 
 
-class Journal:
+class PendingDownloads:
     """An ordered set of model ids; each change is on disk when the call returns."""
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class Journal:
         self._lock = anyio.Lock()
 
     async def load(self) -> list[str]:
-        """The model ids of the last run; a journal that cannot be read is empty."""
+        """The model ids that the last run left; empty if the list cannot be read."""
         found = await anyio.to_thread.run_sync(self._read)
         self._model_ids = dict.fromkeys(found)
         return found
@@ -42,13 +42,13 @@ class Journal:
             await self._save()
 
     async def _save(self) -> None:
-        # One at a time, or an older state could be written over a newer one.
+        # One save at a time, or an older state could overwrite a newer one.
         async with self._lock:
             data = json.dumps({"downloads": list(self._model_ids)}, indent=1).encode()
             try:
                 await anyio.to_thread.run_sync(self._write, data)
             except OSError as error:
-                _log.warning("The list of downloads could not be saved: %s", error.strerror)
+                _log.warning("The list of unfinished downloads could not be saved: %s", error.strerror)
 
     def _write(self, data: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,5 +63,5 @@ class Journal:
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError):
-            _log.warning("The list of downloads of the last run could not be read; it is ignored.")
+            _log.warning("The list of unfinished downloads could not be read; it is ignored.")
             return []

@@ -1,6 +1,7 @@
-"""Whether a stored model still is what was downloaded: every byte read again, and what is wrong named.
+"""Checks whether a stored model still matches what was downloaded, by reading every byte again.
 
-Invariant: verifying changes no file; it only notes new times when every content is found to be right.
+Invariant: verifying changes no file. It only records new modification times after every file's content proved
+correct. A model is read by one verification at a time; further callers join it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Library, Stored, StoredFile
 from foundrylocal.catalog.registry import LocalSource, Model
-from foundrylocal.downloads.staging import checksum as integrity
+from foundrylocal.downloads.lanes import VERIFYING
+from foundrylocal.downloads.staging.checksum import hash_file
 from foundrylocal.downloads.staging.partial_file import note_finished
 from foundrylocal.errors import DiskRefused, InvalidRequest, ModelNotOnDisk
 
@@ -24,7 +27,7 @@ _log = logging.getLogger("foundrylocal.DownloadService")
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """One file; `problem` is None when it is right."""
+    """One file; `problem` is None when it is correct."""
 
     name: str
     size_bytes: int
@@ -33,7 +36,7 @@ class FileVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A stored model; `can_repair` says that a source has what is wrong."""
+    """A stored model; `can_repair` says whether a source has the damaged files."""
 
     model_id: str
     files: tuple[FileVerdict, ...]
@@ -44,9 +47,58 @@ class Verdict:
         return all(file.problem is None for file in self.files)
 
 
-async def verify(library: Library, model: Model) -> Verdict:
-    """Read every file of a model again; raises ModelNotOnDisk, or DiskRefused."""
-    return await anyio.to_thread.run_sync(_verify, library, model)
+class _Running:
+    """A verification in progress, which further callers join."""
+
+    def __init__(self) -> None:
+        self.ended = anyio.Event()
+        self.verdict: Verdict | None = None
+
+
+class Verifier:
+    """Owner of the verifications in progress. Its methods belong to the event loop."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._running: dict[str, _Running] = {}
+
+    async def verify(self, model: Model) -> Verdict:
+        """Read every file of a model; joins a verification in progress. Raises ModelNotOnDisk or DiskRefused."""
+        key = names.key(model.model_id)
+        while (running := self._running.get(key)) is not None:
+            await running.ended.wait()
+            # Without a verdict the first caller was cancelled or failed: this one tries for itself.
+            if running.verdict is not None:
+                return running.verdict
+        running = self._running[key] = _Running()
+        try:
+            running.verdict = await VERIFYING.run(_verify, self._library, model)
+            return running.verdict
+        finally:
+            del self._running[key]
+            running.ended.set()
+
+    async def discard_damaged(self, model: Model) -> Verdict:
+        """Prepare a damaged model for another download, keeping the correct files.
+
+        Returns the verdict. Raises ModelNotOnDisk, DiskRefused, or InvalidRequest when no source has the damaged
+        files; in that case nothing was changed.
+        """
+        verdict = await self.verify(model)
+        if verdict.is_sound:
+            return verdict
+        if not verdict.can_repair:
+            raise InvalidRequest(
+                f"Model '{model.simple_name}' cannot be repaired",
+                "The file it was imported from no longer exists. Delete the model and import it again.",
+                param="repair",
+            )
+        sound = {file.name for file in verdict.files if file.problem is None}
+        try:
+            await anyio.to_thread.run_sync(_reclaim, self._library, model, sound)
+        except OSError as error:
+            raise DiskRefused("Repairing the model", error.strerror or type(error).__name__) from error
+        return verdict
 
 
 def _verify(library: Library, model: Model) -> Verdict:
@@ -55,12 +107,12 @@ def _verify(library: Library, model: Model) -> Verdict:
         raise ModelNotOnDisk(model.simple_name)
     verdicts = tuple(_judge(stored, file) for file in stored.files)
     verdict = Verdict(model.model_id, verdicts, _can_repair(model, stored, verdicts))
-    wrong = [file.problem for file in verdicts if file.problem is not None]
+    problems = [file.problem for file in verdicts if file.problem is not None]
     _log.log(
-        logging.WARNING if wrong else logging.INFO,
+        logging.WARNING if problems else logging.INFO,
         "Verified model: %s (%s)",
         model.simple_name,
-        " ".join(wrong) or "sound",
+        " ".join(problems) or "sound",
     )
     if verdict.is_sound and stored.problem() is not None:
         try:
@@ -73,62 +125,40 @@ def _verify(library: Library, model: Model) -> Verdict:
 def _judge(stored: Stored, file: StoredFile) -> FileVerdict:
     path = Path(file.path_in(str(stored.folder)))
     problem = file.problem_in(str(stored.folder))
-    # A changed time alone is no damage; a missing or shorter file needs no reading.
+    # A changed modification time alone is no damage; a missing or shorter file need not be read.
     is_readable = path.is_file() and path.stat().st_size == file.size_bytes
     if is_readable and (file.is_linked or not path.is_symlink()):
         try:
-            is_same = integrity.hash_file(path) == file.sha256
-            problem = None if is_same else f"The content of '{path.name}' is not the published one."
+            is_same = hash_file(path) == file.sha256
+            problem = None if is_same else f"The content of '{path.name}' differs from the published file."
         except OSError as error:
             problem = f"File '{path.name}' cannot be read: {error.strerror}."
     return FileVerdict(path.name, file.size_bytes, problem)
 
 
 def _can_repair(model: Model, stored: Stored, verdicts: Sequence[FileVerdict]) -> bool:
-    wrong = {
+    damaged = {
         file for file, verdict in zip(stored.files, verdicts, strict=True) if verdict.problem is not None
     }
     return any(
-        not isinstance(source, LocalSource) or (bool(wrong) and _has_originals(source, stored, wrong))
+        not isinstance(source, LocalSource) or (bool(damaged) and _has_originals(source, stored, damaged))
         for source in model.sources
     )
 
 
-def _has_originals(source: LocalSource, stored: Stored, wrong: Collection[StoredFile]) -> bool:
-    """Whether the files that were imported are all there, and what is wrong here is right there."""
+def _has_originals(source: LocalSource, stored: Stored, damaged: Collection[StoredFile]) -> bool:
+    """Whether all imported originals still exist, and those of the damaged files are correct."""
     originals = {names.safe_file_name(file.path): Path(file.path) for file in source.files}
     try:
         for file in stored.files:
             original = Path(file.name) if file.is_linked else originals[file.name]
             if not original.is_file() or original.stat().st_size != file.size_bytes:
                 return False
-            if file in wrong and integrity.hash_file(original) != file.sha256:
+            if file in damaged and hash_file(original) != file.sha256:
                 return False
     except (OSError, KeyError):
         return False
     return True
-
-
-async def take_apart(library: Library, model: Model) -> Verdict:
-    """Make a damaged model ready to be fetched again, keeping the files that are right.
-
-    Returns what `verify` found. Raises ModelNotOnDisk, DiskRefused, or InvalidRequest when no source has
-    what is wrong; then nothing was touched.
-    """
-    verdict = await verify(library, model)
-    if not verdict.is_sound:
-        if not verdict.can_repair:
-            raise InvalidRequest(
-                f"Model '{model.simple_name}' cannot be repaired",
-                "The file that it was imported from is not there any more: delete it and import it again.",
-                param="repair",
-            )
-        sound = {file.name for file in verdict.files if file.problem is None}
-        try:
-            await anyio.to_thread.run_sync(_reclaim, library, model, sound)
-        except OSError as error:
-            raise DiskRefused("Repairing the model", error.strerror or type(error).__name__) from error
-    return verdict
 
 
 def _reclaim(library: Library, model: Model, sound: set[str]) -> None:

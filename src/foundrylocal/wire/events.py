@@ -6,18 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from foundrylocal.wire.downloads import DownloadEntry, ProgressMeasure
 from foundrylocal.wire.server import ErrorObject, StatusName
-
-
-class ProgressMeasure(BaseModel):
-    """How far it is; what is not known is left out."""
-
-    stage: str
-    percent: float | None = None
-    downloaded_bytes: int | None = None
-    total_bytes: int | None = None
-    bytes_per_second: float | None = None
-    eta_seconds: int | None = None
 
 
 class ProgressEvent(BaseModel):
@@ -63,16 +53,6 @@ class StateEvent(BaseModel):
     data: ServerState
 
 
-class DownloadEntry(BaseModel):
-    """A download that runs or waits for its turn."""
-
-    model_name: str
-    model_id: str
-    state: Literal["queued", "downloading", "verifying"]
-    requested_at: str
-    progress: ProgressMeasure | None
-
-
 class DownloadsEvent(BaseModel):
     type: Literal["downloads"]
     data: list[DownloadEntry]
@@ -92,8 +72,3 @@ class ChangeEvent(RootModel[StateEvent | DownloadsEvent | LoadedEvent | ModelsEv
     """One of each when the stream begins, then each as it changes; the newest is the whole truth."""
 
     model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})
-
-
-class DownloadList(BaseModel):
-    downloads: list[DownloadEntry]
-    total_count: int

@@ -1,4 +1,4 @@
-"""Shapes of the models' calls: lists, downloads, deletion, and the OpenAI list."""
+"""Response shapes of models: lists, details, load and unload, deletion, and the OpenAI list."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ _ENTRY = {
     "file_size_bytes": 524288000,
     "file_size_formatted": "500.0 MB",
 }
-
-
 _OTHER = "Qwen2.5-3B-Instruct-Q4_K_M-GGUF"
 _OTHER_ENTRY = {
     "model_id": f"Qwen/{_OTHER}",
@@ -136,30 +134,6 @@ class ModelDetails(ModelEntry):
     problem: str | None = Field(description="What is wrong with the files on disk, if anything is.")
 
 
-class CancelAnswer(BaseModel):
-    success: bool
-    message: str
-    model_name: str
-
-
-class DownloadAnswer(BaseModel):
-    model_config = _example(
-        success=True,
-        message="Model downloaded successfully",
-        model_name=_OTHER,
-        actual_model_id=f"Qwen/{_OTHER}",
-        file_size_bytes=2147483648,
-        download_time_seconds=125,
-    )
-
-    success: bool
-    message: str
-    model_name: str
-    actual_model_id: str
-    file_size_bytes: int
-    download_time_seconds: int
-
-
 class DeleteAnswer(BaseModel):
     model_config = _example(
         success=True,
@@ -174,6 +148,20 @@ class DeleteAnswer(BaseModel):
     model_name: str
     freed_space_bytes: int
     freed_space_formatted: str
+
+
+class LoadAnswer(BaseModel):
+    success: bool
+    message: str
+    model_name: str
+    loaded_model_id: str
+    loaded_at: str | None
+
+
+class UnloadAnswer(BaseModel):
+    success: bool
+    message: str
+    model_name: str
 
 
 def _openai(name: str) -> dict[str, Any]:

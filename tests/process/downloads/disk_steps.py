@@ -1,7 +1,7 @@
 """One step of what is kept on disk, in a process of its own, for tests that fail or kill it at a system call.
 
 `disk_steps.py CACHE STEP`: `commit` commits the files that `stage` left; `delete` removes the model, `restamp`
-notes its files' times, `reclaim` takes it apart; `journal` and `imports` add to the lists in STATE. Ends with
+notes its files' times, `reclaim` takes it apart; `pending` and `imports` add to the lists in STATE. Ends with
 0, or with REFUSED for an error of the disk; it prints nothing, as that would be one more system call.
 """
 
@@ -21,7 +21,7 @@ from fakes.gguf_corpus import gguf
 from foundrylocal.catalog.library import Library, StagedFile, Stored
 from foundrylocal.catalog.registry import HubSource, Model, Registry, SourceFile
 from foundrylocal.downloads.imports.records import ImportedModels
-from foundrylocal.downloads.pending import Journal
+from foundrylocal.downloads.pending import PendingDownloads
 from foundrylocal.errors import DiskRefused
 
 REFUSED = 3
@@ -54,10 +54,10 @@ def recorded(library: Library) -> Stored:
     return stored
 
 
-async def add_to_journal(state: Path, model: Model) -> None:
-    journal = Journal(state / "downloads.json")
-    await journal.load()
-    await journal.add(model.model_id)
+async def add_to_pending(state: Path, model: Model) -> None:
+    pending = PendingDownloads(state / "downloads.json")
+    await pending.load()
+    await pending.add(model.model_id)
 
 
 async def add_to_imports(state: Path, model: Model) -> None:
@@ -79,8 +79,8 @@ def main(cache: Path, step: str) -> None:
                 library.restamp(recorded(library))
             case "reclaim":
                 library.reclaim(recorded(library), {FILES[0]})
-            case "journal":
-                anyio.run(add_to_journal, cache / STATE, MODEL)
+            case "pending":
+                anyio.run(add_to_pending, cache / STATE, MODEL)
             case "imports":
                 anyio.run(add_to_imports, cache / STATE, MODEL)
     except (OSError, DiskRefused):

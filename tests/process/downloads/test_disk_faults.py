@@ -15,7 +15,7 @@ import pytest
 from foundrylocal.catalog.library import Library, Stored
 from foundrylocal.catalog.registry import Registry
 from foundrylocal.downloads.imports.records import ImportedModels
-from foundrylocal.downloads.pending import Journal
+from foundrylocal.downloads.pending import PendingDownloads
 from foundrylocal.downloads.staging.partial_file import PartialFile
 from foundrylocal.errors import ModelNotOnDisk
 
@@ -27,7 +27,7 @@ from .disk_steps import (
     REFUSED,
     STATE,
     add_to_imports,
-    add_to_journal,
+    add_to_pending,
     commit,
     stage,
 )
@@ -159,8 +159,8 @@ def test_row_19_killed_at_the_nth_call_there_is_the_old_state_or_the_new_one(
 
 def names_in(state: Path, step: str) -> list[str]:
     """What the next start finds in the list; it sweeps what was left beside it."""
-    if step == "journal":
-        found = anyio.run(Journal(state / "downloads.json").load)
+    if step == "pending":
+        found = anyio.run(PendingDownloads(state / "downloads.json").load)
     else:
         registry = Registry()
         anyio.run(ImportedModels(state / "imported.json", registry).load)
@@ -169,13 +169,13 @@ def names_in(state: Path, step: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("step", ["journal", "imports"])
+@pytest.mark.parametrize("step", ["pending", "imports"])
 @pytest.mark.parametrize("call", ["fsync", "rename", "fchmod"])
 @pytest.mark.parametrize("fault", ["error=EIO", "signal=KILL"])
 def test_rows_18_and_19_a_list_at_the_nth_call_is_the_old_one_or_the_new_one(
     tmp_path: Path, step: str, call: str, fault: str
 ) -> None:
-    add = add_to_journal if step == "journal" else add_to_imports
+    add = add_to_pending if step == "pending" else add_to_imports
     old, new = [OLD_MODEL.model_id], [OLD_MODEL.model_id, MODEL.model_id]
     for number in range(1, MAX_CALLS):
         cache = tmp_path / str(number)

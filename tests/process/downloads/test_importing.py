@@ -19,7 +19,6 @@ from foundrylocal.downloads.hub import queries as hub_queries
 from foundrylocal.downloads.imports.importer import How, Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
-from foundrylocal.downloads.verification import verify
 from foundrylocal.errors import (
     DownloadFailed,
     FoundryLocalError,
@@ -282,13 +281,13 @@ async def test_a_damaged_model_is_named_and_repaired_by_what_is_wrong_only(
         await manager.fetch(model).result()
         stored = library.get(model.model_id)
         assert stored is not None
-        assert (await verify(library, model)).is_sound
+        assert (await manager.verify(model)).is_sound
         found = stored.model_path.stat()
         with stored.model_path.open("r+b") as file:
             file.seek(2_000_000)
             file.write(b"damage")
         os.utime(stored.model_path, ns=(found.st_mtime_ns, found.st_mtime_ns))
-        verdict = await verify(library, model)
+        verdict = await manager.verify(model)
         assert {file.name: file.problem is None for file in verdict.files} == {
             "see-Q4_K_M.gguf": False,
             "mmproj-F16.gguf": True,
@@ -297,7 +296,7 @@ async def test_a_damaged_model_is_named_and_repaired_by_what_is_wrong_only(
         before = hub.sent_bytes
         await (await manager.repair(model)).result()
         assert hub.sent_bytes - before == len(model_data)
-        assert (await verify(library, model)).is_sound
+        assert (await manager.verify(model)).is_sound
 
 
 async def test_a_copied_cache_is_listed_again_after_a_verify(
@@ -311,7 +310,7 @@ async def test_a_copied_cache_is_listed_again_after_a_verify(
         assert stored is not None
         os.utime(stored.model_path)
         assert library.get(model.model_id) is None
-        assert (await verify(library, model)).is_sound
+        assert (await manager.verify(model)).is_sound
         assert library.get(model.model_id) is not None
 
 
@@ -360,7 +359,7 @@ async def test_a_model_that_no_source_can_deliver_again_is_not_taken_apart(
         assert stored is not None
         damage(stored.model_path)
         before = {path.name: path.read_bytes() for path in stored.folder.iterdir()}
-        assert not (await verify(library, model)).can_repair
+        assert not (await manager.verify(model)).can_repair
         with pytest.raises(InvalidRequest) as caught:
             await manager.repair(model)
         assert "import it again" in str(caught.value.details)
@@ -384,7 +383,7 @@ async def test_a_model_is_repaired_from_the_file_that_it_was_copied_from(
         inode = kept.stat().st_ino
         damage(stored.model_path)
         await (await manager.repair(model)).result()
-        assert (await verify(library, model)).is_sound
+        assert (await manager.verify(model)).is_sound
         assert kept.stat().st_ino == inode
         damage(stored.model_path)
         original.write_bytes(original.read_bytes()[:-1] + b"?")
@@ -414,7 +413,7 @@ async def test_a_repair_that_was_cancelled_keeps_what_was_right_and_goes_on(
         assert await manager.cancel(model.model_id)
         assert library.get(model.model_id) is None
         await manager.fetch(registry.find(model.simple_name)).result()
-        assert (await verify(library, model)).is_sound
+        assert (await manager.verify(model)).is_sound
         assert (stored.folder / "mmproj-m.gguf").stat().st_ino == inode
 
 
@@ -508,10 +507,10 @@ async def test_a_repair_does_not_take_the_damaged_bytes_from_another_name_of_the
         assert stored is not None and stored.model_path.stat().st_nlink == 2
         damage(stored.model_path)
         await (await manager.repair(first)).result()
-        assert (await verify(library, first)).is_sound
+        assert (await manager.verify(first)).is_sound
         before = hub.sent_bytes
         await (await manager.repair(second)).result()
-        assert (await verify(library, second)).is_sound
+        assert (await manager.verify(second)).is_sound
         assert hub.sent_bytes == before
 
 

@@ -7,24 +7,24 @@ from pathlib import Path
 import anyio
 import pytest
 
-from foundrylocal.downloads.pending import Journal
+from foundrylocal.downloads.pending import PendingDownloads
 
 
 def test_what_is_wanted_is_found_by_the_next_run_in_its_order(tmp_path: Path) -> None:
     async def run() -> list[str]:
-        journal = Journal(tmp_path / "state" / "downloads.json")
-        assert await journal.load() == []
+        pending = PendingDownloads(tmp_path / "state" / "downloads.json")
+        assert await pending.load() == []
         for model_id in ("a/1", "b/2", "c/3"):
-            await journal.add(model_id)
-        await journal.discard("b/2")
-        await journal.discard("never there")
-        return await Journal(tmp_path / "state" / "downloads.json").load()
+            await pending.add(model_id)
+        await pending.discard("b/2")
+        await pending.discard("never there")
+        return await PendingDownloads(tmp_path / "state" / "downloads.json").load()
 
     assert anyio.run(run) == ["a/1", "c/3"]
 
 
 @pytest.mark.parametrize("text", ["", "\x00\x00", "[]", '{"downloads": 5}', '{"downloads": [1, null]}', "{"])
-def test_a_journal_that_cannot_be_read_is_empty(tmp_path: Path, text: str) -> None:
+def test_a_pending_that_cannot_be_read_is_empty(tmp_path: Path, text: str) -> None:
     path = tmp_path / "downloads.json"
     path.write_text(text)
-    assert anyio.run(Journal(path).load) == []
+    assert anyio.run(PendingDownloads(path).load) == []

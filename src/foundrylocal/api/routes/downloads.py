@@ -1,22 +1,21 @@
-"""Downloads: begin one, watch it, list what runs, end one."""
+"""Downloads: start, watch, list, cancel."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from foundrylocal.api.describe import OF_A_DOWNLOAD, StreamAnswer, describe_stream, refusals
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.services import ServicesDep
 from foundrylocal.api.streams import EventStream, measured, stream_operation
 from foundrylocal.downloads.manager import Downloaded, DownloadStatus
 from foundrylocal.errors import ModelNotFound
 from foundrylocal.kit.clock import format_time
-from foundrylocal.wire.events import DownloadList, OperationEvent
-from foundrylocal.wire.models import CancelAnswer, DownloadAnswer
+from foundrylocal.wire.downloads import CancelAnswer, DownloadAnswer, DownloadList
+from foundrylocal.wire.events import OperationEvent
 
 router = APIRouter()
-Ask = Annotated[Services, Depends(services)]
 _TAG: list[Any] = ["Model Management"]
 _STREAM = """data: {"type":"progress","message":"Starting download: Qwen2.5-3B-Instruct-Q4_K_M-GGUF"}
 
@@ -47,9 +46,9 @@ def _downloaded(done: Downloaded) -> dict[str, Any]:
     responses=refusals(*OF_A_DOWNLOAD, ModelNotFound),
     tags=_TAG,
 )
-async def download(model_name: str, ask: Ask) -> Any:
-    """Fetch a model and wait for it; callers of the same model share one download."""
-    operation = ask.downloads.fetch(ask.server.resolve(model_name))
+async def download(model_name: str, services: ServicesDep) -> Any:
+    """Download a model and wait until it is complete; callers of the same model share one download."""
+    operation = services.downloads.fetch(services.server.resolve(model_name))
     return _downloaded(await operation.result())
 
 
@@ -59,15 +58,15 @@ async def download(model_name: str, ask: Ask) -> Any:
     responses=describe_stream(OperationEvent, _STREAM) | refusals(*OF_A_DOWNLOAD, ModelNotFound),
     tags=_TAG,
 )
-async def download_stream(model_name: str, ask: Ask) -> EventStream:
-    """Fetch a model, with the progress as server-sent events; a second caller joins the first."""
-    operation = ask.downloads.fetch(ask.server.resolve(model_name))
+async def download_stream(model_name: str, services: ServicesDep) -> EventStream:
+    """Download a model and report progress as server-sent events; a second caller joins the first."""
+    operation = services.downloads.fetch(services.server.resolve(model_name))
     await operation.begun()
     return stream_operation(operation, _downloaded)
 
 
 def entry(status: DownloadStatus) -> dict[str, Any]:
-    """One download of the list, as the list and the events write it."""
+    """One download, as the list and the event stream render it."""
     return {
         "model_name": status.simple_name,
         "model_id": status.model_id,
@@ -84,9 +83,9 @@ def entry(status: DownloadStatus) -> dict[str, Any]:
     responses=refusals(),
     tags=["Downloads"],
 )
-async def list_downloads(ask: Ask) -> Any:
-    """The downloads that run or wait, in the order in which they were asked for."""
-    entries = [entry(status) for status in ask.downloads.jobs()]
+async def list_downloads(services: ServicesDep) -> Any:
+    """Running and queued downloads, in the order they were requested."""
+    entries = [entry(status) for status in services.downloads.jobs()]
     return {"downloads": entries, "total_count": len(entries)}
 
 
@@ -96,9 +95,9 @@ async def list_downloads(ask: Ask) -> Any:
     responses=refusals(ModelNotFound),
     tags=["Downloads"],
 )
-async def cancel_download(model_name: str, ask: Ask) -> Any:
-    """End a download; what has arrived is kept for the next try. One that does not run is fine, as with /stop."""
-    model = ask.server.resolve(model_name)
-    was_there = await ask.downloads.cancel(model.model_id)
-    message = "Download cancelled successfully" if was_there else "Download is not running"
+async def cancel_download(model_name: str, services: ServicesDep) -> Any:
+    """Cancel a download. Received bytes are kept for the next attempt; it is no error if none is running."""
+    model = services.server.resolve(model_name)
+    was_running = await services.downloads.cancel(model.model_id)
+    message = "Download cancelled successfully" if was_running else "Download is not running"
     return {"success": True, "message": message, "model_name": model.simple_name}

@@ -1,34 +1,63 @@
-"""What models there are: lists, details, unloading, deletion."""
+"""Models: lists, details, loading and unloading, deletion."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 import msgspec
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request
 
 from foundrylocal.api import details
 from foundrylocal.api.answers import encode, json_answer
 from foundrylocal.api.describe import refusals
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.paths import model_at_path
+from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.catalog.library import Stored
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import (
+    InsufficientMemory,
+    ModelCorrupted,
     ModelInUse,
+    ModelLoading,
+    ModelNotDownloaded,
     ModelNotFound,
     ModelNotOnDisk,
     OperationCancelled,
     OperationInProgress,
+    PortInUse,
+    ServerShuttingDown,
+    ServerStartFailed,
+    ServerStartTimeout,
 )
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.wire.models import DeleteAnswer, DownloadedList, LoadedList, ModelDetails, ModelList
+from foundrylocal.wire.models import (
+    DeleteAnswer,
+    DownloadedList,
+    LoadAnswer,
+    LoadedList,
+    ModelDetails,
+    ModelList,
+    UnloadAnswer,
+)
 from foundrylocal.wire.server import UnloadAllAnswer
 
 router = APIRouter(prefix="/models", tags=["Model Management"])
-Ask = Annotated[Services, Depends(services)]
+_OF_A_LOAD = (
+    ModelLoading,
+    OperationCancelled,
+    ServerShuttingDown,
+    ModelNotFound,
+    ModelNotDownloaded,
+    ModelCorrupted,
+    OperationInProgress,
+    PortInUse,
+    ServerStartFailed,
+    ServerStartTimeout,
+    InsufficientMemory,
+)
 
 
 def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, Any]:
@@ -38,7 +67,7 @@ def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, A
         "simple_name": model.simple_name,
         "size": model.size or "unknown",
         "quantization": model.quantization or "unknown",
-        # Loaded is downloaded, though its file may lie in a former cache folder.
+        # A loaded model counts as downloaded, even if its file is in a previous cache folder.
         "is_downloaded": stored is not None or model.model_id in loaded,
         "is_loaded": model.model_id in loaded,
         "file_size_bytes": size,
@@ -46,15 +75,15 @@ def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, A
     }
 
 
-# Most of a big registry is neither on disk nor loaded, and its entries never change.
+# Most models of a large registry are neither on disk nor loaded, and their entries never change.
 _idle_entries: dict[str, tuple[Model, msgspec.Raw]] = {}
 
 
 def _idle_entry(model: Model) -> msgspec.Raw:
-    known = _idle_entries.get(model.model_id)
-    if known is None or known[0] is not model:
-        known = _idle_entries[model.model_id] = (model, msgspec.Raw(encode(_entry(model, None, set()))))
-    return known[1]
+    cached = _idle_entries.get(model.model_id)
+    if cached is None or cached[0] is not model:
+        cached = _idle_entries[model.model_id] = (model, msgspec.Raw(encode(_entry(model, None, set()))))
+    return cached[1]
 
 
 def _list(entries: Iterable[Any]) -> dict[str, Any]:
@@ -62,46 +91,46 @@ def _list(entries: Iterable[Any]) -> dict[str, Any]:
     return {"models": models, "total_count": len(models)}
 
 
-async def _stored(ask: Services) -> dict[str, Stored]:
-    return {stored.model_id: stored for stored in await anyio.to_thread.run_sync(ask.library.all)}
+async def _stored(services: Services) -> dict[str, Stored]:
+    return {stored.model_id: stored for stored in await anyio.to_thread.run_sync(services.library.all)}
 
 
-def _loaded(ask: Services) -> set[str]:
-    return {replica.model.model_id for replica in ask.server.pool.replicas()}
+def _loaded(services: Services) -> set[str]:
+    return {replica.model.model_id for replica in services.server.pool.replicas()}
 
 
 @router.get("", response_model=ModelList, responses=refusals())
-async def list_models(ask: Ask) -> Any:
-    """All models there are, on disk or not."""
-    stored, loaded = await _stored(ask), _loaded(ask)
+async def list_models(services: ServicesDep) -> Any:
+    """All models in the registry, downloaded or not."""
+    stored, loaded = await _stored(services), _loaded(services)
     return json_answer(
         _list(
             _entry(model, stored.get(model.model_id), loaded)
             if model.model_id in stored or model.model_id in loaded
             else _idle_entry(model)
-            for model in ask.registry.all()
+            for model in services.registry.all()
         )
     )
 
 
 @router.get("/downloaded", response_model=DownloadedList, responses=refusals())
-async def list_downloaded(ask: Ask) -> Any:
-    """The models that are whole on disk."""
-    stored, loaded = await _stored(ask), _loaded(ask)
+async def list_downloaded(services: ServicesDep) -> Any:
+    """The models that are completely downloaded."""
+    stored, loaded = await _stored(services), _loaded(services)
     return json_answer(
         _list(
             _entry(model, found, loaded) | {"download_date": format_time(found.downloaded_at)}
-            for model in ask.registry.all()
+            for model in services.registry.all()
             if (found := stored.get(model.model_id))
         )
     )
 
 
 @router.get("/loaded", response_model=LoadedList, responses=refusals())
-async def list_loaded(ask: Ask) -> Any:
+async def list_loaded(services: ServicesDep) -> Any:
     """The models in memory."""
-    stored = await _stored(ask)
-    replicas = ask.server.pool.replicas()
+    stored = await _stored(services)
+    replicas = services.server.pool.replicas()
     loaded = {replica.model.model_id for replica in replicas}
     return _list(
         _entry(replica.model, stored.get(replica.model.model_id), loaded)
@@ -113,29 +142,55 @@ async def list_loaded(ask: Ask) -> Any:
 @router.post(
     "/unload-all", response_model=UnloadAllAnswer, responses=refusals(OperationInProgress, OperationCancelled)
 )
-async def unload_all(ask: Ask) -> Any:
-    """Free the memory of all models; the server stays up and loads again with the next request."""
-    await ask.server.unload_all()
+async def unload_all(services: ServicesDep) -> Any:
+    """Unload all models; the server keeps running and reloads a model on the next request."""
+    await services.server.unload_all()
     return {"success": True, "message": "All models unloaded successfully"}
 
 
-@router.get("/{model_name:model}", response_model=ModelDetails, responses=refusals(ModelNotFound))
-async def show(model_name: str, ask: Ask) -> Any:
-    """One model: what its file says of itself, what memory it takes, whether that is free now."""
-    model = ask.server.resolve(model_name)
-    stored, loaded = await anyio.to_thread.run_sync(ask.library.get, model.model_id), _loaded(ask)
-    return _entry(model, stored, loaded) | await details.of_model(ask, model)
+@router.post("/{model_name:model}/load", response_model=LoadAnswer, responses=refusals(*_OF_A_LOAD))
+async def load(model_name: str, services: ServicesDep) -> Any:
+    """Load a downloaded model beside the others; starts the server if it is stopped."""
+    model = services.server.resolve(model_name)
+    replica = await services.model_manager.load(model)
+    return {
+        "success": True,
+        "message": "Model loaded successfully",
+        "model_name": model.simple_name,
+        "loaded_model_id": model.model_id,
+        "loaded_at": format_time(replica.loaded_at) if replica else None,
+    }
+
+
+@router.post("/{model_name:model}/unload", response_model=UnloadAnswer, responses=refusals(ModelNotFound))
+async def unload(model_name: str, services: ServicesDep) -> Any:
+    """Unload a model once its running requests have finished."""
+    model = services.server.resolve(model_name)
+    was_loaded = await services.model_manager.unload(model)
+    message = "Model unloaded successfully" if was_loaded else "Model is not loaded"
+    return {"success": True, "message": message, "model_name": model.simple_name}
+
+
+# The paths of these two overlap the routes above: they take any name, so that every model can be reached.
+
+
+@router.get("/{model_name:path}", response_model=ModelDetails, responses=refusals(ModelNotFound))
+async def show(model_name: str, request: Request, services: ServicesDep) -> Any:
+    """Details of one model: facts from its file, memory it needs, and whether that is free now."""
+    model = model_at_path(request, model_name, services.server.resolve)
+    stored = await anyio.to_thread.run_sync(services.library.get, model.model_id)
+    return _entry(model, stored, _loaded(services)) | await details.of_model(services, model)
 
 
 @router.delete(
-    "/{model_name:model}",
+    "/{model_name:path}",
     response_model=DeleteAnswer,
     responses=refusals(ModelNotFound, ModelNotOnDisk, ModelInUse),
 )
-async def delete(model_name: str, ask: Ask) -> Any:
-    """Remove a model from disk."""
-    model = ask.server.resolve(model_name)
-    freed = await ask.model_manager.delete(model)
+async def delete(model_name: str, request: Request, services: ServicesDep) -> Any:
+    """Delete a model's files from disk."""
+    model = model_at_path(request, model_name, services.server.resolve)
+    freed = await services.model_manager.delete(model)
     return {
         "success": True,
         "message": "Model deleted successfully",

@@ -26,7 +26,7 @@ _OLLAMA_PROJECTOR = "application/vnd.ollama.image.projector"
 
 
 @dataclass(frozen=True, slots=True)
-class Existing:
+class ExistingModel:
     """A model file found; `path`, `projector_path` and `name` are what an import by link takes."""
 
     store: str
@@ -39,11 +39,11 @@ class Existing:
 
 def find_existing(
     folders: Iterable[Path] = (), environment: Mapping[str, str] = os.environ, home: Path | None = None
-) -> list[Existing]:
+) -> list[ExistingModel]:
     """What there is, each file once, bounded in number; blocks on the disk and passes over what it may not read."""
     home = home or _home()
     seen: set[tuple[int, int]] = set()
-    found: list[Existing] = []
+    found: list[ExistingModel] = []
     for candidate in islice(_candidates(folders, environment, home), MAX_FOUND * 4):
         try:
             status = candidate.path.stat()
@@ -73,7 +73,9 @@ def find_content(
                 yield blob.resolve(strict=True)
 
 
-def _candidates(folders: Iterable[Path], environment: Mapping[str, str], home: Path) -> Iterator[Existing]:
+def _candidates(
+    folders: Iterable[Path], environment: Mapping[str, str], home: Path
+) -> Iterator[ExistingModel]:
     for folder in folders:
         yield from _ggufs("folder", folder)
     yield from _ggufs("hugging-face", _hub_cache(environment, home))
@@ -97,7 +99,7 @@ def _ollama_store(environment: Mapping[str, str], home: Path) -> Path:
     return Path(environment.get("OLLAMA_MODELS") or home / ".ollama" / "models")
 
 
-def _ggufs(store: str, folder: Path) -> Iterator[Existing]:
+def _ggufs(store: str, folder: Path) -> Iterator[ExistingModel]:
     """The GGUF files under a folder that are a model or the first part of one."""
     projectors: dict[Path, Path | None] = {}
     for path in islice(_files(folder, MAX_DEPTH), MAX_ENTRIES):
@@ -130,7 +132,7 @@ def _projector_in(folder: Path) -> Path | None:
     return None
 
 
-def _existing(store: str, name: str, path: Path, projector: Path | None) -> Existing | None:
+def _existing(store: str, name: str, path: Path, projector: Path | None) -> ExistingModel | None:
     try:
         # The hub's cache and others name a file by a link to its content.
         real = path.resolve(strict=True)
@@ -142,10 +144,10 @@ def _existing(store: str, name: str, path: Path, projector: Path | None) -> Exis
     where = path if "-00001-of-" in path.name else real
     if not real.is_file():
         return None
-    return Existing(store, name, where, size, quantization_of(path.name), real_projector)
+    return ExistingModel(store, name, where, size, quantization_of(path.name), real_projector)
 
 
-def _ollama(root: Path) -> Iterator[Existing]:
+def _ollama(root: Path) -> Iterator[ExistingModel]:
     """Ollama keeps contents by digest, and their names in manifests: registry/namespace/model/tag."""
     for path in islice(_files(root / "manifests", 4), MAX_ENTRIES):
         try:

@@ -13,14 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import anyio.to_thread
-
 from foundrylocal.catalog import names
 from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_header, read_model
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, Registry, SourceFile
 from foundrylocal.downloads.hub import queries as hub_queries
 from foundrylocal.downloads.hub.queries import HubRepository
 from foundrylocal.downloads.imports.records import ImportedModels
+from foundrylocal.downloads.lanes import LOOKING
 from foundrylocal.downloads.quantization import Choice, pick, projector_among, quantization_of, stem_of
 from foundrylocal.errors import InvalidRequest, ModelNotFound
 
@@ -58,10 +57,10 @@ class Importer:
         Raises InvalidRequest for a path that does not hold one sound model, a link that is to be moved, or a
         name that is taken, and DiskRefused. Its files come in with the manager's `fetch`.
         """
-        found = await anyio.to_thread.run_sync(_look, path, projector_path)
+        found = await LOOKING.run(_look, path, projector_path)
         if how == "move":
-            await anyio.to_thread.run_sync(_refuse_links, found.files)
-        model = await anyio.to_thread.run_sync(_local_model, found, how, name)
+            await LOOKING.run(_refuse_links, found.files)
+        model = await LOOKING.run(_local_model, found, how, name)
         return await self._add(model)
 
     async def from_hub(

@@ -1,6 +1,6 @@
-"""The models that the user added to the registry, on disk, so that the next start knows them.
+"""The models that the user added to the registry, saved on disk for the next start.
 
-Invariant: what is in the file is in the registry, unless a name of it is taken by the catalogue.
+Invariant: a model in the file is in the registry, unless the catalog already uses one of its names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from foundrylocal.catalog import names
-from foundrylocal.catalog.registry import Model, Registry, parse_model, render_model
+from foundrylocal.catalog.registry import LocalSource, Model, Registry, parse_model, render_model
 from foundrylocal.errors import DiskRefused
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 
@@ -36,12 +36,12 @@ class ImportedModels:
         self._lock = anyio.Lock()
 
     async def load(self) -> None:
-        """Register what earlier runs imported; a file that cannot be read whole is set aside."""
+        """Register the imports of earlier runs; a file that cannot be fully read is set aside."""
         for model in await anyio.to_thread.run_sync(self._read):
             try:
                 self._registry.add(model)
             except ValueError:
-                _log.warning("The imported model %s is left out: its name is taken.", model.simple_name)
+                _log.warning("Imported model %s was skipped: another model has its name.", model.simple_name)
                 continue
             self._models[names.key(model.model_id)] = model
 
@@ -60,7 +60,7 @@ class ImportedModels:
             raise DiskRefused("Importing the model", error.strerror or type(error).__name__) from error
 
     async def remove(self, model_id: str) -> None:
-        """Forget a model; one that is not there is fine."""
+        """Forget a model; does nothing if it was not imported."""
         if self._models.pop(names.key(model_id), None) is None:
             return
         self._registry.remove(model_id)
@@ -68,6 +68,11 @@ class ImportedModels:
             await self._save()
         except OSError as error:
             _log.warning("The list of imported models could not be saved: %s", error.strerror)
+
+    async def remove_if_local(self, model: Model) -> None:
+        """Forget a model whose only source was a path on this machine: it cannot be fetched again."""
+        if is_local(model):
+            await self.remove(model.model_id)
 
     async def _save(self) -> None:
         async with self._lock:
@@ -91,23 +96,32 @@ class ImportedModels:
         return self._parse(entries)
 
     def _parse(self, entries: list[Any]) -> list[Model]:
-        """The models of the list; one entry that is none does not take the others with it."""
-        models, wrong = [], None
+        """The models of the list; one invalid entry does not affect the others."""
+        models, invalid = [], None
         for entry in entries:
             try:
                 models.append(parse_model(entry))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                wrong = error
-        if wrong is not None:
-            self._set_aside(wrong)
+                invalid = error
+        if invalid is not None:
+            self._set_aside(invalid)
             with contextlib.suppress(OSError):
                 self._write(models)
         return models
 
     def _set_aside(self, error: Exception) -> None:
         aside = self._path.with_name(f"{self._path.name}.corrupt-{int(time.time())}")
-        _log.warning("The list of imported models is set aside as %s: %s", aside.name, type(error).__name__)
+        _log.warning(
+            "The list of imported models cannot be read (%s); it was renamed to %s.",
+            type(error).__name__,
+            aside.name,
+        )
         try:
             self._path.rename(aside)
         except OSError:
-            _log.warning("It could not be renamed, and the next import replaces it.")
+            _log.warning("The list of imported models could not be renamed; the next import overwrites it.")
+
+
+def is_local(model: Model) -> bool:
+    """Whether all sources of a model are paths on this machine."""
+    return all(isinstance(source, LocalSource) for source in model.sources)

@@ -163,3 +163,17 @@ def test_what_is_left_of_a_download_is_deleted_and_counted(home: Path) -> None:
         assert (answer.status_code, answer.json()["freed_space_bytes"]) == (200, 1000)
         assert not left.exists()
         assert service.http.delete(f"/models/{CHAT_MODEL}").status_code == 404
+
+
+def test_a_model_named_like_a_route_is_shown_and_deleted(home: Path, tmp_path: Path) -> None:
+    with running(home, worker=FAKE_WORKER) as service:
+        for name in ("downloaded", "search", "import", "unload-all", "verify"):
+            path = write_gguf(tmp_path / f"{name}.gguf")
+            answer = service.post("/models/import", {"path": str(path)})
+            assert answer.status_code == 200, answer.text
+            assert service.get(f"/models/local/{name}").json()["simple_name"] == name
+            assert service.post(f"/models/{name}/verify").json()["is_sound"]
+            assert service.http.delete(f"/models/{name}").status_code == 200
+            # Without such a model the path is the other route's alone.
+            expected = 404 if name == "verify" else 405
+            assert service.http.delete(f"/models/{name}").status_code == expected
