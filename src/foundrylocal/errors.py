@@ -1,6 +1,7 @@
-"""The error tree: each class is one fact, with the published `type` and `code`, and knows no HTTP.
+"""Domain errors: each class states one fact, with its published `type` and `code`, and knows nothing of HTTP.
 
-Messages and details that the published document gives stand here word for word.
+`web/errors.py` maps them to statuses. Messages and details from the published document are quoted word for word.
+Every other message says what happened; `details` says why and what to do next.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from typing import ClassVar
 
 
 class FoundryLocalError(Exception):
-    """Base of every error that a caller may see: `message` says what happened, `details` what to do."""
+    """Base class of every error that a caller may see: `message` says what happened, `details` what to do next."""
 
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "internal_error"
     published_details: ClassVar[str | None] = None
-    """Details that are the same for every case; then those of this case are its `reason`."""
+    """Details that are the same in every case; what is known about this case is then sent as `reason`."""
 
     def __init__(self, message: str, details: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -25,7 +26,7 @@ class FoundryLocalError(Exception):
         self.retry_after_s: int | None = None
 
 
-# --- what the caller sent -------------------------------------------------------------------------------
+# --- the request -------------------------------------------------------------------------------
 
 
 class InvalidRequest(FoundryLocalError):
@@ -54,7 +55,7 @@ class RequestTooLarge(FoundryLocalError):
 
 
 class RequestHeadTooLarge(FoundryLocalError):
-    """The request line and headers together."""
+    """The request line and the headers together are too large."""
 
     type, code = "invalid_request_error", "request_too_large"
 
@@ -70,7 +71,7 @@ class EndpointNotFound(FoundryLocalError):
     type, code = "not_found_error", "endpoint_not_found"
 
     def __init__(self, method: str, path: str) -> None:
-        super().__init__(f"No endpoint {method} {path}", "See /docs for the endpoints there are.")
+        super().__init__(f"No endpoint {method} {path}", "See /docs for the list of endpoints.")
 
 
 class MethodNotAllowed(FoundryLocalError):
@@ -81,7 +82,7 @@ class MethodNotAllowed(FoundryLocalError):
         self.allowed = tuple(allowed)
 
 
-# --- who sent it ----------------------------------------------------------------------------------------
+# --- the caller ----------------------------------------------------------------------------------------
 
 
 class InvalidApiKey(FoundryLocalError):
@@ -100,7 +101,7 @@ class HostNotAllowed(FoundryLocalError):
     def __init__(self) -> None:
         super().__init__(
             "This Host header is not allowed",
-            "Call the service as localhost or 127.0.0.1, or add the name to the setting allowed_hosts.",
+            "Call the service as localhost or 127.0.0.1, or add the host name to the setting allowed_hosts.",
         )
 
 
@@ -109,7 +110,7 @@ class OriginNotAllowed(FoundryLocalError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Pages of this origin may not call this service",
+            "Pages from this origin may not call this service",
             "Serve the page from this machine, or add its origin to the setting allowed_origins.",
         )
 
@@ -122,24 +123,24 @@ class ModelNotFound(FoundryLocalError):
 
     def __init__(self, name: str, nearest: Sequence[str] = ()) -> None:
         hint = (
-            f"Did you mean: {', '.join(nearest)}?" if nearest else "GET /models lists the models there are."
+            f"Did you mean: {', '.join(nearest)}?" if nearest else "GET /models lists the available models."
         )
         super().__init__(f"Model '{name}' not found in registry", hint)
 
 
 class ModelNotOnDisk(FoundryLocalError):
-    """A delete, or a verify, of a model that was never downloaded."""
+    """The model to delete or verify was never downloaded."""
 
     type, code = "not_found_error", "model_not_downloaded"
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"Model '{name}' is not downloaded", "GET /models/downloaded lists the models that are."
+            f"Model '{name}' is not downloaded", "GET /models/downloaded lists the downloaded models."
         )
 
 
 class ModelNotDownloaded(FoundryLocalError):
-    """A start that may not download."""
+    """The model is not on disk and the start was told not to download it."""
 
     type, code = "precondition_failed", "model_not_downloaded"
 
@@ -150,15 +151,17 @@ class ModelNotDownloaded(FoundryLocalError):
 class ModelInUse(FoundryLocalError):
     type, code = "conflict_error", "model_in_use"
 
-    def __init__(self, name: str, doing: str = "loaded") -> None:
-        super().__init__(f"Model '{name}' is {doing}", "Stop the server or switch to another model first.")
+    def __init__(self, name: str, state: str = "loaded") -> None:
+        super().__init__(f"Model '{name}' is {state}", "Stop the server or switch to another model first.")
 
 
 class ModelCorrupted(FoundryLocalError):
     type, code = "server_error", "model_corrupted"
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"Model '{name}' is damaged on disk", f"{reason} Download it again to repair it.")
+        super().__init__(
+            f"The files of model '{name}' are damaged", f"{reason} Download it again to repair it."
+        )
 
 
 # --- server lifecycle -----------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ class OperationInProgress(FoundryLocalError):
     def __init__(self, status: str) -> None:
         super().__init__(
             f"Another operation is in progress: the server is {status}",
-            "Wait until GET /status says running or stopped, or cancel it with POST /stop.",
+            "Wait until GET /status reports running or stopped, or cancel the operation with POST /stop.",
         )
 
 
@@ -188,18 +191,18 @@ class OperationCancelled(FoundryLocalError):
     type, code = "conflict_error", "operation_cancelled"
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} was cancelled", "It was ended by a stop, a cancel or a shutdown.")
+        super().__init__(f"{what} was cancelled", "A stop, a cancel request or a shutdown ended it.")
 
 
 class ModelUnloaded(FoundryLocalError):
-    """An answer that was under way when its model left memory, on somebody's order."""
+    """The model was unloaded on request while it was generating this answer."""
 
     type, code = "conflict_error", "operation_cancelled"
 
     def __init__(self) -> None:
         super().__init__(
             "The answer was cancelled",
-            "Its model was unloaded before the answer was complete. Ask again: it is loaded by itself.",
+            "The model was unloaded before the answer was complete. Retry: the model reloads automatically.",
         )
 
 
@@ -233,7 +236,7 @@ class WorkerCrashed(FoundryLocalError):
     type, code = "server_error", "worker_crashed"
 
     def __init__(self, reason: str) -> None:
-        super().__init__("The model's process ended unexpectedly", f"{reason} It is started again by itself.")
+        super().__init__("The model's process ended unexpectedly", f"{reason} It restarts automatically.")
 
 
 class ModelLoading(FoundryLocalError):
@@ -246,19 +249,24 @@ class ModelLoading(FoundryLocalError):
         self.retry_after_s = retry_after_s
 
 
-class SystemExhausted(ModelLoading):
-    """No more descriptors or processes are to be had for now; `what` is the system's own word for it."""
+class SystemExhausted(FoundryLocalError):
+    """The system has no descriptors or processes left for now; `reason` is the operating system's error text."""
 
-    def __init__(self, what: str) -> None:
-        reason = f"The system has none left of what it takes ({what}). Try again, or end other programs."
-        super().__init__(None, reason, retry_after_s=5)
+    type, code = "unavailable_error", "system_exhausted"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "The system is out of resources",
+            f"{reason}. Try again in a few seconds, or close other programs.",
+        )
+        self.retry_after_s = 5
 
 
 class ServerShuttingDown(FoundryLocalError):
     type, code = "unavailable_error", "server_shutting_down"
 
     def __init__(self) -> None:
-        super().__init__("The server is shutting down", "Start it again, then repeat the request.")
+        super().__init__("The server is shutting down", "Start it again, then retry the request.")
 
 
 class QueueFull(FoundryLocalError):
@@ -267,7 +275,7 @@ class QueueFull(FoundryLocalError):
     def __init__(self, limit: int, retry_after_s: int) -> None:
         super().__init__(
             "Too many requests are waiting for this model",
-            f"{limit} are waiting already. Try again in {retry_after_s} s.",
+            f"{limit} requests are already waiting. Try again in {retry_after_s} s.",
         )
         self.retry_after_s = retry_after_s
 
@@ -286,7 +294,7 @@ class InsufficientMemory(FoundryLocalError):
 
 
 class DownloadFailed(FoundryLocalError):
-    """Its published details say the same of every case; what is known of this one is told beside them."""
+    """The published details are fixed; what is known about this failure is added as `reason`."""
 
     type, code = "download_error", "download_failed"
     published_details = "Network connection error or model not available"
@@ -300,7 +308,7 @@ class ChecksumMismatch(FoundryLocalError):
 
     def __init__(self, file_name: str, expected: str, actual: str) -> None:
         super().__init__(
-            f"Downloaded file '{file_name}' is not the published one",
+            f"Checksum mismatch in downloaded file '{file_name}'",
             f"Expected sha256 {expected}, got {actual}. The file was discarded; download again.",
         )
 
@@ -308,19 +316,19 @@ class ChecksumMismatch(FoundryLocalError):
 class InsufficientDiskSpace(FoundryLocalError):
     type, code = "insufficient_resources", "insufficient_disk_space"
 
-    def __init__(self, needed: str, free: str, folder: str, promised: str | None = None) -> None:
-        of_it = f", {promised} of it for downloads that came before" if promised else ""
+    def __init__(self, needed: str, free: str, folder: str, reserved: str | None = None) -> None:
+        part = f", {reserved} of it reserved for earlier downloads" if reserved else ""
         super().__init__(
             "Not enough disk space for the model",
-            f"Needed: {needed}, free: {free} in {folder}{of_it}. Delete models, or set another cache_dir.",
+            f"Needed: {needed}, free: {free} in {folder}{part}. Delete models, or set another cache_dir.",
         )
 
 
 class DiskRefused(FoundryLocalError):
-    """The system refused a read or a write; `reason` is its own word for it."""
+    """Reading or writing a file failed; `reason` is the operating system's error text."""
 
     def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what} failed: the disk refused", f"{reason}. Nothing is lost; try again.")
+        super().__init__(f"{what} failed: disk error", f"{reason}. No data was lost; try again.")
 
 
 class ConfigurationUpdateFailed(FoundryLocalError):
@@ -332,4 +340,4 @@ class ConfigurationUpdateFailed(FoundryLocalError):
 
 class InternalError(FoundryLocalError):
     def __init__(self) -> None:
-        super().__init__("Internal error", "The log says more: GET /logs?level=ERROR.")
+        super().__init__("Internal error", "See the log for details: GET /logs?level=ERROR.")

@@ -1,4 +1,4 @@
-"""What the parts of the program tell each other: facts, frozen, with no behaviour."""
+"""Events that the parts of the program exchange: immutable facts without behaviour."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How far a long step has come; what is not known is None."""
+    """How far a long step has got; unknown values are None."""
 
     stage: str
     percent: float | None = None
@@ -19,7 +19,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One line of an operation that goes on; a line without a measure is a milestone."""
+    """One line of an operation in progress; a line without a measure is a milestone."""
 
     message: str
     measure: Measure | None = None
@@ -27,7 +27,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The end of an operation that did what it was asked; `result` is what its caller gets."""
+    """An operation finished; `result` is what its caller gets."""
 
     message: str
     result: object
@@ -35,7 +35,7 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The end of an operation that did not; `error` is what its caller gets."""
+    """An operation failed; `error` is what its caller gets."""
 
     error: Exception
 
@@ -45,7 +45,7 @@ Event = Progress | Succeeded | Failed
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One recorded log line; `number` rises by one with each and `time` is UTC seconds since the epoch."""
+    """One recorded log line; `number` increases by one per line and `time` is in UTC seconds since the epoch."""
 
     number: int
     time: float
@@ -56,7 +56,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The server's state moved from `before` to `after`; `model_id` is the model it is about."""
+    """The server's state changed from `before` to `after`; `model_id` is the model concerned."""
 
     before: str
     after: str

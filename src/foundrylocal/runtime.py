@@ -1,4 +1,7 @@
-"""The composition root: builds the objects, runs both servers, handles signals."""
+"""The composition root: builds the objects, runs both ports, handles signals.
+
+Invariant: a service that cannot start says why in one line on stderr and leaves nothing running.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -26,6 +29,8 @@ from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.port import GatewayPortOpener
 from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.descriptors import raise_descriptor_limit
+from foundrylocal.kit.standard_streams import print_line
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.logs.setup import Logging
@@ -35,16 +40,18 @@ from foundrylocal.server.models import ModelManager
 from foundrylocal.server.server import Server
 from foundrylocal.settings.exposure import exposure_problem
 from foundrylocal.settings.folders import Folders
-from foundrylocal.settings.key import load_or_make_key
+from foundrylocal.settings.home_lock import HomeUnusable, hold_home
+from foundrylocal.settings.key import KEY_NAME, load_or_make_key
 from foundrylocal.settings.schema import Settings
+from foundrylocal.settings.service_address import forget_address, recorded_address
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.web.listener import Listener, bind_or_name_owner
-from foundrylocal.web.security import CallerCheck
+from foundrylocal.web.listener import MANAGEMENT_SHARE, Listener, bind_or_name_owner
+from foundrylocal.web.security import CallerCheck, allowed_names
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
 SHUTDOWN_TIMEOUT_S = 8.0
-LAST_CHANCE_S = 1.0
+GRACE_S = 1.0
 
 
 def serve(*, host: str | None = None, port: int | None = None, verbose: bool = False) -> int:
@@ -52,56 +59,41 @@ def serve(*, host: str | None = None, port: int | None = None, verbose: bool = F
     level = "DEBUG" if verbose else None
     given = {"api_host": host, "api_port": port, "default_log_level": level}
     try:
-        return anyio.run(_serve, given, backend_options={"use_uvloop": sys.platform != "win32"})
-    except FoundryLocalError as error:
-        print(f"foundrylocal: {error.message}. {error.details or ''}".rstrip(), file=sys.stderr)
-        return 1 if isinstance(error, PortInUse) else 2
+        return anyio.run(_serve, given, verbose, backend_options={"use_uvloop": sys.platform != "win32"})
     except KeyboardInterrupt:
         return 0
+    except Exception as error:
+        cause = _only_cause(error)
+        if not isinstance(cause, FoundryLocalError | OSError):
+            raise
+        print(f"foundrylocal: {_one_line(cause)}", file=sys.stderr)
+        return 2 if isinstance(cause, FoundryLocalError) and not isinstance(cause, PortInUse) else 1
 
 
-class AlreadyServed(FoundryLocalError):
-    """Another service uses the same home."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            "Another FoundryLocal service is running with the same home",
-            f"Stop it first, or give this one its own folder with FOUNDRYLOCAL_HOME (now {folder}).",
-        )
+def _only_cause(error: BaseException) -> BaseException:
+    """The one error in nested groups of one; task groups wrap what ends them."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
-@contextlib.contextmanager
-def _sole_owner(state: Path) -> Any:
-    """Hold the lock of this home; the system releases it however the process ends."""
-    file: IO[str] = (state / "service.lock").open("a+")
-    try:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyServed(state) from None
-        yield
-    finally:
-        file.close()
+def _one_line(error: FoundryLocalError | OSError) -> str:
+    if isinstance(error, FoundryLocalError):
+        text = f"{error.message}. {error.details or ''}"
+    else:
+        place = f" ({error.filename})" if error.filename else ""
+        text = f"Cannot start the service: {error.strerror or error}{place}."
+    return " ".join(text.split())
 
 
-async def _serve(given: dict[str, Any]) -> int:
+async def _serve(given: dict[str, Any], verbose: bool) -> int:
+    raise_descriptor_limit()
     folders = Folders.locate()
-    try:
-        folders.create()
-    except OSError as error:
-        raise FoundryLocalError(
-            "The service's folders cannot be made", f"{folders.state}: {error.strerror}."
-        ) from None
-    with _sole_owner(folders.state):
+    folders.create()
+    with hold_home(folders.state):
+        forget_address(folders.state)
         ring, redaction = LogRing(int(now_s() * 1000)), Redaction()
-        with Logging(ring, redaction, folders.logs, "INFO") as logging_:
+        with Logging(ring, redaction, folders.logs, "INFO", is_verbose=verbose) as logging_:
             store = SettingsStore(folders.config, given)
             logging_.set_level(store.current.default_log_level)
             store.on_change(lambda settings: logging_.set_level(settings.default_log_level))
@@ -109,13 +101,20 @@ async def _serve(given: dict[str, Any]) -> int:
                 raise FoundryLocalError(
                     "Refusing to listen beyond this machine without a management key", problem
                 )
-            key = load_or_make_key(folders.state)
+            key = _load_key(folders)
             redaction.add(key)
             redaction.add(store.current.management_key)
             store.on_change(lambda settings: redaction.add(settings.management_key))
             sockets = await bind_or_name_owner(store.current.api_host, store.current.api_port)
             await _run(folders, store, ring, key, sockets)
     return 0
+
+
+def _load_key(folders: Folders) -> str:
+    try:
+        return load_or_make_key(folders.state)
+    except OSError as error:
+        raise HomeUnusable(folders.state / KEY_NAME, error.strerror or str(error)) from None
 
 
 async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, sockets: list[Any]) -> None:
@@ -142,18 +141,21 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     )
     gateway = Gateway(server, library, store)
     port_opener.app = CallerCheck(
-        gateway, lambda: store.current.allowed_hosts, lambda: store.current.allowed_origins
+        gateway,
+        lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
+        lambda: store.current.allowed_origins,
     )
     model_manager = ModelManager(server, pool, supply, store)
     importer = Importer(registry, downloads.imported)
     services = Services(server, registry, library, downloads, store, ring, model_manager, importer, gateway)
-    listener = Listener(make_app(services), sockets)
+    listener = Listener(make_app(services), sockets, descriptor_share=MANAGEMENT_SHARE)
     async with _running(launcher.run, pool.run, downloads.run, port_opener.run, server.run) as group:
         async with anyio.create_task_group() as front:
             await front.start(listener.serve)
-            print(f"FoundryLocal API listening on http://127.0.0.1:{listener.port}", flush=True)
-            log.info("FoundryLocal API listening on port %d", listener.port)
-            await _until_signal()
+            with recorded_address(folders.state, listener.url):
+                print_line(f"FoundryLocal API listening on {listener.url}")
+                log.info("FoundryLocal API listening on %s", listener.url)
+                await _until_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):
                 log.info("Shutting down")
                 await _shut_down(server, ring, listener)
@@ -167,7 +169,7 @@ def _budget_bytes(settings: Settings) -> int | None:
 
 @contextlib.asynccontextmanager
 async def _running(*parts: Any) -> AsyncIterator[anyio.abc.TaskGroup]:
-    """Each part in a task group of its own, started in order and ended in the reverse order."""
+    """Run each part in a task group of its own; start them in order and end them in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         group: anyio.abc.TaskGroup | None = None
         for part in parts:
@@ -182,13 +184,13 @@ async def _shut_down(server: Server, ring: LogRing, listener: Listener) -> None:
     await server.stop()
     ring.close()
     server.state.changes.close()
-    await listener.close(LAST_CHANCE_S)
+    await listener.close(GRACE_S)
 
 
 async def _until_signal() -> None:
     """Wait for the first SIGTERM or SIGINT; a second one ends the process within a second."""
     if sys.platform == "win32":
-        # The event loop there has no signal handlers; Ctrl+C arrives as KeyboardInterrupt.
+        # Event loops on Windows have no signal handlers; Ctrl+C arrives as KeyboardInterrupt.
         await anyio.sleep_forever()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
@@ -197,8 +199,8 @@ async def _until_signal() -> None:
 
 
 def _arm_second_signal() -> None:
-    def leave(number: int, frame: object) -> None:
-        os._exit(128 + number)  # the kernel ends the workers with us
+    def exit_now(number: int, frame: object) -> None:
+        os._exit(128 + number)  # the kernel ends the workers with this process
 
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, exit_now)
+    signal.signal(signal.SIGINT, exit_now)

@@ -175,7 +175,7 @@ def test_a_service_that_ends_at_once_gives_its_reason(stored: Path) -> None:
     with running(stored, worker=FAKE_WORKER):
         ended = command(environment(stored), "run", "--once", "--port", "0")
     assert ended.returncode == 1
-    assert "Another FoundryLocal service is running with the same home" in ended.stderr
+    assert "Another FoundryLocal service is already running with this home" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

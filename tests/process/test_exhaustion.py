@@ -20,8 +20,12 @@ def _is_clean(service: Service) -> bool:
         service.post("/stop")
         return True
     error = answer.json()["error"]
-    assert (answer.status_code, error["type"], error["code"]) == (503, "unavailable_error", "model_loading")
-    assert "Loading model" in error["message"] and "none left" in error["details"]
+    assert (answer.status_code, error["type"], error["code"]) == (
+        503,
+        "unavailable_error",
+        "system_exhausted",
+    )
+    assert "out of resources" in error["message"] and "Loading model" not in error["message"]
     assert int(answer.headers["retry-after"]) > 0
     assert service.status()["status"] == "stopped"
     return False

@@ -30,7 +30,7 @@ from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
 from foundrylocal.web.errors import send_error
 from foundrylocal.web.keys import has_key
-from foundrylocal.web.security import CallerCheck
+from foundrylocal.web.security import CallerCheck, allowed_names
 
 __all__ = ["BASE_PATH", "make_app"]
 
@@ -105,6 +105,6 @@ def make_app(services: Services) -> App:
     settings = services.settings
     return CallerCheck(
         errors.LastResort(_ManagementKey(_Head(app), settings)),
-        lambda: settings.current.allowed_hosts,
+        lambda: allowed_names(settings.current.allowed_hosts, settings.current.api_host),
         lambda: settings.current.allowed_origins,
     )

@@ -45,6 +45,7 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.ModelCorrupted(_MODEL, "File 'model.gguf' is cut short."),
     errors.InternalError(),
     errors.ModelLoading(_MODEL),
+    errors.SystemExhausted("Too many open files"),
     errors.ServerShuttingDown(),
     errors.InsufficientDiskSpace("2.1 GB", "1.0 GB", "the cache folder"),
     errors.InsufficientMemory("2.1 GB", "1.0 GB"),

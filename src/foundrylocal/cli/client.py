@@ -26,9 +26,21 @@ STREAM_TIMEOUT_S = 60.0
 
 
 def default_url() -> str:
-    """Where the management API is expected: FOUNDRYLOCAL_URL, or this machine's usual port."""
-    port = os.environ.get("FOUNDRYLOCAL_API_PORT") or "9500"
-    return os.environ.get("FOUNDRYLOCAL_URL") or f"http://127.0.0.1:{port}"
+    """FOUNDRYLOCAL_URL, or the running service of this home, or the configured port on this machine."""
+    if url := os.environ.get("FOUNDRYLOCAL_URL"):
+        return url
+    return _address_of_home() or f"http://127.0.0.1:{os.environ.get('FOUNDRYLOCAL_API_PORT') or 9500}"
+
+
+def _address_of_home() -> str | None:
+    from foundrylocal.settings.folders import Folders
+    from foundrylocal.settings.home_lock import HomeUnusable
+    from foundrylocal.settings.service_address import find_address
+
+    try:
+        return find_address(Folders.locate().state)
+    except HomeUnusable:
+        return None
 
 
 class HttpClient:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import sys
 
+from foundrylocal.kit.standard_streams import open_standard_streams
+
 
 def main() -> int:
     """Run one verb; the exit code is 0, 1 when it failed, 2 when the command line was wrong."""
+    open_standard_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["serve"] and not {"-h", "--help"} & set(arguments):
         return _serve(arguments[1:])

@@ -1,4 +1,4 @@
-"""Write beside, fsync, rename: a reader sees the old file or the new one, never half of either."""
+"""Write to a temporary file, fsync, rename: a reader sees the old file or the new one, never a part of either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace `path` with `data`; raises OSError and leaves the old file when anything fails."""
+    """Replace `path` with `data`. Raises OSError and leaves the old file in place when anything fails."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -23,20 +23,20 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    # The new file is in place now: a folder that cannot be synced must not be told as a refusal.
+    # The new file is in place: failing to sync its folder must not be reported as a failed write.
     with contextlib.suppress(OSError):
         sync_folder(path.parent)
 
 
 def sweep_leftovers(path: Path) -> None:
-    """Remove what a write of `path` left beside it when its process was killed."""
+    """Remove temporary files that a killed process left beside `path`."""
     with contextlib.suppress(OSError):
         for left in path.parent.glob(f".{path.name}.*.new"):
             left.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut, where the system can."""
+    """Make a rename in `folder` survive a power failure, where the system supports it."""
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)

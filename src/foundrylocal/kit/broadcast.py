@@ -1,4 +1,7 @@
-"""Tell many readers, each at its own pace, what happens now; a slow one loses the oldest and is told."""
+"""One publisher, many readers, each at its own pace.
+
+Invariant: publishing never waits; a reader that falls behind loses its oldest items and can ask how many.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ T = TypeVar("T")
 
 
 class Subscription(Generic[T]):
-    """One reader's bounded queue: an async iterator that ends when the broadcast is closed."""
+    """One reader's bounded queue: an async iterator that ends when the broadcast closes."""
 
     def __init__(self, source: Broadcast[T], first: Iterable[T], size: int) -> None:
         self._source = source
@@ -24,7 +27,7 @@ class Subscription(Generic[T]):
         self._dropped = 0
 
     def take_dropped(self) -> int:
-        """How many items were lost since the last call."""
+        """How many items were dropped since the last call."""
         dropped, self._dropped = self._dropped, 0
         return dropped
 
@@ -60,7 +63,7 @@ class Subscription(Generic[T]):
 
 
 class Broadcast(Generic[T]):
-    """Publish never waits and never fails; what was published before a subscription is not in it."""
+    """Publishing never waits and never fails; a subscription does not include earlier items."""
 
     def __init__(self) -> None:
         self._readers: set[Subscription[T]] = set()
@@ -71,7 +74,7 @@ class Broadcast(Generic[T]):
             reader._offer(item)
 
     def subscribe(self, first: Iterable[T] = (), *, size: int = 256) -> Subscription[T]:
-        """Join from now on, after `first`; both in one step, so that nothing falls between."""
+        """Receive `first` and then everything published from now on, with no gap in between."""
         reader = Subscription(self, first, size)
         if self._is_closed:
             reader._end()
@@ -80,7 +83,7 @@ class Broadcast(Generic[T]):
         return reader
 
     def close(self) -> None:
-        """End every subscription after what it still holds."""
+        """End every subscription once its queued items are read."""
         self._is_closed = True
         for reader in self._readers:
             reader._end()

@@ -1,4 +1,4 @@
-"""Wall-clock time for people, as the published document writes it; deadlines use the monotonic clock."""
+"""Wall-clock time for display, in the published format; deadlines use the monotonic clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def now_s() -> float:
-    """Seconds since the epoch, UTC: for showing, never for deadlines."""
+    """Seconds since the epoch in UTC: for display, never for deadlines."""
     return time.time()
 
 

@@ -1,4 +1,4 @@
-"""Keep a fault where it happens: one background task that fails must not take the service with it."""
+"""Contain faults: a background task that fails must not take the service down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Args = TypeVarTuple("Args")
 
 
 async def contain(log: logging.Logger, work: Callable[[*Args], Awaitable[object]], *args: *Args) -> None:
-    """Await `work(*args)`; an unexpected exception is logged whole and ends there, a cancellation passes."""
+    """Await `work(*args)`; log an unexpected exception and stop there; let cancellation through."""
     try:
         await work(*args)
     except Exception as error:

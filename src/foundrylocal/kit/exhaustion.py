@@ -1,4 +1,4 @@
-"""Whether the system ran out of something that comes back by itself: descriptors, processes, buffers."""
+"""Whether the system is temporarily out of a resource: descriptors, processes, buffers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SPAWN_DESCRIPTORS = 16
 
 
 def is_exhaustion(error: OSError) -> bool:
-    """True for errors of want, which say nothing of the file, the port or the program that they befell."""
-    # The event loop's own library reports a fork that was refused without its reason.
+    """True for a shortage, which says nothing about the file, port or program that the call was for."""
+    # uvloop reports a refused fork without a known errno.
     return error.errno in _ERRNOS or (error.errno is not None and error.errno not in errno.errorcode)
 
 
 def require_room_for_process() -> None:
-    """Raise OSError unless as many descriptors can be had as starting a process takes.
+    """Raise OSError unless there are enough free descriptors to start a process.
 
-    The event loop's own library loses those of a spawn that fails half-way, so it must not begin.
+    uvloop leaks the descriptors of a spawn that fails half-way, so such a spawn must not begin.
     """
     taken: list[int] = []
     try:

@@ -1,6 +1,6 @@
-"""Work that runs once, is watched by any number, and ends in exactly one outcome.
+"""An operation: work that runs once, has any number of watchers, and ends in exactly one outcome.
 
-The operation belongs to the service's task group: a watcher that goes away changes nothing.
+Invariant: it belongs to the service's task group, so a watcher that disconnects changes nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Operation(Generic[T]):
-    """The one place where an operation's progress and outcome meet those who wait for them."""
+    """Carries the progress and the outcome of one operation to everyone who waits for it."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -37,11 +37,11 @@ class Operation(Generic[T]):
 
     @property
     def latest(self) -> Progress | None:
-        """The newest measured progress, for listings."""
+        """The latest measured progress, for listings."""
         return self._latest
 
     def report(self, event: Progress) -> None:
-        """Tell the watchers; a milestone is kept for those who join later, of the rest the newest one."""
+        """Notify the watchers; late joiners get all milestones and the latest measure."""
         if self.is_ended:
             return
         if event.measure is None:
@@ -51,29 +51,29 @@ class Operation(Generic[T]):
         self._broadcast.publish(event)
 
     def watch(self) -> Subscription[Event]:
-        """Everything from the start (of the measured lines the newest only), ending with the outcome."""
+        """All milestones from the start and the latest measure, then live events, ending with the outcome."""
         first = [*self._milestones, *([self._latest] if self._latest else [])]
         if self._outcome is not None:
             first.append(self._outcome)
         return self._broadcast.subscribe(first)
 
     def admit(self) -> None:
-        """The work says: nothing speaks against it any more, from here on it is under way."""
+        """Called by the work once its preconditions hold: from here on it is under way."""
         self._is_admitted = True
         self._begun.set()
 
     async def begun(self) -> None:
-        """Wait until the work is under way; raises its error when it was refused before that."""
+        """Wait until the work is under way; raise its error if it was refused before that."""
         await self._begun.wait()
         if not self._is_admitted:
             await self.result()
 
     async def ended(self) -> None:
-        """Wait for the end, whatever it is."""
+        """Wait for the end, whatever the outcome."""
         await self._ended.wait()
 
     async def result(self) -> T:
-        """Wait for the end; what the operation made, or its error raised."""
+        """Wait for the end and return the result, or raise the error."""
         await self._ended.wait()
         if isinstance(self._outcome, Succeeded):
             return cast(T, self._outcome.result)
@@ -82,7 +82,7 @@ class Operation(Generic[T]):
         raise self._outcome.error.with_traceback(None)
 
     def cancel(self) -> None:
-        """Ask it to end; `ended` tells when it has."""
+        """Request cancellation; `ended` waits until it has taken effect."""
         self._scope.cancel()
 
     async def run(
@@ -91,9 +91,9 @@ class Operation(Generic[T]):
         message: Callable[[T], str],
         on_fault: Callable[[Exception], None] | None = None,
     ) -> None:
-        """Do the work and settle the outcome; never raises but for the service's own cancellation.
+        """Do the work and settle the outcome; raises nothing but the service's own cancellation.
 
-        `on_fault` hears of an exception that is no domain error; the watchers get InternalError for it.
+        `on_fault` is called with an exception that is not a domain error; the watchers get InternalError instead.
         """
         outcome: Succeeded | Failed = Failed(OperationCancelled(self.what))
         try:
@@ -103,7 +103,7 @@ class Operation(Generic[T]):
                     outcome = Succeeded(message(made), made)
                 except FoundryLocalError as error:
                     outcome = Failed(error)
-                except Exception as error:  # noqa: BLE001 - the watchers must hear of an end, whatever it is
+                except Exception as error:  # noqa: BLE001 - the watchers must see an outcome in any case
                     if on_fault is not None:
                         on_fault(error)
                     outcome = Failed(InternalError())

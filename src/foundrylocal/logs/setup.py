@@ -14,6 +14,7 @@ import queue
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from foundrylocal.kit.clock import format_time
 from foundrylocal.logs.redaction import Redaction
@@ -61,6 +62,11 @@ class _PatientFileHandler(logging.handlers.RotatingFileHandler):
         """A full disk loses log lines, never a request."""
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A closed pipe loses log lines, never a request."""
+
+
 class _DroppingQueueHandler(logging.handlers.QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
@@ -70,10 +76,13 @@ class _DroppingQueueHandler(logging.handlers.QueueHandler):
 
 
 class Logging:
-    """A context: inside it the program's loggers write to the ring and to the files."""
+    """A context: inside it the program's loggers write to the ring, to the files and, when verbose, to stderr."""
 
-    def __init__(self, ring: LogRing, redaction: Redaction, folder: Path, level: str) -> None:
+    def __init__(
+        self, ring: LogRing, redaction: Redaction, folder: Path, level: str, *, is_verbose: bool = False
+    ) -> None:
         self._ring = ring
+        self._is_verbose = is_verbose
         self._redaction = redaction
         self._folder = folder
         self._logger = logging.getLogger("foundrylocal")
@@ -94,7 +103,12 @@ class Logging:
             delay=True,
         )
         file.setFormatter(_FileFormatter(self._redaction))
-        self._listener = logging.handlers.QueueListener(lines, file)
+        writers: list[logging.Handler] = [file]
+        if self._is_verbose:
+            stderr = _StderrHandler()
+            stderr.setFormatter(_FileFormatter(self._redaction))
+            writers.append(stderr)
+        self._listener = logging.handlers.QueueListener(lines, *writers)
         ring = _RingHandler(self._ring, self._redaction, asyncio.get_running_loop())
         self._handlers = [ring, _DroppingQueueHandler(lines)]
         for handler in self._handlers:

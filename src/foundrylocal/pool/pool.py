@@ -24,6 +24,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotDownloaded,
     ServerStartFailed,
+    SystemExhausted,
 )
 from foundrylocal.kit.contain import contain
 from foundrylocal.kit.operation import Operation
@@ -41,7 +42,7 @@ IDLE_CHECK_S = 5.0
 FAILED_LOAD_PAUSE_S = 15.0
 BUSY_RETRY_AFTER_S = 5
 # Nothing was tried, so to look again costs nothing and may find it otherwise.
-_NOT_TRIED = (InsufficientMemory, ModelNotDownloaded, ModelInUse, ModelLoading)
+_NOT_TRIED = (InsufficientMemory, ModelNotDownloaded, ModelInUse, ModelLoading, SystemExhausted)
 
 
 class Pool:

@@ -1,4 +1,4 @@
-"""Who could reach the service under given settings: no address beyond loopback without a management key."""
+"""Who can reach the service: no address beyond loopback is allowed without a management key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOST_SETTINGS = frozenset({"api_host", "gateway_host"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a port there; a name but `localhost` counts as one that others reach."""
+    """Whether only this machine can reach that address. Any name other than `localhost` counts as reachable."""
     if host == "localhost":
         return True
     with contextlib.suppress(ValueError):
@@ -21,21 +21,21 @@ def is_loopback(host: str) -> bool:
 
 
 def exposure_problem(settings: Settings) -> str | None:
-    """What is wrong, for a person; None when nothing is."""
+    """Why these settings would expose the service; None when they do not."""
     if settings.management_key is not None:
         return None
     for name in sorted(HOST_SETTINGS):
         host = getattr(settings, name)
         if not is_loopback(host):
             return (
-                f"{name}: '{host}' is reached by others. Set FOUNDRYLOCAL_MANAGEMENT_KEY (16 characters or more), "
-                f"or leave {name} at localhost."
+                f"{name}: other machines can reach '{host}'. "
+                f"Set FOUNDRYLOCAL_MANAGEMENT_KEY (16 characters or more), or keep {name} at localhost."
             )
     return None
 
 
 def unusable_reason(host: str) -> str | None:
-    """Why nothing can listen on that address of this machine; None when something can. Blocks on name servers."""
+    """Why the service cannot listen on that address; None when it can. Blocks on name servers."""
     if is_loopback(host):
         return None
     try:
@@ -45,4 +45,6 @@ def unusable_reason(host: str) -> str | None:
                 probe.bind(address)
     except OSError as error:
         return error.strerror or str(error)
+    except UnicodeError:  # a label of more than 63 characters
+        return "It is not a valid host name."
     return None

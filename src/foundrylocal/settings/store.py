@@ -1,6 +1,6 @@
-"""The owner of the settings: command line over environment over saved file over default.
+"""The owner of the settings: it merges their sources and saves what POST /config changes.
 
-Invariant: what is on disk always parses, or is set aside and the defaults are used.
+Invariant: the saved file always parses; a damaged one is set aside and the defaults are used.
 """
 
 from __future__ import annotations
@@ -19,55 +19,43 @@ from pydantic import ValidationError
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 from foundrylocal.settings import exposure
-from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, WITH_TEXT, Settings
+from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
+from foundrylocal.settings.sources import describe, from_environment, layered
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
-_MAX_BYTES = 256 * 1024
-
-
-def describe(error: ValidationError) -> str:
-    """One line for each field that is wrong: `port: Input should be a valid integer`."""
-    lines = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        field = ".".join(str(part) for part in item["loc"]) or "body"
-        lines.append(f"{field}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines[:10])
-
-
-def _from_environment() -> dict[str, str]:
-    found = {name: os.environ.get(f"FOUNDRYLOCAL_{name.upper()}") for name in Settings.model_fields}
-    return {name: value for name, value in found.items() if value}
+MAX_FILE_BYTES = 256 * 1024
 
 
 class SettingsStore:
-    """Reads once, keeps the effective settings in `current`, and saves what POST /config changes."""
+    """Reads its sources once, keeps the effective settings in `current`, and saves updates."""
 
     def __init__(self, folder: Path, command_line: Mapping[str, Any] | None = None) -> None:
         self._path = folder / "config.json"
         given = {name: value for name, value in (command_line or {}).items() if value is not None}
-        self._overrides: dict[str, Any] = {**_from_environment(), **given}
-        self._lock = threading.Lock()  # updates come from threads, since they wait for the disk
+        self._overrides: dict[str, Any] = {**from_environment(), **given}
+        self._lock = threading.Lock()  # updates run in threads, since they wait for the disk
         self._listeners: list[Callable[[Settings], None]] = []
         sweep_leftovers(self._path)
         self._saved = self._load()
         try:
-            self.current = Settings.model_validate({**self._saved, **self._overrides}, context=WITH_TEXT)
+            self.current = layered(self._saved, self._overrides)
         except ValidationError as error:
             raise InvalidConfiguration(
-                "A setting of the command line or the environment is not valid", describe(error)
+                "A setting from the command line or the environment is not valid", describe(error)
             ) from None
-
         self._listens_on = self.current.api_host
 
     @property
     def overridden(self) -> list[str]:
-        """The settings that the environment or the command line decides, whatever is saved."""
+        """Settings that the environment or the command line determines, whatever is saved."""
         return sorted(self._overrides)
 
     def on_change(self, listener: Callable[[Settings], None]) -> None:
         """Call `listener` with the new settings after each change."""
         self._listeners.append(listener)
+
+    # --- the saved file ---------------------------------------------------------------------------------
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -76,15 +64,14 @@ class SettingsStore:
             if not self._path.exists():
                 return {}
             with self._path.open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
-            if len(data) > _MAX_BYTES:
+                data = file.read(MAX_FILE_BYTES + 1)
+            if len(data) > MAX_FILE_BYTES:
                 raise ValueError("it is too large")
             saved = json.loads(data)
             if not isinstance(saved, dict):
-                raise ValueError("it holds no object")
-            Settings.model_validate(
-                saved, strict=True
-            )  # as POST /config will: what it refuses must not lie here
+                raise ValueError("it is not a JSON object")
+            # As strict as POST /config: what an update would refuse must not be accepted from the file.
+            Settings.model_validate(saved, strict=True)
             return saved
         except (OSError, ValueError, RecursionError) as error:
             self._set_aside(describe(error) if isinstance(error, ValidationError) else str(error))
@@ -97,51 +84,54 @@ class SettingsStore:
             where = f"it was set aside as {aside.name}"
         except OSError as error:
             where = f"it could not be set aside ({error.strerror})"
-        log.error("The saved configuration cannot be read (%s); %s and the defaults are used", reason, where)
+        log.error("Cannot read the saved configuration (%s); %s and the defaults are used", reason, where)
+
+    def _save(self, saved: Mapping[str, Any]) -> None:
+        data = json.dumps(saved, indent=2, sort_keys=True).encode() + b"\n"
+        if len(data) > MAX_FILE_BYTES:
+            raise InvalidConfiguration(
+                "The configuration is not valid",
+                f"body: all settings together exceed {MAX_FILE_BYTES} bytes.",
+            )
+        try:
+            write_atomically(self._path, data, mode=0o600)
+        except OSError as error:
+            log.error("Cannot save the configuration: %s", error.strerror)
+            raise ConfigurationUpdateFailed from None
+
+    # --- updates ----------------------------------------------------------------------------------------
 
     def update(self, changes: Mapping[str, Any], *, reset: bool = False) -> Settings:
-        """Validate, save, then use `changes`; blocking. Raises InvalidConfiguration, ConfigurationUpdateFailed.
+        """Validate, save, then apply `changes`; blocking. Raises InvalidConfiguration, ConfigurationUpdateFailed.
 
-        What the environment or the command line sets stays in force over what is saved here.
+        Settings from the environment or the command line keep overriding what is saved here.
         """
         with self._lock:
             return self._update(changes, reset)
 
     def _update(self, changes: Mapping[str, Any], reset: bool) -> Settings:
-        refused = FILE_ONLY_SETTINGS & changes.keys()
-        if refused:
-            name = sorted(refused)[0]
-            raise InvalidConfiguration(
-                "A setting cannot be changed over HTTP",
-                f"{name}: set it as FOUNDRYLOCAL_{name.upper()} in the environment of the service.",
-            )
+        _refuse_file_only(changes)
         kept = {name: self._saved[name] for name in FILE_ONLY_SETTINGS & self._saved.keys()}
-        base = kept if reset else self._saved
-        saved = {**base, **changes}
+        saved = {**(kept if reset else self._saved), **changes}
         try:
             checked = Settings.model_validate(saved, strict=True)
-            effective = Settings.model_validate({**saved, **self._overrides}, context=WITH_TEXT)
+            effective = layered(saved, self._overrides)
         except ValidationError as error:
             raise InvalidConfiguration("The configuration is not valid", describe(error)) from None
         self._check_exposure(changes, effective)
         if "cache_dir" in changes:
-            self._check_folder(checked.cache_dir)
-        try:
-            text = json.dumps(saved, indent=2, sort_keys=True)
-            write_atomically(self._path, text.encode() + b"\n", mode=0o600)
-        except OSError as error:
-            log.error("The configuration could not be saved: %s", error.strerror)
-            raise ConfigurationUpdateFailed from None
+            _check_writable(Path(checked.cache_dir))
+        self._save(saved)
         hidden = sorted(self._overrides.keys() & changes.keys())
         if hidden:
-            log.warning("Saved, but the environment or the command line still decides: %s", ", ".join(hidden))
+            log.warning("Saved, but the environment or the command line overrides: %s", ", ".join(hidden))
         self._saved, self.current = saved, effective
         for listener in self._listeners:
             listener(effective)
         return effective
 
     def _check_exposure(self, changes: Mapping[str, Any], effective: Settings) -> None:
-        """Neither the next start nor this run may be open to others without a key, nor fail for its address."""
+        """Neither this run nor the next may be reachable without a key, nor may the next one fail to bind."""
         for name in exposure.HOST_SETTINGS & changes.keys():
             if (reason := exposure.unusable_reason(changes[name])) is not None:
                 raise InvalidConfiguration("The address cannot be used", f"{name}: {reason}")
@@ -151,19 +141,28 @@ class SettingsStore:
             and effective.management_key is None
             and not exposure.is_loopback(self._listens_on)
         ):
-            problem = f"management_key: this service listens on '{self._listens_on}', where others reach it."
+            problem = (
+                f"management_key: this service listens on '{self._listens_on}', which other machines reach."
+            )
         if problem is not None:
-            raise InvalidConfiguration("The service would be open to others without a key", problem)
+            raise InvalidConfiguration("The service would be reachable by others without a key", problem)
 
-    def _check_folder(self, path: str) -> None:
-        """A cache folder is one that can be created and written."""
-        folder = Path(path)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".foundrylocal-write-test-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            raise InvalidConfiguration(
-                "The cache folder cannot be used", f"cache_dir: {error.strerror or 'it cannot be written'}"
-            ) from None
+
+def _refuse_file_only(changes: Mapping[str, Any]) -> None:
+    for name in sorted(FILE_ONLY_SETTINGS & changes.keys()):
+        raise InvalidConfiguration(
+            "This setting cannot be changed over HTTP",
+            f"{name}: set FOUNDRYLOCAL_{name.upper()} in the environment of the service instead.",
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".foundrylocal-write-test-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise InvalidConfiguration(
+            "The cache folder cannot be used", f"cache_dir: {error.strerror or 'it is not writable'}"
+        ) from None

@@ -1,4 +1,4 @@
-"""The few words of ASGI that both ports speak by hand."""
+"""Types and helpers for plain ASGI, used where no framework is involved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Header = tuple[bytes, bytes]
 
 
 def headers_named(scope: Scope, name: bytes) -> list[bytes]:
-    """All values of a header; ASGI gives the names in lower case."""
+    """All values of a header; `name` is in lower case, as in ASGI."""
     return [value for key, value in scope["headers"] if key == name]
 
 
@@ -25,7 +25,7 @@ async def send_whole(
     headers: Iterable[Header] = (),
     content_type: bytes = b"application/json",
 ) -> None:
-    """One answer with its length."""
+    """Send a complete response with its length."""
     fixed = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
     await send({"type": "http.response.body", "body": body})

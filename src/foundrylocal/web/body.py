@@ -1,4 +1,4 @@
-"""Request bodies, read whole within a limit and parsed the way the published clients write them."""
+"""Request bodies: read completely within a limit, and parsed the way the published clients write them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection before its request was complete."""
 
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
-    """The whole body. Raises RequestTooLarge as soon as it is known, ClientGone, InvalidRequest when it stalls."""
+    """The complete body. Raises RequestTooLarge as early as possible, ClientGone, and InvalidRequest if it stalls."""
     for value in headers_named(scope, b"content-length"):
         if value.isdigit() and int(value) > limit_bytes:
             raise RequestTooLarge(limit_bytes)
@@ -44,17 +44,17 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON in UTF-8, with a byte-order mark or without.
+    """Parse JSON in UTF-8, with or without a byte-order mark.
 
-    Raises InvalidJson; NaN, deep nesting, and text that is none (half of a surrogate pair) are refused.
+    Raises InvalidJson, also for NaN, deep nesting, lone surrogates, and integers of more than 4,300 digits.
     """
     body = body.removeprefix(_BOM)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidJson("It is not UTF-8.") from None
+        raise InvalidJson("The body is not UTF-8.") from None
     if _depth(text) > MAX_DEPTH:
-        raise InvalidJson(f"It is nested deeper than {MAX_DEPTH} levels.")
+        raise InvalidJson(f"The body is nested deeper than {MAX_DEPTH} levels.")
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -64,12 +64,12 @@ def parse_json(body: bytes) -> Any:
             else str(error)
         )
         raise InvalidJson(reason) from None
-    if "\\u" in text and _has_half_pair(data):
-        raise InvalidJson("It holds half of a surrogate pair, which is no text.")
+    if "\\u" in text and _has_lone_surrogate(data):
+        raise InvalidJson("The body contains a lone surrogate, which is not valid text.")
     return data
 
 
-def _has_half_pair(data: Any) -> bool:
+def _has_lone_surrogate(data: Any) -> bool:
     try:
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -82,7 +82,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """The deepest nesting of brackets outside strings: cheap, and before a parser that recurses."""
+    """The deepest nesting of brackets outside strings; checked before the recursive parser runs."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return 0
     depth = deepest = 0

@@ -1,6 +1,8 @@
-"""One HTTP connection, guarded: uvicorn's protocol with a limit on the head's size and the time it may take.
+"""One HTTP connection: uvicorn's protocol with the limits that a reverse proxy would otherwise provide.
 
-Invariant: a peer that never ends its request head costs one small buffer and HEAD_TIMEOUT_S, no task.
+It bounds the size and duration of a request head, keeps its entry in the port's connection table, answers HTTP/1.0
+clients without chunks, and takes the host of an absolute request target for the Host.
+Invariant: a peer that never finishes its request head costs one small buffer and HEAD_TIMEOUT_S, and no task.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from foundrylocal.errors import FoundryLocalError, InvalidRequest, RequestHeadTooLarge
+from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
+from foundrylocal.web.connection_table import ConnectionTable, TooManyConnections
 from foundrylocal.web.errors import error_object, status_of
 
 HEAD_LIMIT_BYTES = 16 * 1024
@@ -22,38 +26,41 @@ PEER_EXTENSION = "foundrylocal.peer"
 
 
 class Peer:
-    """Who sent a request, for the app that answers it: in the scope's extensions under PEER_EXTENSION."""
+    """The client of a request, for the app that answers it: in the scope's extensions under PEER_EXTENSION."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._on_lost: Callable[[], object] | None = None
         self._on_pause: Callable[[], object] | None = None
         self._on_resume: Callable[[], object] | None = None
+        self.is_chunked = True
         self.is_full = False
         self.drains = 0
 
     def abort(self) -> None:
-        """Close the connection without sending what is still to be sent."""
+        """Close the connection and discard what has not been sent yet."""
         self._transport.abort()
 
     def write_chunk(self, body: bytes) -> None:
-        """Send more of a body that was begun through ASGI without a length; ASGI ends it, too.
+        """Send part of a body that was started through ASGI without a length; it must also be ended through ASGI.
 
-        For what is relayed by the token: it waits for nothing, so its caller heeds `held_back`.
+        For bodies relayed token by token: this never waits, so the caller must respect `held_back`.
         """
         if self._transport.is_closing():
-            self.lose()  # it may take what is left of its answer, but it has left
-        else:
+            self.lose()  # the peer has left, even if it may still read what was sent
+        elif self.is_chunked:
             self._transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        else:
+            self._transport.write(body)
 
     @property
     def unsent_bytes(self) -> int:
-        """What the system has not taken yet."""
+        """Bytes that the operating system has not accepted yet."""
         return self._transport.get_write_buffer_size()
 
     @contextmanager
     def told_when_lost(self, tell: Callable[[], object]) -> Iterator[None]:
-        """Call `tell` once when the connection ends inside the block; it costs no task that waits."""
+        """Call `tell` once if the connection ends inside the block; no task has to wait for it."""
         if self._transport.is_closing():
             tell()
         self._on_lost = tell
@@ -64,7 +71,7 @@ class Peer:
 
     @contextmanager
     def held_back(self, pause: Callable[[], object], resume: Callable[[], object]) -> Iterator[None]:
-        """Call `pause` when the peer takes less than is written, `resume` when it has taken most of it."""
+        """Call `pause` when the peer reads more slowly than we write, and `resume` when it has caught up."""
         self._on_pause, self._on_resume = pause, resume
         if self.is_full:
             pause()
@@ -80,13 +87,13 @@ class Peer:
             tell()
 
     def fill(self) -> None:
-        """More is unsent than is good."""
+        """The write buffer is over its high-water mark."""
         self.is_full = True
         if self._on_pause is not None:
             self._on_pause()
 
     def drain(self) -> None:
-        """Most of what was unsent has been taken."""
+        """The write buffer is below its low-water mark again."""
         self.is_full = False
         self.drains += 1
         if self._on_resume is not None:
@@ -94,26 +101,38 @@ class Peer:
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """What uvicorn leaves to a proxy in front of it: 431 for a large head, the end for a slow one."""
+    """One connection of a port; `table` is the port's."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, table: ConnectionTable, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._table = table
         self._head_timer: asyncio.TimerHandle | None = None
         self._is_in_head = True
         self._received_bytes = 0
         self._field_bytes = 0
         self._is_head_too_large = False
+        self._is_answering = False
         self._peer: Peer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._peer = Peer(transport)
+        try:
+            self._table.admit(self, self.client[0] if self.client else "")
+        except TooManyConnections as error:
+            self._refuse(error)
+            return
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._table.remove(self)
         super().connection_lost(exc)
         self._peer.lose()
+
+    def evict(self) -> None:
+        """Make room for another connection."""
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -125,10 +144,12 @@ class GuardedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
-            return  # the rest of what was refused
+            return  # the rest of a refused request
         self._received_bytes += len(data)
+        if not self._is_answering:
+            self._table.mark_idle(self)  # idle counts from the last byte
         super().data_received(data)
-        # The parser tells of a header line at its end only: of an endless one nothing but these bytes are known.
+        # The parser reports a header only once it is complete; an endless one is noticed by its bytes alone.
         if self._is_in_head and self._received_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
             self._is_head_too_large = True
             self.send_400_response("")
@@ -150,28 +171,57 @@ class GuardedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_timer()
         self._is_in_head = False
+        self._apply_absolute_target()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_in_head = True
         self._received_bytes = 0
-        # Reading stops while a large body waits to be taken. When all of it has come nobody asks for more, and
-        # without reading nobody would see the peer leave; requests that were sent ahead are held back on purpose.
+        if not self.cycle.response_complete:
+            self._is_answering = True
+            self._table.mark_busy(self)
+        # Reading pauses while a large body waits to be consumed. Once it has arrived nobody would resume it, and
+        # without reading the peer's disconnect goes unnoticed; pipelined requests are held back on purpose.
         if not self.pipeline:
             self.flow.resume_reading()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # A response may end before its request has arrived, and a pipelined request may start now.
+        if self.cycle is None or self.cycle.response_complete:
+            self._is_answering = False
+            self._table.mark_idle(self)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: App) -> None:  # type: ignore[override]
+        if cycle.scope["http_version"] == "1.0":
+            app = _Unframed(app, cycle, self._peer)
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    def _apply_absolute_target(self) -> None:
+        """The host of `GET http://host/path` takes the place of the Host header (RFC 9112, section 3.2.2)."""
+        if self.url[:1] in (b"/", b"*") or sum(name == b"host" for name, _ in self.headers) != 1:
+            return  # a missing or duplicate Host is refused later
+        authority = self.url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+        self.headers[:] = [header for header in self.headers if header[0] != b"host"]
+        self.headers.append((b"host", authority))
+
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, in the one shape of errors; `msg` is uvicorn's."""
+        """Refuse what is not a valid request, in the standard error shape; `msg` is uvicorn's."""
         cycle = self.cycle
         if self.pipeline or (cycle is not None and cycle.response_started and not cycle.response_complete):
-            self.transport.abort()  # an error in the middle of an answer would be read as a part of it
+            self.transport.abort()  # the client would take an error in mid-answer for a part of it
             return
         error: FoundryLocalError = (
             RequestHeadTooLarge(HEAD_LIMIT_BYTES)
             if self._is_head_too_large
-            else InvalidRequest("This is not a valid HTTP request", "Its head does not follow HTTP/1.1.")
+            else InvalidRequest(
+                "This is not a valid HTTP request", "The request head does not conform to HTTP/1.1."
+            )
         )
+        self._refuse(error)
+
+    def _refuse(self, error: FoundryLocalError) -> None:
         body = json.dumps({"error": error_object(error)}).encode()
         self.transport.write(
             STATUS_LINE[status_of(error)]
@@ -184,7 +234,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._field_bytes += size
         if self._field_bytes > HEAD_LIMIT_BYTES:
             self._is_head_too_large = True
-            raise ValueError("the head is too large")  # ends the parser's work; send_400_response answers
+            raise ValueError("the head is too large")  # stops the parser; send_400_response answers
 
     def _start_timer(self) -> None:
         if self._head_timer is None:
@@ -198,3 +248,28 @@ class GuardedConnection(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._head_timer = None
         self.transport.abort()
+
+
+class _Unframed:
+    """An app as HTTP/1.0 clients read it: a body of unknown length is sent as it is and ends with the connection."""
+
+    def __init__(self, app: App, cycle: RequestResponseCycle, peer: Peer) -> None:
+        self._app = app
+        self._cycle = cycle
+        self._peer = peer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_unframed = False
+
+        async def send_unframed(message: Message) -> None:
+            nonlocal is_unframed
+            if message["type"] == "http.response.start":
+                is_unframed = not any(name.lower() == b"content-length" for name, _ in message["headers"])
+                if is_unframed:
+                    self._cycle.chunked_encoding = False  # uvicorn would choose chunks
+                    self._peer.is_chunked = False
+            elif is_unframed:
+                self._cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await self._app(scope, receive, send_unframed)

@@ -1,4 +1,4 @@
-"""The one table that turns domain errors into HTTP statuses, and the one shape they are written in."""
+"""HTTP statuses of domain errors, in one table, and the shape that errors are sent in."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.InternalError: 500,
     errors.WorkerCrashed: 502,
     errors.ModelLoading: 503,
+    errors.SystemExhausted: 503,
     errors.ServerShuttingDown: 503,
     errors.InsufficientDiskSpace: 507,
     errors.InsufficientMemory: 507,
@@ -47,12 +48,12 @@ _STATUS: dict[type[FoundryLocalError], int] = {
 
 
 def status_of(error: FoundryLocalError) -> int:
-    """The status of the nearest class in the table; a domain error that is in none is a 500."""
+    """The status of the nearest base class in the table; 500 for an error that is not in it."""
     return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
 
 
 def error_object(error: FoundryLocalError) -> dict[str, Any]:
-    """`{message, type, code, details?}`, with `reason` or `param` where there is more to say."""
+    """`{message, type, code, details?}`, with `reason` or `param` where they are known."""
     body: dict[str, Any] = {"message": error.message, "type": error.type, "code": error.code}
     fixed = error.published_details
     if fixed is not None:
@@ -78,6 +79,6 @@ def error_headers(error: FoundryLocalError) -> list[Header]:
 
 
 async def send_error(send: Send, error: FoundryLocalError) -> None:
-    """Answer a request with the error, whole."""
+    """Send the error as a complete response."""
     body = json.dumps({"error": error_object(error)}, ensure_ascii=False).encode("utf-8", "replace")
     await send_whole(send, status_of(error), body, error_headers(error))

@@ -1,4 +1,4 @@
-"""Keys: taken from a request's headers and compared in constant time."""
+"""API keys: read from request headers and compared in constant time."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def key_of(scope: Scope) -> bytes | None:
 
 
 def has_key(scope: Scope, expected: str) -> bool:
-    """Whether the request carries that very key."""
+    """Whether the request carries exactly that key."""
     return hmac.compare_digest(key_of(scope) or b"", expected.encode())

@@ -1,9 +1,14 @@
-"""A bound port and the server behind it: bound first, so that who holds a port is known before anything runs."""
+"""A port: bound first, so that a conflict is known before anything else runs, then served with uvicorn.
+
+Invariant: when `serve` ends, however it ends, the port is free.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import ipaddress
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,20 +19,25 @@ import anyio.abc
 import uvicorn
 
 from foundrylocal.errors import FoundryLocalError, PortInUse, SystemExhausted
+from foundrylocal.kit.descriptors import max_connections
 from foundrylocal.kit.exhaustion import is_exhaustion
 from foundrylocal.web.asgi import App
 from foundrylocal.web.connection import GuardedConnection
+from foundrylocal.web.connection_table import ConnectionTable
 
 BACKLOG = 512
 PORT_TRIES = 20
 KEEP_ALIVE_S = 75
 START_TIMEOUT_S = 10.0
 DATE_S = 1.0
+# The share of the descriptors that a port's connections may use; each request to the gateway may take a second one.
+GATEWAY_SHARE = 0.375
+MANAGEMENT_SHARE = 0.25
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
 class AddressUnusable(FoundryLocalError):
-    """The address to listen on is not one of this machine."""
+    """This machine has no such address to listen on."""
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(f"Cannot listen on '{host}'", reason)
@@ -43,7 +53,7 @@ def _bind_one(family: int, address: tuple[Any, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
-        sock.listen(BACKLOG)  # now, not later: only a listening socket keeps others off the port
+        sock.listen(BACKLOG)  # right away: only a listening socket keeps others off the port
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -58,11 +68,13 @@ def _addresses(host: str) -> list[tuple[int, str]]:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise AddressUnusable(host, str(error.strerror or error)) from None
+    except UnicodeError:  # a label of more than 63 characters
+        raise AddressUnusable(host, "It is not a valid host name.") from None
     return list(dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found))
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address of `host` with one port (0: any free one). Raises PortInUse, AddressUnusable."""
+    """Listen on every address of `host` with the same port (0: any free one). Raises PortInUse, AddressUnusable."""
     for _ in range(PORT_TRIES):
         try:
             return _bind_all(host, port)
@@ -95,7 +107,7 @@ def _bind_all(host: str, port: int) -> list[socket.socket]:
 
 
 def port_owner(port: int) -> str | None:
-    """The program that listens on a port, as `name (pid N)`; None when the system does not tell. Blocking."""
+    """The program that listens on a port, as `name (pid N)`; None when the system does not say. Blocking."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):
@@ -107,7 +119,7 @@ def port_owner(port: int) -> str | None:
 
 
 async def bind_or_name_owner(host: str, port: int) -> list[socket.socket]:
-    """`bind`, with the owner in the error."""
+    """Like `bind`, but PortInUse names the owner."""
     try:
         return bind(host, port)
     except PortInUse as error:
@@ -116,7 +128,7 @@ async def bind_or_name_owner(host: str, port: int) -> list[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers, since the runtime has its own, and without its ten looks a second."""
+    """Uvicorn without its signal handlers, since the runtime has its own, and without polling ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -124,12 +136,12 @@ class _Server(uvicorn.Server):
         self._leave = anyio.Event()
 
     def leave(self) -> None:
-        """End serving."""
+        """Stop serving."""
         self.should_exit = True
         self._leave.set()
 
     async def main_loop(self) -> None:
-        # Its one work left is the date of the answers, which counter 0 has it take anew.
+        # Only the Date header is left to update; counter 0 makes on_tick do that.
         while not await self.on_tick(0):
             with anyio.move_on_after(DATE_S):
                 await self._leave.wait()
@@ -144,11 +156,20 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves an ASGI app on sockets that are bound already."""
+    """Serves an ASGI app on bound sockets; `descriptor_share` bounds its connections."""
 
-    def __init__(self, app: App, sockets: list[socket.socket], *, grace_s: int = 5) -> None:
+    def __init__(
+        self,
+        app: App,
+        sockets: list[socket.socket],
+        *,
+        grace_s: int = 5,
+        descriptor_share: float = GATEWAY_SHARE,
+    ) -> None:
         self.port: int = sockets[0].getsockname()[1]
+        self.url = _url(sockets[0])
         self._sockets = sockets
+        self.connections = ConnectionTable(max_connections(descriptor_share))
         self._ended = anyio.Event()
         self._server = _Server(
             uvicorn.Config(
@@ -157,7 +178,7 @@ class Listener:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http=GuardedConnection,
+                http=functools.partial(GuardedConnection, table=self.connections),  # type: ignore[arg-type]
                 loop="none",
                 interface="asgi3",
                 server_header=False,
@@ -169,14 +190,14 @@ class Listener:
         )
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serve until closed or cancelled; the sockets are closed after it."""
+        """Serve until closed or cancelled; close the sockets afterwards."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._server.serve, self._sockets)
                 await self._server.is_serving.wait()
                 task_status.started()
         finally:
-            # Uvicorn closes its servers when it ends by itself, but not when it is cancelled.
+            # Uvicorn closes its servers when it exits normally, but not when it is cancelled.
             for server in getattr(self._server, "servers", ()):
                 server.close()
             for sock in self._sockets:
@@ -184,8 +205,17 @@ class Listener:
             self._ended.set()
 
     async def close(self, grace_s: float) -> None:
-        """Take no more connections, give those there are `grace_s`, and return when the port is free."""
+        """Accept no more connections, give open ones `grace_s` to finish, and return when the port is free."""
         self._server.config.timeout_graceful_shutdown = max(1, round(grace_s))
         self._server.leave()
         with anyio.move_on_after(grace_s + 2.0):
             await self._ended.wait()
+
+
+def _url(sock: socket.socket) -> str:
+    """The address at which a client on this machine reaches a bound socket."""
+    name, port = sock.getsockname()[:2]
+    address = ipaddress.ip_address(name)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{f'[{address}]' if address.version == 6 else address}:{port}"

@@ -1,11 +1,12 @@
-"""Who may call, decided before routing on both ports: the Host, the page's Origin, and CORS for those allowed.
+"""Who may call, checked before routing on both ports: the Host, the page's Origin, and CORS for allowed origins.
 
-A web page elsewhere can make a browser send requests here (DNS rebinding, cross-site requests); neither may
-change or read anything. Programs send no Origin and are not concerned.
+A web page from elsewhere can make a browser send requests here (DNS rebinding, cross-site requests).
+Invariant: such a request neither changes nor reads anything. Programs send no Origin and are not affected.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 
@@ -20,8 +21,22 @@ _HEADER_LIST = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \-]{0,2048}")
 _METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD"
 
 
+def allowed_names(allowed_hosts: list[str], bound_host: str) -> list[str]:
+    """The Host names of a port: those of the setting and, where it is bound to one IP address, that address.
+
+    A wildcard address adds nothing, and neither does a name: only an address cannot be rebound by DNS.
+    """
+    try:
+        address = ipaddress.ip_address(bound_host.strip("[]"))
+    except ValueError:
+        return allowed_hosts
+    if address.is_unspecified:
+        return allowed_hosts
+    return [*allowed_hosts, f"[{address}]" if address.version == 6 else str(address)]
+
+
 class CallerCheck:
-    """ASGI middleware; the allowed names are asked for on each request, so a changed setting holds at once."""
+    """ASGI middleware; it asks for the allowed names on each request, so a changed setting applies at once."""
 
     def __init__(
         self,
@@ -60,7 +75,7 @@ class CallerCheck:
             raise HostNotAllowed
 
     def _check_origin(self, scope: Scope) -> bytes | None:
-        """The origin of a page that may call; None when no page is calling."""
+        """The origin of the calling page if it may call; None if the caller is not a page."""
         origins = headers_named(scope, b"origin")
         if not origins:
             if b"cross-site" in headers_named(scope, b"sec-fetch-site"):
@@ -69,7 +84,9 @@ class CallerCheck:
         if len(origins) != 1:
             raise OriginNotAllowed
         text = origins[0].decode("latin-1").lower()
-        if text in self._allowed_origins():
+        allowed = self._allowed_origins()
+        scheme, separator, _ = text.partition("://")
+        if text in allowed or (separator and f"{scheme}://*" in allowed):
             return origins[0]
         found = _ORIGIN.fullmatch(text)
         if not found or found["scheme"] not in ("http", "https") or found["host"] not in _LOCAL_HOSTS:

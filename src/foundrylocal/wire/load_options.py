@@ -20,14 +20,14 @@ class LoadSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     context_size: int = Field(
-        8192, ge=256, le=4_194_304, description="Tokens of context, where the model has as many."
+        8192, ge=256, le=4_194_304, description="Context size in tokens, at most what the model supports."
     )
-    parallel: int = Field(4, ge=1, le=64, description="Requests that a model answers at the same time.")
+    parallel: int = Field(4, ge=1, le=64, description="Requests that a model answers concurrently.")
     threads: int | None = Field(
-        None, ge=1, le=512, description="Threads of the engine; null is its own choice."
+        None, ge=1, le=512, description="Engine threads; null lets the engine choose."
     )
     gpu_layers: int | None = Field(
-        None, ge=0, le=10_000, description="Layers on the GPU; null is as many as fit."
+        None, ge=0, le=10_000, description="Layers offloaded to the GPU; null means as many as fit."
     )
 
 
@@ -38,7 +38,7 @@ def make_optional(name: str, declared: type[LoadSettings]) -> Any:
     for option, field in declared.model_fields.items():
         bounded = annotated[(field.annotation, *field.metadata)]
         what = (field.description or option).partition(";")[0].rstrip(".")
-        text = f"{what}; null is the setting's value."
+        text = f"{what}; null means the setting's value."
         fields[option] = (bounded | None, Field(None, description=text))
     config = ConfigDict(extra="forbid", frozen=True)
     return create_model(name, __config__=config, __doc__="Load options of one call.", **fields)

@@ -79,7 +79,7 @@ async def test_row_17_two_downloads_are_not_promised_the_same_room(
         await operation.begun()
         with pytest.raises(InsufficientDiskSpace) as caught:
             await manager.fetch(second).begun()
-        assert "of it for downloads that came before" in str(caught.value.details)
+        assert "of it reserved for earlier downloads" in str(caught.value.details)
         hub.go_on.set()
         await operation.result()
         await manager.delete(MODEL)

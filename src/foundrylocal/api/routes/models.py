@@ -30,6 +30,7 @@ from foundrylocal.errors import (
     ServerShuttingDown,
     ServerStartFailed,
     ServerStartTimeout,
+    SystemExhausted,
 )
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
@@ -47,6 +48,7 @@ from foundrylocal.wire.server import UnloadAllAnswer
 router = APIRouter(prefix="/models", tags=["Model Management"])
 _OF_A_LOAD = (
     ModelLoading,
+    SystemExhausted,
     OperationCancelled,
     ServerShuttingDown,
     ModelNotFound,

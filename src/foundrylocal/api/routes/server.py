@@ -31,6 +31,7 @@ from foundrylocal.errors import (
     ServerAlreadyRunning,
     ServerStartFailed,
     ServerStartTimeout,
+    SystemExhausted,
 )
 from foundrylocal.kit.clock import format_time
 from foundrylocal.server.requests import ServerInfo, StartRequest
@@ -53,7 +54,14 @@ _AT_ONCE = (
     ModelNotDownloaded,
     ModelCorrupted,
 )
-_LATER = (*OF_A_DOWNLOAD, ServerStartTimeout, ServerStartFailed, InsufficientMemory, ModelLoading)
+_LATER = (
+    *OF_A_DOWNLOAD,
+    ServerStartTimeout,
+    ServerStartFailed,
+    InsufficientMemory,
+    ModelLoading,
+    SystemExhausted,
+)
 _STREAM = """data: {"type":"progress","message":"Checking if model is downloaded..."}
 
 data: {"type":"progress","message":"Model found locally"}

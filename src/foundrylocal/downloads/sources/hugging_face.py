@@ -81,7 +81,7 @@ class HuggingFaceFetcher:
         """How long to wait before the next try; None when there is none."""
         if not failure.may_retry or fruitless >= self._fruitless_tries:
             return None
-        wait_s = delay_s(fruitless, first_s=self._first_delay_s, most_s=MAX_DELAY_S)
+        wait_s = delay_s(fruitless, first_s=self._first_delay_s, max_s=MAX_DELAY_S)
         if failure.retry_after_s is not None:
             # Earlier than the hub asks is no use, and a wait without a bound looks like a hang.
             return max(wait_s, failure.retry_after_s) if failure.retry_after_s <= MAX_RETRY_AFTER_S else None

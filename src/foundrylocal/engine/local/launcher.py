@@ -141,7 +141,7 @@ class LocalLauncher:
             if worker.endpoint is None:
                 await worker.ended.wait()
                 if worker.is_exhausted:
-                    raise SystemExhausted("a process could not be started")
+                    raise SystemExhausted("No process can be started")
                 raise ServerStartFailed(worker.reason or "It was stopped before it was ready.")
             endpoint = worker.endpoint
             try:

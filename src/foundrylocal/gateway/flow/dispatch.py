@@ -19,6 +19,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelUnloaded,
     ServerShuttingDown,
+    SystemExhausted,
     WorkerCrashed,
 )
 from foundrylocal.gateway.dialects.requests import Prepared
@@ -123,7 +124,7 @@ class Dispatcher:
             except NothingSent:
                 job.is_admitted = True
                 reason: FoundryLocalError = ModelLoading(model.simple_name)
-            except ModelLoading as error:
+            except (ModelLoading, SystemExhausted) as error:
                 if not job.is_admitted and self._server.state.status is not Status.SWITCHING:
                     raise
                 reason = error

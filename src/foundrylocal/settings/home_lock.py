@@ -1,0 +1,53 @@
+"""The lock of a home: at most one service uses a state folder.
+
+Invariant: the operating system releases the lock when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from foundrylocal.errors import FoundryLocalError
+
+LOCK_NAME = "service.lock"
+
+
+class HomeInUse(FoundryLocalError):
+    """Another service uses this home."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(
+            "Another FoundryLocal service is already running with this home",
+            f"Stop it first, or give this one its own folder with FOUNDRYLOCAL_HOME (now {state}).",
+        )
+
+
+class HomeUnusable(FoundryLocalError):
+    """A folder or file of the home cannot be created, read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"Cannot use {path}",
+            f"{reason}. Fix its permissions or free some space, or set FOUNDRYLOCAL_HOME to another folder.",
+        )
+
+
+@contextmanager
+def hold_home(state: Path) -> Iterator[None]:
+    """Hold the lock of this state folder. Raises HomeInUse, or HomeUnusable when the lock cannot be written."""
+    lock = FileLock(state / LOCK_NAME, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise HomeInUse(state) from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise HomeUnusable(state / LOCK_NAME, reason) from None
+    try:
+        yield
+    finally:
+        lock.release()
