@@ -1,10 +1,11 @@
 """Models that failed a moment ago: the owner of how often, why, and until when they are not tried again.
 
-Invariant: a count is forgotten after FORGIVE_AFTER_S without a further failure.
+Invariant: a count is forgotten after FORGET_AFTER_S without a further failure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -12,12 +13,12 @@ import anyio
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelLoading
 
-FORGIVE_AFTER_S = 600.0
+FORGET_AFTER_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Cooldown:
-    """Times by the monotonic clock."""
+    """Times by the clock of its owner."""
 
     count: int
     last: float
@@ -26,27 +27,29 @@ class _Cooldown:
 
 
 class Cooldowns:
-    """By model; all of them are forgotten when somebody starts anew."""
+    """By model; `clock` is monotonic, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = anyio.current_time) -> None:
+        self._clock = clock
         self._by_id: dict[str, _Cooldown] = {}
 
     def count(self, model: Model) -> int:
-        """How often it failed without FORGIVE_AFTER_S of good health in between."""
+        """How many failures there were with less than FORGET_AFTER_S between one and the next."""
         before = self._by_id.get(model.model_id)
-        return before.count if before and anyio.current_time() - before.last < FORGIVE_AFTER_S else 0
+        return before.count if before and self._clock() - before.last < FORGET_AFTER_S else 0
 
     def note(self, model: Model, reason: str, pause_s: float) -> None:
-        """It failed; do not try it again for `pause_s`."""
-        now = anyio.current_time()
+        """The model failed: do not try it again for `pause_s`."""
+        now = self._clock()
         self._by_id[model.model_id] = _Cooldown(self.count(model) + 1, now, now + pause_s, reason)
 
-    def refuse_while_pausing(self, model: Model) -> None:
-        """Raise ModelLoading with the reason while the pause lasts."""
-        trouble = self._by_id.get(model.model_id)
-        wait_s = trouble.until - anyio.current_time() if trouble else 0.0
-        if trouble and wait_s > 0:
-            raise ModelLoading(model.simple_name, trouble.reason, max(1, round(wait_s)))
+    def refuse_while_cooling(self, model: Model) -> None:
+        """Raise ModelLoading with the reason of the failure while the pause lasts."""
+        cooldown = self._by_id.get(model.model_id)
+        wait_s = cooldown.until - self._clock() if cooldown else 0.0
+        if cooldown and wait_s > 0:
+            raise ModelLoading(model.simple_name, cooldown.reason, max(1, round(wait_s)))
 
-    def forget(self) -> None:
+    def clear(self) -> None:
+        """Forget all failures: somebody starts anew."""
         self._by_id.clear()

@@ -1,49 +1,265 @@
-"""A loaded model and its use."""
+"""The models in memory: one entry for each, with its replicas. The only writer of their states.
+
+LOADING   -> READY | GONE              its worker answers; it failed, or its load was cancelled
+READY     -> YIELDING | DRAINING | GONE  another model needs its memory; it is unloaded; its worker crashed
+YIELDING  -> READY | DRAINING | GONE   its requests did not end in time; they did; its worker crashed
+DRAINING  -> READY | GONE              called back; its worker ended
+GONE      is final
+
+Invariant: a lease counts on exactly one replica, and only a READY one takes new leases.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.errors import ModelInUse
+from foundrylocal.kit.changes import Changes
 from foundrylocal.kit.clock import now_s
+from foundrylocal.kit.operation import Operation
+from foundrylocal.pool.eviction import Candidate
+
+
+class State(StrEnum):
+    """Where a replica stands; the table at the top of this module has the steps between them."""
+
+    LOADING = "loading"
+    READY = "ready"
+    YIELDING = "yielding"
+    DRAINING = "draining"
+    GONE = "gone"
+
+
+_LEGAL = {
+    State.LOADING: {State.READY, State.GONE},
+    State.READY: {State.YIELDING, State.DRAINING, State.GONE},
+    State.YIELDING: {State.READY, State.DRAINING, State.GONE},
+    State.DRAINING: {State.READY, State.GONE},
+    State.GONE: set(),
+}
+IN_MEMORY = (State.READY, State.YIELDING, State.DRAINING)
 
 
 @dataclass(eq=False)
 class Replica:
-    """Times by the monotonic clock but for `loaded_at`, which is for people; the pool writes, others read.
+    """One running copy of a model; `last_used` by the monotonic clock, `loaded_at` in seconds since the epoch.
 
-    `has_left` is one that takes no new requests for good; one that `is_retiring` leaves only when its last answer
-    has ended, and so may be called back. `gone` is set when its process has ended, on purpose or not; then
-    `lost_reason` says why, if it crashed.
+    A DRAINING replica that `is_recallable` leaves when its last request has ended, so until then it may be called
+    back. `lost_reason` says why its worker crashed; it is None for one that was ended on purpose.
+    """
+
+    entry: Entry
+    spec: ReplicaSpec
+    last_used: float
+    loaded_at: float = 0.0
+    in_flight: int = 0
+    is_recallable: bool = False
+    lost_reason: str | None = None
+    _state: State = State.LOADING
+    _address: Address | None = None
+
+    @property
+    def model(self) -> Model:
+        return self.entry.model
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.entry.is_pinned
+
+    @property
+    def is_leaving(self) -> bool:
+        """It takes no new requests, though it may still answer those it has."""
+        return self._state in (State.YIELDING, State.DRAINING)
+
+    @property
+    def is_gone(self) -> bool:
+        return self._state is State.GONE
+
+    @property
+    def address(self) -> Address:
+        """Where it answers; known as soon as it is READY."""
+        assert self._address is not None  # noqa: S101 - set before READY
+        return self._address
+
+    async def drained(self) -> None:
+        """Wait until no request uses it, or its worker has ended."""
+        await self.wait_until(lambda: self.in_flight == 0 or self.is_gone)
+
+    async def ended(self) -> None:
+        """Wait until its worker has ended."""
+        await self.wait_until(lambda: self.is_gone)
+
+    async def wait_until(self, is_met: Callable[[], bool]) -> None:
+        """Wait for a change of this model's replicas after which `is_met` holds; the caller bounds the wait."""
+        await self.entry.changes.wait_until(is_met)
+
+
+@dataclass(eq=False)
+class Entry:
+    """One model: its replicas that are not GONE, and the load on demand that its callers share.
+
+    `is_pinned` is the server's own model, whose replicas never leave for another one. While `is_blocked` its
+    files are being changed, and nothing loads it.
     """
 
     model: Model
-    spec: ReplicaSpec
-    endpoint: Address
-    last_used: float
-    loaded_at: float = field(default_factory=now_s)
-    in_flight: int = 0
+    replicas: list[Replica] = field(default_factory=list)
+    load: Operation[Replica] | None = None
     is_pinned: bool = False
-    has_left: bool = False
-    is_retiring: bool = False
-    missed_probes: int = 0
-    lost_reason: str | None = None
-    retirement: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    gone: anyio.Event = field(default_factory=anyio.Event)
-    _idle: anyio.Event = field(default_factory=anyio.Event)
+    is_blocked: bool = False
+    changes: Changes = field(default_factory=Changes)
 
-    def release(self, now: float) -> None:
-        self.in_flight -= 1
-        self.last_used = now
-        if self.in_flight == 0:
-            self._idle.set()
+    def ready(self) -> Replica | None:
+        """The replica for the next request: the one with the fewest in flight."""
+        ready = self.of(State.READY)
+        return min(ready, key=lambda replica: replica.in_flight) if ready else None
 
-    async def drained(self) -> None:
-        """Wait until no request uses it."""
-        while self.in_flight:
-            if self._idle.is_set():  # a new one while another waits would leave that one waiting for ever
-                self._idle = anyio.Event()
-            await self._idle.wait()
+    def of(self, *states: State) -> list[Replica]:
+        """Its replicas in one of these states, oldest first."""
+        return [replica for replica in self.replicas if replica.state in states]
+
+
+class Roster:
+    """All entries; every change of a replica's state or use goes through here."""
+
+    def __init__(self, clock: Callable[[], float] = anyio.current_time) -> None:
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._arrival = anyio.Event()
+
+    # --- who is there -----------------------------------------------------------------------------------
+
+    def entry(self, model: Model) -> Entry:
+        """The model's entry, made when there is none yet."""
+        entry = self._entries.get(model.model_id)
+        if entry is None:
+            entry = self._entries[model.model_id] = Entry(model)
+        return entry
+
+    def replicas(self, *states: State) -> list[Replica]:
+        """All replicas in one of these states."""
+        return [replica for entry in self._entries.values() for replica in entry.of(*states)]
+
+    def find(self, replica_id: str) -> Replica | None:
+        """The replica with this id, unless it is GONE."""
+        return next((one for one in self.replicas(*State) if one.spec.id == replica_id), None)
+
+    def loads(self) -> list[Operation[Replica]]:
+        """The loads on demand that are under way."""
+        return [entry.load for entry in self._entries.values() if entry.load is not None]
+
+    def candidates(self) -> list[Candidate]:
+        """The replicas in memory, as eviction sees them."""
+        return [
+            Candidate(
+                id=replica.spec.id,
+                model_id=replica.spec.model_id,
+                memory_bytes=replica.spec.memory_bytes,
+                last_used=replica.last_used,
+                is_pinned=replica.is_pinned,
+                is_busy=replica.in_flight > 0,
+                is_leaving=replica.is_leaving,
+            )
+            for replica in self.replicas(*IN_MEMORY)
+        ]
+
+    async def arrival(self) -> None:
+        """Wait until any replica has become READY; the caller bounds the wait."""
+        await self._arrival.wait()
+
+    # --- changes ----------------------------------------------------------------------------------------
+
+    def pin(self, model: Model | None) -> None:
+        """This is the server's own model now; None: there is none."""
+        for entry in self._entries.values():
+            entry.is_pinned = False
+        if model is not None:
+            self.entry(model).is_pinned = True
+
+    @contextmanager
+    def block_loads(self, model: Model) -> Iterator[None]:
+        """Keep the model out of memory while its files change. Raises ModelInUse when it is in there."""
+        entry = self.entry(model)
+        if entry.replicas or entry.load is not None:
+            raise ModelInUse(model.simple_name)
+        if entry.is_blocked:
+            raise ModelInUse(model.simple_name, "being changed on disk")
+        entry.is_blocked = True
+        try:
+            yield
+        finally:
+            entry.is_blocked = False
+
+    def add(self, model: Model, spec: ReplicaSpec) -> Replica:
+        """A new replica that is LOADING. Raises ModelInUse while the model's files change."""
+        entry = self.entry(model)
+        if entry.is_blocked:
+            raise ModelInUse(model.simple_name, "being changed on disk")
+        replica = Replica(entry, spec, self._clock())
+        entry.replicas.append(replica)
+        entry.changes.notify()
+        return replica
+
+    def set_ready(self, replica: Replica, address: Address | None = None) -> None:
+        """It takes requests: a new one at `address`, or one that stays after all."""
+        if address is not None:
+            replica._address, replica.loaded_at, replica.last_used = address, now_s(), self._clock()
+        self._move(replica, State.READY)
+        arrival, self._arrival = self._arrival, anyio.Event()
+        arrival.set()
+
+    def set_yielding(self, replica: Replica) -> None:
+        """It takes no new requests; it leaves if those it has end in time, else it is READY again."""
+        self._move(replica, State.YIELDING)
+
+    def set_draining(self, replica: Replica, *, is_recallable: bool) -> None:
+        """It takes no new requests and leaves; one that is DRAINING for good is not made recallable again."""
+        if replica.state is State.DRAINING:
+            replica.is_recallable = replica.is_recallable and is_recallable
+        else:
+            self._move(replica, State.DRAINING)
+            replica.is_recallable = is_recallable
+
+    def set_gone(self, replica: Replica, lost_reason: str | None = None) -> bool:
+        """Its worker has ended, by itself if there is a `lost_reason`; False when that was known already."""
+        if replica.state is State.GONE:
+            return False
+        replica.lost_reason = lost_reason
+        replica.entry.replicas.remove(replica)
+        self._move(replica, State.GONE)
+        return True
+
+    def _move(self, replica: Replica, to: State) -> None:
+        if to not in _LEGAL[replica.state]:
+            raise RuntimeError(f"illegal step {replica.state} -> {to} of {replica.spec.id}")
+        replica._state, replica.is_recallable = to, False
+        replica.entry.changes.notify()
+
+    def load_ended(self, entry: Entry) -> None:
+        """The load on demand that its callers share is over."""
+        entry.load = None
+        entry.changes.notify()
+
+    @contextmanager
+    def use(self, replica: Replica) -> Iterator[None]:
+        """Count one request on a READY replica for the time of the block."""
+        replica.in_flight += 1
+        replica.last_used = self._clock()
+        try:
+            yield
+        finally:
+            replica.in_flight -= 1
+            replica.last_used = self._clock()
+            if replica.in_flight == 0:
+                replica.entry.changes.notify()

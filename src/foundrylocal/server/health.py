@@ -33,6 +33,7 @@ class HealthMonitor:
         self._answered: float | None = None
         self._response_ms = 0
         self._checked_at_s = now_s()
+        self._missed: dict[str, int] = {}  # by replica id
 
     def set_period(self, period_s: float) -> None:
         """From now on check every `period_s`, beginning at once: the pause under way may be a long one."""
@@ -79,21 +80,21 @@ class HealthMonitor:
         try:
             took = await self._launcher.probe(replica.spec.id, self._timeout_s())
         except WorkerCrashed as error:
-            replica.missed_probes += 1
+            missed = self._missed[replica.spec.id] = self._missed.get(replica.spec.id, 0) + 1
             log.warning(
                 "Health check failed (%d of %d) - %s: %s",
-                replica.missed_probes,
+                missed,
                 MAX_MISSED,
                 replica.model.simple_name,
                 error.details,
             )
             if replica.is_pinned:
                 self._checked_at_s = now_s()
-            if replica.missed_probes >= MAX_MISSED:
+            if missed >= MAX_MISSED:
                 log.error("%s does not answer; its worker is ended", replica.model.simple_name)
                 await self._launcher.kill(replica.spec.id)
             return
-        replica.missed_probes = 0
+        self._missed.pop(replica.spec.id, None)
         if replica.is_pinned:
             self.note_answer(took)
         log.debug("Health check passed - response time: %dms", round(took * 1000))

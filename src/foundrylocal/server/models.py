@@ -33,7 +33,7 @@ class ModelManager:
             await (await self._server.start(StartRequest(model.model_id, may_download=False))).result()
         else:
             await self._supply.refuse_unless_obtainable(model, may_download=False)
-            async with self._server.lend(model.model_id):
+            async with self._server.lease(model.model_id):
                 pass
         return self._pool.get(model)
 
@@ -51,7 +51,7 @@ class ModelManager:
         """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own."""
         if self._is_servers_own(model):
             raise ModelInUse(model.simple_name)
-        with self._pool.kept_out(model):
+        with self._pool.block_loads(model):
             return await self._supply.delete(model)
 
     def _is_servers_own(self, model: Model) -> bool:

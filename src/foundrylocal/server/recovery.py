@@ -11,6 +11,7 @@ import anyio.abc
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import FoundryLocalError, OperationCancelled, ServerStartFailed, WorkerCrashed
 from foundrylocal.kit.contain import contain
+from foundrylocal.pool.losses import ReplicaLost
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
 from foundrylocal.server.state import ServerState, Status
@@ -34,14 +35,15 @@ class Recovery:
         self._give_up = give_up
         self._group: anyio.abc.TaskGroup | None = None
         self._under_way: set[anyio.CancelScope] = set()
-        pool.on_lost = self._on_lost
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the recoveries until cancelled."""
         async with anyio.create_task_group() as group:
             self._group = group
-            task_status.started()
-            await anyio.sleep_forever()
+            with self._pool.losses() as losses:
+                task_status.started()
+                async for loss in losses:
+                    self._note(loss)
 
     @property
     def is_under_way(self) -> bool:
@@ -55,11 +57,12 @@ class Recovery:
     def _is_wanted(self, model: Model) -> bool:
         return self._state.status is Status.RUNNING and self._state.current is model
 
-    def _on_lost(self, replica: Replica, reason: str, delay_s: float | None) -> None:
+    def _note(self, loss: ReplicaLost) -> None:
+        replica, reason = loss.replica, loss.reason
         if self._group is None or not replica.is_pinned or not self._is_wanted(replica.model):
             return  # on demand: its next request loads it; within a switch: the switch sees to it
         self._state.fail(WorkerCrashed(reason))
-        self._group.start_soon(contain, log, self._recover, replica.model, reason, delay_s)
+        self._group.start_soon(contain, log, self._recover, replica.model, reason, loss.restart_delay_s)
 
     async def _recover(self, model: Model, reason: str, delay_s: float | None) -> None:
         if delay_s is None:

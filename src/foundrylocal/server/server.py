@@ -125,7 +125,7 @@ class Server:
                 port = self._settings.current.port if request.port is None else request.port
                 await self._entrance.open(port)
                 operation.admit()
-                self.pool.forgive()
+                self.pool.clear_cooldowns()
                 await self._supply.obtain(model, report=operation.report)
                 operation.report(Progress("Starting FoundryLocal server..."))
                 self._adopt(await self._load(operation, model, request), request)
@@ -338,7 +338,7 @@ class Server:
     # --- what others ask --------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lend(self, name: str | None) -> AsyncIterator[Replica]:
+    async def lease(self, name: str | None) -> AsyncIterator[Replica]:
         """A loaded model for one request: the current one, or the named one, loaded when it is not."""
         model = self._find(name) if name else None
         async with AsyncExitStack() as stack:
@@ -354,7 +354,7 @@ class Server:
                 raise ServerShuttingDown
             own = self._last_options if model in (None, current) else None
             try:
-                return await stack.enter_async_context(self.pool.lend(model or current, own))
+                return await stack.enter_async_context(self.pool.lease(model or current, own))
             except OperationCancelled:
                 continue  # its load made way for a stop or an unload: look again which
 

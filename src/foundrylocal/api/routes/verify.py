@@ -28,7 +28,7 @@ async def verify(model_name: str, request: Request, services: ServicesDep) -> An
     model = services.server.resolve(model_name)
     verdict = await services.downloads.verify(model)
     if body.repair and not verdict.is_sound:
-        with services.server.pool.kept_out(model):
+        with services.server.pool.block_loads(model):
             repair = await services.downloads.repair(model)
         await repair.result()
         verdict = await services.downloads.verify(model)

@@ -29,7 +29,7 @@ from foundrylocal.gateway.flow.relay import Exchange, NothingSent, relay
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.routes import Ability, Route
 from foundrylocal.gateway.stats.request_stats import RequestStats
-from foundrylocal.pool.roster import Replica
+from foundrylocal.pool.roster import Replica, State
 from foundrylocal.server.server import Server
 from foundrylocal.server.state import SERVING, Status
 from foundrylocal.settings.store import SettingsStore
@@ -143,7 +143,7 @@ class Dispatcher:
 
     async def _try(self, model: Model, job: _Job) -> None:
         began = anyio.current_time()
-        async with self._server.lend(job.prepared.asked.model) as replica:
+        async with self._server.lease(job.prepared.asked.model) as replica:
             job.stats.load_s += anyio.current_time() - began
             if replica.model.model_id != model.model_id:
                 raise _Moved
@@ -160,17 +160,16 @@ class Dispatcher:
                 lambda has_begun: self._why_gone(replica, has_begun),
                 self._reader_timeout_s,
             )
-            await relay(replica.endpoint, exchange)
+            await relay(replica.address, exchange)
 
     async def _why_gone(self, replica: Replica, has_begun: bool) -> Exception:
         """Why a worker's connection broke: a stop that was asked for, a model that made room, or a crash."""
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
-        is_leaving = self._server.pool.is_leaving(replica)
         # The connection ends a moment before the process is reaped, and only its end says why.
         with anyio.move_on_after(EXIT_NEWS_S):
-            await replica.gone.wait()
-        if is_leaving and replica.lost_reason is None:
+            await replica.ended()
+        if replica.lost_reason is None and replica.state is not State.READY:
             return ModelUnloaded() if has_begun else NothingSent()
         return WorkerCrashed(
             replica.lost_reason or "It closed the connection before the answer was complete."
@@ -187,7 +186,7 @@ def _refuse_unable(job: _Job, replica: Replica) -> None:
             f"It is a model to {has.value}. Name another one in 'model'.",
             param="model",
         )
-    if job.prepared.asked.wants_tools and not replica.endpoint.can_call_tools and job.endpoint.takes_slot:
+    if job.prepared.asked.wants_tools and not replica.address.can_call_tools and job.endpoint.takes_slot:
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot call tools",
             "Its chat template has no place for them. Name another model, or leave the tools out.",

@@ -1,0 +1,204 @@
+"""How a model gets into memory: room is made, a worker is launched, and when it is ready it takes the requests.
+
+Invariants: one load at a time makes room and launches, so that two cannot be promised the same memory; a load that
+fails or is cancelled leaves no worker; callers that want the same model on demand share one load.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.launcher import Launcher
+from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.errors import (
+    FoundryLocalError,
+    InsufficientMemory,
+    ModelInUse,
+    ModelLoading,
+    ModelNotDownloaded,
+    ServerStartFailed,
+    SystemExhausted,
+)
+from foundrylocal.kit.operation import Operation
+from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.kit.task_host import TaskHost
+from foundrylocal.pool.cooldown import Cooldowns
+from foundrylocal.pool.eviction import Refusal, choose_victims
+from foundrylocal.pool.leaving import Leaving
+from foundrylocal.pool.roster import Entry, Replica, Roster, State
+from foundrylocal.pool.supply import Supply
+from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.load_options import LoadOptions
+
+log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+ON_DEMAND_TIMEOUT_S = 180.0
+FAILED_LOAD_PAUSE_S = 15.0
+BUSY_RETRY_AFTER_S = 5
+# Nothing was tried, so the next try costs nothing and may end differently.
+_NOT_TRIED = (InsufficientMemory, ModelNotDownloaded, ModelInUse, ModelLoading, SystemExhausted)
+
+
+class Loading:
+    """Loads models for the pool."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        supply: Supply,
+        settings: SettingsStore,
+        roster: Roster,
+        leaving: Leaving,
+        cooldowns: Cooldowns,
+        tasks: TaskHost,
+    ) -> None:
+        self._launcher = launcher
+        self._supply = supply
+        self._settings = settings
+        self._roster = roster
+        self._leaving = leaving
+        self._cooldowns = cooldowns
+        self._tasks = tasks
+        self._room = anyio.Lock()
+
+    # --- one load ---------------------------------------------------------------------------------------
+
+    async def load(
+        self,
+        model: Model,
+        spec: ReplicaSpec,
+        timeout_s: float,
+        *,
+        on_spawned: Callable[[], None] = lambda: None,
+        on_progress: Callable[[float], None] | None = None,
+        reserve_bytes: int = 0,
+        may_interrupt: bool = True,
+    ) -> Replica:
+        """Load a model; the new replica takes its requests, and the one before it retires.
+
+        `timeout_s` bounds the wait for the worker. With `may_interrupt`, replicas that make room have the drain
+        time to end their requests; without it they leave only if they end them in time. Raises
+        InsufficientMemory, ServerStartFailed, ServerStartTimeout, ModelInUse, and ModelLoading when there is no
+        room for now.
+        """
+        replica = self._roster.add(model, spec)
+        try:
+            async with self._room:
+                await self._make_room(spec, reserve_bytes, may_interrupt)
+                await self._launcher.launch(spec)
+            on_spawned()
+            address = await self._launcher.wait_ready(spec.id, timeout_s, on_progress)
+            if replica.state is State.GONE:
+                reason = replica.lost_reason or "The worker exited as soon as it was ready."
+                raise ServerStartFailed(reason)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._launcher.kill(spec.id)
+                self._roster.set_gone(replica)
+            raise
+        self._roster.set_ready(replica, address)
+        self._leaving.supersede(replica)
+        log.info("Model loaded: %s", model.simple_name)
+        return replica
+
+    async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int, may_interrupt: bool) -> None:
+        while True:
+            free = await self._launcher.capacity(reserve_bytes)
+            outcome = choose_victims(
+                spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
+            )
+            if isinstance(outcome, Refusal):
+                raise InsufficientMemory(format_bytes(outcome.needed_bytes), format_bytes(outcome.free_bytes))
+            victim = self._roster.find(outcome[0].id) if outcome else None
+            if victim is None:
+                return
+            # One after the other: what is free is asked again, since it is never exactly what was estimated.
+            log.info("Unloading %s to make room for %s", victim.model.simple_name, spec.model_id)
+            if may_interrupt:
+                await self._leaving.unload(victim, self._settings.current.drain_seconds)
+            elif not await self._leaving.free_without_interrupting(victim):
+                raise _busy(spec, victim.model)
+
+    async def fits_beside(self, spec: ReplicaSpec) -> bool:
+        """Whether it can be loaded while the pinned model stays; others may have to leave for it."""
+        free = await self._launcher.capacity()
+        outcome = choose_victims(
+            spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
+        )
+        return not isinstance(outcome, Refusal)
+
+    # --- on demand --------------------------------------------------------------------------------------
+
+    async def ensure(
+        self, model: Model, options: LoadOptions | None, *, is_insistent: bool = False
+    ) -> Replica:
+        """A READY replica of the model, loaded on demand; many callers share one load.
+
+        `options` are those of the server's own model, None for others. A model that failed a moment ago is refused
+        with ModelLoading, unless the caller is insistent. Raises what `load` and `Supply.specify` raise.
+        """
+        entry = self._roster.entry(model)
+        while (replica := entry.ready()) is None:
+            if entry.load is not None:
+                await entry.load.result()
+            elif entry.of(State.YIELDING) or entry.of(State.LOADING):
+                # It may stay, or is being loaded by a start or a switch: no second one is needed yet.
+                await entry.changes.wait_until(
+                    lambda: entry.ready() is not None or not entry.of(State.YIELDING, State.LOADING)
+                )
+            else:
+                if not is_insistent:
+                    self._cooldowns.refuse_while_cooling(model)
+                await self._begin_load(entry, options).result()
+        return replica
+
+    def _begin_load(self, entry: Entry, options: LoadOptions | None) -> Operation[Replica]:
+        operation: Operation[Replica] = Operation(f"Loading {entry.model.simple_name}")
+        self._tasks.spawn(self._load_on_demand, entry, options, operation)
+        entry.load = operation
+        return operation
+
+    async def _load_on_demand(
+        self, entry: Entry, options: LoadOptions | None, operation: Operation[Replica]
+    ) -> None:
+        model = entry.model
+
+        async def work() -> Replica:
+            try:
+                return await self._recall_or_load(model, options)
+            except FoundryLocalError as error:
+                reason = error.details or error.message
+                log.warning("Model %s could not be loaded: %s", model.simple_name, reason)
+                if not isinstance(error, _NOT_TRIED):
+                    self._cooldowns.note(model, reason, FAILED_LOAD_PAUSE_S)
+                raise
+
+        try:
+            await operation.run(
+                work, lambda replica: f"Model loaded: {replica.model.simple_name}", _log_fault
+            )
+        finally:
+            self._roster.load_ended(entry)
+
+    async def _recall_or_load(self, model: Model, options: LoadOptions | None) -> Replica:
+        spec = await self._supply.specify(model, options or LoadOptions())
+        is_own = options is not None
+        reserve_bytes = 0 if is_own else self._settings.current.memory_reserve_mb * 1024 * 1024
+        return self._leaving.recall(spec) or await self.load(
+            model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve_bytes, may_interrupt=is_own
+        )
+
+
+def _busy(spec: ReplicaSpec, other: Model) -> ModelLoading:
+    reason = (
+        f"There is not enough memory until {other.simple_name} has answered its requests. Try again later."
+    )
+    return ModelLoading(spec.model_id.rpartition("/")[2], reason, BUSY_RETRY_AFTER_S)
+
+
+def _log_fault(error: Exception) -> None:
+    log.error("Unexpected error while a model was loaded: %r", error, exc_info=error)

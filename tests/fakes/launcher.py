@@ -1,0 +1,151 @@
+"""A launcher in memory, at the edge where real ones start processes: it implements `engine.launcher.Launcher`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from foundrylocal.engine.replica import Address, ReplicaEvent, ReplicaSpec, ReplicaState, ReplicaStatus
+from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, WorkerCrashed
+from foundrylocal.kit.broadcast import Broadcast, Subscription
+
+
+@dataclass
+class Behavior:
+    """How the replicas of one model behave; times in seconds."""
+
+    load_s: float = 1.0
+    stop_s: float = 0.1
+    fails_with: str | None = None
+    is_silent: bool = False  # does not answer probes
+
+
+@dataclass(eq=False)
+class FakeReplica:
+    """One replica that the launcher runs."""
+
+    spec: ReplicaSpec
+    incarnation: int
+    state: ReplicaState = ReplicaState.LOADING
+    reason: str | None = None
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+class FakeLauncher:
+    """`running` are its replicas by id; `history` is what was asked of it, as `launch ID`, `stop ID`, `kill ID`."""
+
+    def __init__(self, total_bytes: int = 1 << 40) -> None:
+        self.total_bytes = total_bytes
+        self.behaviors: dict[str, Behavior] = {}
+        self.running: dict[str, FakeReplica] = {}
+        self.history: list[str] = []
+        self.probes = 0
+        self.was_overcommitted = False  # more was launched than there is memory
+        self._events: Broadcast[ReplicaEvent] = Broadcast()
+        self._incarnations = itertools.count(1)
+
+    # --- what a test does -------------------------------------------------------------------------------
+
+    def behavior(self, model_id: str) -> Behavior:
+        """The behavior of a model's replicas, to be changed."""
+        return self.behaviors.setdefault(model_id, Behavior())
+
+    def of(self, model_id: str) -> list[FakeReplica]:
+        return [one for one in self.running.values() if one.spec.model_id == model_id]
+
+    def crash(self, model_id: str, reason: str = "It was ended by signal SIGSEGV.") -> None:
+        """End the model's replicas as a crash does."""
+        for one in self.of(model_id):
+            self._end(one, ReplicaState.FAILED, reason)
+
+    # --- the Launcher protocol --------------------------------------------------------------------------
+
+    async def capacity(self, reserve_bytes: int = 0) -> int:
+        await anyio.lowlevel.checkpoint()
+        return self.total_bytes - reserve_bytes - sum(one.spec.memory_bytes for one in self.running.values())
+
+    async def launch(self, spec: ReplicaSpec) -> str:
+        await anyio.lowlevel.checkpoint()
+        assert spec.id not in self.running
+        self.history.append(f"launch {spec.id}")
+        self.running[spec.id] = FakeReplica(spec, next(self._incarnations))
+        if sum(one.spec.memory_bytes for one in self.running.values()) > self.total_bytes:
+            self.was_overcommitted = True
+        return spec.id
+
+    async def wait_ready(
+        self, replica: str, timeout_s: float, on_progress: Callable[[float], None] | None = None
+    ) -> Address:
+        one = self.running.get(replica)
+        if one is None:
+            raise ServerStartFailed("It was stopped before it was ready.")
+        behavior = self.behavior(one.spec.model_id)
+        with anyio.move_on_after(timeout_s):
+            with anyio.move_on_after(behavior.load_s):
+                await one.ended.wait()
+            if one.state is ReplicaState.LOADING and behavior.fails_with is not None:
+                self._end(one, ReplicaState.FAILED, behavior.fails_with)
+            if one.state is not ReplicaState.LOADING:
+                raise ServerStartFailed(one.reason or "It was stopped before it was ready.")
+            if on_progress is not None:
+                on_progress(0.99)
+            one.state = ReplicaState.READY
+            return Address(f"unix:///{replica}", "", one.incarnation)
+        raise ServerStartTimeout(timeout_s)
+
+    async def probe(self, replica: str, timeout_s: float) -> float:
+        self.probes += 1
+        one = self.running.get(replica)
+        if one is None or self.behavior(one.spec.model_id).is_silent:
+            await anyio.sleep(timeout_s if one else 0)
+            raise WorkerCrashed("It did not answer a health check.")
+        await anyio.lowlevel.checkpoint()
+        return 0.001
+
+    async def inspect(self, replica: str) -> ReplicaStatus | None:
+        one = self.running.get(replica)
+        return self._status(one) if one else None
+
+    async def list(self) -> list[ReplicaStatus]:
+        return [self._status(one) for one in self.running.values()]
+
+    async def stop(self, replica: str) -> None:
+        self.history.append(f"stop {replica}")
+        one = self.running.get(replica)
+        if one is None:
+            await anyio.lowlevel.checkpoint()
+            return
+        await anyio.sleep(self.behavior(one.spec.model_id).stop_s)
+        self._end(one, ReplicaState.STOPPED, None)
+
+    async def kill(self, replica: str) -> None:
+        self.history.append(f"kill {replica}")
+        await anyio.lowlevel.checkpoint()
+        one = self.running.get(replica)
+        if one is not None:
+            self._end(one, ReplicaState.FAILED, "It was ended by signal SIGKILL.")
+
+    def events(self) -> Subscription[ReplicaEvent]:
+        return self._events.subscribe()
+
+    async def close(self) -> None:
+        for one in list(self.running.values()):
+            self._end(one, ReplicaState.STOPPED, None)
+
+    # --- inside -----------------------------------------------------------------------------------------
+
+    def _end(self, one: FakeReplica, state: ReplicaState, reason: str | None) -> None:
+        if one.ended.is_set():
+            return
+        one.state, one.reason = state, reason
+        self.running.pop(one.spec.id, None)
+        one.ended.set()
+        self._events.publish(ReplicaEvent(one.spec.id, one.incarnation, state, reason))
+
+    def _status(self, one: FakeReplica) -> ReplicaStatus:
+        return ReplicaStatus(
+            one.spec.id, one.spec.model_id, one.state, one.reason, None, one.spec.memory_bytes
+        )
