@@ -91,7 +91,19 @@ class InvalidApiKey(FoundryLocalError):
     def __init__(self) -> None:
         super().__init__(
             "Invalid API key",
-            "Send the key as 'Authorization: Bearer KEY'; /start and /status of the management API return it.",
+            "Send the gateway's key as 'Authorization: Bearer KEY'; /start and /status of the management API "
+            "return it.",
+        )
+
+
+class InvalidManagementKey(InvalidApiKey):
+    """A call of the management API without its key, which is another than the gateway's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.details = (
+            "Send the value of the setting management_key as 'Authorization: Bearer KEY'. The gateway's key "
+            "is not valid here."
         )
 
 

@@ -234,6 +234,7 @@ def test_the_management_key_guards_every_call(locked: Service) -> None:
                 answer = locked.http.request(method, url, headers=headers)
                 assert answer.status_code == 401, (method, path)
                 assert answer.json()["error"]["code"] == "invalid_api_key"
+                assert "management_key" in answer.json()["error"]["details"]
                 assert answer.headers["www-authenticate"] == "Bearer"
     assert locked.get("/docs").status_code == 200, "the page itself holds no secret"
     started = locked.http.post("/start", json={"model_name": CHAT_MODEL}, headers=proof)

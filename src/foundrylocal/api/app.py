@@ -25,7 +25,7 @@ from foundrylocal.api.routes import (
 )
 from foundrylocal.api.routes import openai as openai_routes
 from foundrylocal.api.services import Services
-from foundrylocal.errors import InvalidApiKey
+from foundrylocal.errors import InvalidManagementKey
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
 from foundrylocal.web.errors import send_error
@@ -60,7 +60,7 @@ class _ManagementKey:
         log.debug("Processing request: %s %s", scope["method"], scope["path"])
         key = self._settings.current.management_key
         if key is not None and scope["path"] not in _OPEN and not has_key(scope, key):
-            await send_error(send, InvalidApiKey())
+            await send_error(send, InvalidManagementKey())
             return
         await self._app(scope, receive, send)
 

@@ -25,7 +25,7 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.InvalidJson("Expecting value at line 1 column 1."),
     errors.InvalidRequest("The request is not valid", "port: Input should be a valid integer"),
     errors.InvalidConfiguration("The configuration is not valid", "port: Input should be a valid integer"),
-    errors.InvalidApiKey(),
+    errors.InvalidManagementKey(),
     errors.HostNotAllowed(),
     errors.OriginNotAllowed(),
     errors.ModelNotFound("nonexistent-model"),
@@ -51,7 +51,12 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.InsufficientMemory("2.1 GB", "1.0 GB"),
 )
 # These can befall every call: who calls, and a fault inside.
-EVERYWHERE = (errors.InvalidApiKey, errors.HostNotAllowed, errors.OriginNotAllowed, errors.InternalError)
+EVERYWHERE = (
+    errors.InvalidManagementKey,
+    errors.HostNotAllowed,
+    errors.OriginNotAllowed,
+    errors.InternalError,
+)
 OF_A_BODY = (errors.InvalidJson, errors.InvalidRequest, errors.RequestTooLarge)
 OF_A_DOWNLOAD = (
     errors.DownloadFailed,

@@ -14,6 +14,8 @@ from foundrylocal.events import Event, Failed, Measure, Progress, Succeeded
 from foundrylocal.kit import sse
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
+from foundrylocal.web.asgi import Receive, Scope, Send
+from foundrylocal.web.connection import PEER_EXTENSION
 from foundrylocal.web.errors import error_object
 
 KEEPALIVE_S = 15.0
@@ -29,6 +31,11 @@ class EventStream(StreamingResponse):
             media_type="text/event-stream",
             headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Nothing gathers for its reader but one chunk, so it may pause: its events are dropped, or wait elsewhere.
+        scope["extensions"][PEER_EXTENSION]["peer"].may_stall = True
+        await super().__call__(scope, receive, send)
 
 
 async def with_keepalive(events: Subscription[T], period_s: float = KEEPALIVE_S) -> AsyncIterator[T | None]:

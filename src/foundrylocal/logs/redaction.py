@@ -1,4 +1,4 @@
-"""No key, token or prompt is ever written: what looks like one is replaced where logs are made."""
+"""Replaces keys and tokens in log lines before they are recorded anywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _replace(found: re.Match[str]) -> str:
 
 
 class Redaction:
-    """Replaces what has the form of a secret, and the exact secrets it was told of."""
+    """Replaces text that looks like a secret, and the exact secrets it was given."""
 
     def __init__(self) -> None:
         self._known: frozenset[str] = frozenset()

@@ -1,7 +1,8 @@
-"""Where the standard library's logging meets ours: one handler to the ring, one to rotating files.
+"""Connects the standard library's logging to the ring buffer and to rotating files.
 
-Loggers are named `foundrylocal.SOURCE`, with SOURCE as published. A log call never blocks the event loop:
-the files are written by a thread of their own, and what a full disk refuses is dropped there.
+Loggers are named `foundrylocal.SOURCE`, with SOURCE as published. Invariant: a log call never blocks the event
+loop, since a thread of its own writes the files and drops what a full disk refuses; and every line is recorded
+without secrets, control characters escaped, so that no text in it can forge another line.
 """
 
 from __future__ import annotations
@@ -17,13 +18,20 @@ from types import TracebackType
 from typing import TextIO
 
 from foundrylocal.kit.clock import format_time
+from foundrylocal.logs.escape import escape_controls
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 
-FILE_BYTES = 10 * 1024 * 1024
-FILES_KEPT = 5
-QUEUE_SIZE = 20_000
-MESSAGE_LENGTH = 8_000
+MAX_FILE_BYTES = 10 * 1024 * 1024
+MAX_OLD_FILES = 5
+MAX_QUEUED_LINES = 20_000
+MAX_MESSAGE_CHARS = 8_000
+
+
+def clean_message(text: str, redaction: Redaction) -> str:
+    """What is recorded of a message: without secrets, escaped, cut to MAX_MESSAGE_CHARS."""
+    # Cut twice: text of any length must not be searched, and a cut secret would not be recognized.
+    return escape_controls(redaction.clean(text[: 2 * MAX_MESSAGE_CHARS]))[:MAX_MESSAGE_CHARS]
 
 
 class _RingHandler(logging.Handler):
@@ -35,7 +43,7 @@ class _RingHandler(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = self._redaction.clean(record.getMessage())[:MESSAGE_LENGTH]
+        message = clean_message(record.getMessage(), self._redaction)
         args = (record.created, record.levelname, message, record.name.rpartition(".")[2])
         if threading.get_ident() == self._thread:
             self._ring.add(*args)
@@ -50,14 +58,15 @@ class _FileFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{format_time(record.created)} {record.levelname} {record.name.rpartition('.')[2]}: "
-        text = head + record.getMessage()
+        lines = [head + clean_message(record.getMessage(), self._redaction)]
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        # A log line is one line: what a request or a model's name smuggles in must not forge a second.
-        return self._redaction.clean(text).replace("\r", "\\r").replace("\n", "\n    ")
+            # The lines of a traceback are indented, so that none looks like a line of its own.
+            trace = self.formatException(record.exc_info).splitlines()
+            lines += [f"    {clean_message(line, self._redaction)}" for line in trace]
+        return "\n".join(lines)
 
 
-class _PatientFileHandler(logging.handlers.RotatingFileHandler):
+class _LossyFileHandler(logging.handlers.RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """A full disk loses log lines, never a request."""
 
@@ -72,11 +81,11 @@ class _DroppingQueueHandler(logging.handlers.QueueHandler):
         return record
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """The queue is full: the writer is behind, and the ring has the line."""
+        """The queue is full because the writer is behind; the ring has the line."""
 
 
 class Logging:
-    """A context: inside it the program's loggers write to the ring, to the files and, when verbose, to stderr."""
+    """A context manager: the program's loggers write to the ring, to files and, when verbose, to standard error."""
 
     def __init__(
         self, ring: LogRing, redaction: Redaction, folder: Path, level: str, *, is_verbose: bool = False
@@ -93,11 +102,11 @@ class Logging:
         self._logger.setLevel(level)
 
     def __enter__(self) -> Logging:
-        lines: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_SIZE)
-        file = _PatientFileHandler(
+        lines: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED_LINES)
+        file = _LossyFileHandler(
             self._folder / "foundrylocal.log",
-            maxBytes=FILE_BYTES,
-            backupCount=FILES_KEPT,
+            maxBytes=MAX_FILE_BYTES,
+            backupCount=MAX_OLD_FILES,
             encoding="utf-8",
             errors="backslashreplace",
             delay=True,
@@ -125,6 +134,6 @@ class Logging:
         for handler in self._handlers:
             self._logger.removeHandler(handler)
         self._listener.stop()
-        with contextlib.suppress(OSError):  # what a full disk did not take
+        with contextlib.suppress(OSError):  # a full disk refuses the last lines
             self._file.close()
         self._ring.close()

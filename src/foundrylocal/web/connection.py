@@ -2,7 +2,8 @@
 
 It bounds the size and duration of a request head, keeps its entry in the port's connection table, answers HTTP/1.0
 clients without chunks, and takes the host of an absolute request target for the Host.
-Invariant: a peer that never finishes its request head costs one small buffer and HEAD_TIMEOUT_S, and no task.
+Invariant: a peer that never finishes its request head costs one small buffer and HEAD_TIMEOUT_S, and no task. An
+answer that nobody reads is held for READER_TIMEOUT_S at most.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from foundrylocal.errors import FoundryLocalError, InvalidRequest, RequestHeadTo
 from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
 from foundrylocal.web.connection_table import ConnectionTable, TooManyConnections
 from foundrylocal.web.errors import error_object, status_of
+from foundrylocal.web.slow_reader import READER_TIMEOUT_S, StallWatch
 
 HEAD_LIMIT_BYTES = 16 * 1024
 HEAD_TIMEOUT_S = 15.0
@@ -36,6 +38,8 @@ class Peer:
         self.is_chunked = True
         self.is_full = False
         self.drains = 0
+        self.may_stall = False
+        """Set by a stream whose reader may pause: what it misses is dropped and not held for it."""
 
     def abort(self) -> None:
         """Close the connection and discard what has not been sent yet."""
@@ -112,6 +116,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._field_bytes = 0
         self._is_head_too_large = False
         self._is_answering = False
+        self._stall_watch: StallWatch | None = None
         self._peer: Peer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -126,6 +131,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stall_watch()
         self._table.remove(self)
         super().connection_lost(exc)
         self._peer.lose()
@@ -137,10 +143,14 @@ class GuardedConnection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._peer.fill()
+        self._watch_for_stall()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._stop_stall_watch()
         self._peer.drain()
+        if self._peer.unsent_bytes and (self.cycle is None or self.cycle.response_complete):
+            self._watch_for_stall()  # what is left of a complete answer: nothing resumes writing after it
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -187,7 +197,10 @@ class GuardedConnection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
+        self._peer.may_stall = False
         super().on_response_complete()
+        if self._peer.unsent_bytes:
+            self._watch_for_stall()
         # A response may end before its request has arrived, and a pipelined request may start now.
         if self.cycle is None or self.cycle.response_complete:
             self._is_answering = False
@@ -244,6 +257,25 @@ class GuardedConnection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _watch_for_stall(self) -> None:
+        if self._stall_watch is None:
+            self._stall_watch = StallWatch(
+                self._peer, READER_TIMEOUT_S, self.transport.abort, self._is_reader_due
+            )
+
+    def _is_reader_due(self) -> bool:
+        """Whether the peer has something to read that it may not leave for good."""
+        if self._peer.may_stall:
+            return False
+        cycle = self.cycle
+        is_complete = cycle is None or cycle.response_complete
+        return self._peer.is_full or (is_complete and self._peer.unsent_bytes > 0)
+
+    def _stop_stall_watch(self) -> None:
+        if self._stall_watch is not None:
+            self._stall_watch.end()
+            self._stall_watch = None
 
     def _give_up(self) -> None:
         self._head_timer = None

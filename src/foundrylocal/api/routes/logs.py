@@ -1,4 +1,4 @@
-"""The log: recent entries, and what is logged from now on as a stream."""
+"""Logs: recent lines, and a stream of what is logged from now on."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+import anyio
+import anyio.lowlevel
+from fastapi import APIRouter, Header, Query, Response
 
-from foundrylocal.api.answers import json_answer
 from foundrylocal.api.describe import StreamAnswer, describe_stream, refusals
-from foundrylocal.api.services import Services, services
-from foundrylocal.api.streams import EventStream, with_keepalive
+from foundrylocal.api.services import ServicesDep
+from foundrylocal.api.streams import KEEPALIVE_S, EventStream
 from foundrylocal.errors import InvalidRequest
-from foundrylocal.events import LogEntry
 from foundrylocal.kit import sse
-from foundrylocal.kit.clock import format_time, now_s
+from foundrylocal.kit.clock import now_s
+from foundrylocal.logs.ring import LogReader, render_line
 from foundrylocal.wire.server import LogLine
 
 router = APIRouter(tags=["Logging"])
-Ask = Annotated[Services, Depends(services)]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["FoundryLocalApiService", "FoundryLocalService", "HealthMonitor", "DownloadService", "API"]
 _STREAM = (
@@ -28,24 +28,16 @@ _STREAM = (
 )
 
 
-def _line(entry: LogEntry) -> dict[str, str]:
-    return {
-        "timestamp": format_time(entry.time),
-        "level": entry.level,
-        "message": entry.message,
-        "source": entry.source,
-    }
-
-
 @router.get("/logs", response_model=list[LogLine], responses=refusals(InvalidRequest))
 async def logs(
-    ask: Ask,
-    count: Annotated[int, Query(ge=1, le=10_000, description="How many entries, the newest ones.")] = 100,
-    level: Annotated[Level | None, Query(description="Only this level.")] = None,
-    source: Annotated[Source | None, Query(description="Only this source.")] = None,
+    services: ServicesDep,
+    count: Annotated[int, Query(ge=1, le=10_000, description="Maximum number of entries.")] = 100,
+    level: Annotated[Level | None, Query(description="Only entries of this level.")] = None,
+    source: Annotated[Source | None, Query(description="Only entries from this source.")] = None,
 ) -> Any:
     """Recent log entries, oldest first."""
-    return json_answer([_line(entry) for entry in ask.ring.recent(count, level=level, source=source)])
+    lines = services.ring.recent(count, level=level, source=source)
+    return Response(b"[%b]" % b",".join(line.json for line in lines), media_type="application/json")
 
 
 @router.get(
@@ -54,36 +46,36 @@ async def logs(
     responses=describe_stream(LogLine, _STREAM) | refusals(InvalidRequest),
 )
 async def stream_logs(
-    ask: Ask,
-    tail: Annotated[int, Query(ge=0, le=10_000, description="Begin with the last entries.")] = 0,
+    services: ServicesDep,
+    tail: Annotated[int, Query(ge=0, le=10_000, description="Start with the last entries.")] = 0,
     last_event_id: Annotated[str | None, Header(description="Resume after this entry.")] = None,
 ) -> EventStream:
-    """What is logged from the moment of connecting, as server-sent events."""
+    """New log entries as server-sent events."""
     is_number = last_event_id is not None and re.fullmatch(r"[0-9]{1,18}", last_event_id)
     after = int(last_event_id) if last_event_id and is_number else None
-    lost, subscription = ask.ring.follow(tail=tail, after=after)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        with subscription as events:
-            yield b": connected\n\n"
-            if lost is None:
-                yield _gap("The service was started anew; lines before that are in its log files")
-            elif lost:
-                yield _lost(lost)
-            async for entry in with_keepalive(events):
-                if dropped := events.take_dropped():
-                    yield _lost(dropped)
-                yield sse.KEEPALIVE if entry is None else sse.encode(_line(entry), number=entry.number)
-
-    return EventStream(chunks())
+    return EventStream(_events(services.ring.follow(tail=tail, after=after)))
 
 
-def _lost(count: int) -> bytes:
-    """The gap, in the stream's own shape, so that every published client shows it."""
-    return _gap(f"{count} log lines were dropped: this reader was too slow")
+async def _events(reader: LogReader) -> AsyncIterator[bytes]:
+    yield b": connected\n\n"
+    if reader.is_new_run:
+        yield _notice("The service was restarted; earlier lines are in its log files")
+    while True:
+        has_more = None
+        with anyio.move_on_after(KEEPALIVE_S):
+            has_more = await reader.wait()
+        if has_more is None:
+            yield sse.KEEPALIVE
+            continue
+        if not has_more:
+            return
+        if lost := reader.take_lost():
+            yield _notice(f"{lost} log lines were dropped: this reader was too slow")
+        yield b"".join(line.event for line in reader.take_batch())
+        # A reader that is far behind has a next batch at once: others come first.
+        await anyio.lowlevel.checkpoint()
 
 
-def _gap(message: str) -> bytes:
-    return sse.encode(
-        {"timestamp": format_time(now_s()), "level": "WARNING", "message": message, "source": "API"}
-    )
+def _notice(message: str) -> bytes:
+    """A gap in the stream, in the shape of a log entry, so that every published client shows it."""
+    return b"data: %b\n\n" % render_line(now_s(), "WARNING", message, "API")
