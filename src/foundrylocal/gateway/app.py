@@ -1,4 +1,4 @@
-"""The gateway, put together: key, path, body, answer. Plain ASGI, since every token passes here."""
+"""The ASGI app of the gateway's port: key, path, body, answer. Plain ASGI, since every token passes here."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotFound,
 )
-from foundrylocal.gateway.dialects.engine_errors import error_body
-from foundrylocal.gateway.dialects.requests import prepare
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S, ClientStalled
 from foundrylocal.gateway.models import render_model, render_models
-from foundrylocal.gateway.routes import ROUTES, Dialect, Route
+from foundrylocal.gateway.request import InferenceRequest
+from foundrylocal.gateway.routes import ROUTES, Route, error_dialect
 from foundrylocal.gateway.stats.metrics import Metrics, Totals
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.server.server import Server
@@ -59,19 +58,19 @@ class Gateway:
         self._metrics = Metrics(self._queue)
         self._dispatcher = Dispatcher(server, self._queue, settings, reader_timeout_s=reader_timeout_s)
 
-    # --- what others ask --------------------------------------------------------------------------------
+    # --- figures ----------------------------------------------------------------------------------------
 
     def queues(self) -> dict[str, QueueStats]:
-        """The lines as they are, by model id."""
+        """The queues as they are now, by model id."""
         return self._queue.snapshot()
 
     @property
     def totals(self) -> Totals:
-        """The stats since the service began."""
+        """The totals since the service started."""
         return self._metrics.totals
 
     def render_metrics(self) -> bytes:
-        """The stats in the text format of Prometheus."""
+        """The metrics in Prometheus' text format."""
         return self._metrics.render()
 
     # --- requests ---------------------------------------------------------------------------------------
@@ -82,38 +81,40 @@ class Gateway:
             return
         except ClientGone:
             return
-        except FoundryLocalError as error:
-            told = error
-        except Exception as error:
-            log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], error, exc_info=error)
-            told = InternalError()
-        await _send_error(scope, send, told)
+        except FoundryLocalError as caught:
+            error = caught
+        except Exception as fault:
+            log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], fault, exc_info=fault)
+            error = InternalError()
+        body = error_dialect(scope["path"]).error_body(error)
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        await send_whole(send, status_of(error), data, error_headers(error))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         if path == "/health":
-            _only(("GET", "HEAD"), method, path)
-            await self._health(send)
+            _allow(("GET", "HEAD"), method, path)
+            await self._send_health(send)
             return
         if not has_key(scope, self._server.api_key):
             raise InvalidApiKey
-        endpoint = ROUTES.get(path)
-        if endpoint is not None:
-            _only(("POST",), method, path)
-            await self._serve(endpoint, scope, receive, send)
+        route = ROUTES.get(path)
+        if route is not None:
+            _allow(("POST",), method, path)
+            await self._infer(route, scope, receive, send)
         elif path == _MODELS or path.startswith(_MODELS + "/"):
-            _only(("GET", "HEAD"), method, path)
-            await self._list(path.removeprefix(_MODELS).removeprefix("/"), send)
+            _allow(("GET", "HEAD"), method, path)
+            await self._send_models(path.removeprefix(_MODELS).removeprefix("/"), send)
         else:
             raise EndpointNotFound(method, path[:200])
 
-    async def _health(self, send: Send) -> None:
+    async def _send_health(self, send: Send) -> None:
         now = self._server.snapshot()
         if not now.is_running:
             raise ModelLoading(now.current.simple_name if now.current else None)
         await send_whole(send, 200, b'{"status":"ok"}')
 
-    async def _list(self, name: str, send: Send) -> None:
+    async def _send_models(self, name: str, send: Send) -> None:
         if name:
             model = self._server.resolve(name)
             stored = await anyio.to_thread.run_sync(self._library.get, model.model_id)
@@ -124,17 +125,18 @@ class Gateway:
             body = render_models(await anyio.to_thread.run_sync(self._library.all))
         await send_whole(send, 200, json.dumps(body).encode())
 
-    async def _serve(self, endpoint: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request of an endpoint, with its stats noted whatever its end; raises before its answer begins."""
-        body = await read_body(scope, receive, self._settings.current.request_limit_mb * _MB)
+    async def _infer(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        """One inference request; its stats are noted however it ends. Raises before the answer begins."""
+        raw = await read_body(scope, receive, self._settings.current.request_limit_mb * _MB)
         peer: Peer = scope["extensions"][PEER_EXTENSION]["peer"]
-        stats = RequestStats(endpoint.path, monotonic())
+        stats = RequestStats(route.path, monotonic())
         try:
-            prepared = prepare(endpoint, body)
-            stats.is_stream = prepared.asked.is_stream
-            client = _client(scope, prepared.asked.client)
+            body, engine = route.dialect.prepare(raw)
+            stats.is_stream = body.is_stream
+            client = _client(scope, body.end_user)
+            request = InferenceRequest(route, body, engine, client, stats, send, peer)
             with anyio.CancelScope() as while_there, peer.told_when_lost(while_there.cancel):
-                await self._dispatcher.answer(endpoint, prepared, client, stats, send, peer)
+                await self._dispatcher.answer(request)
         except FoundryLocalError as error:
             stats.outcome, stats.status = error.code, status_of(error)
             raise
@@ -142,34 +144,28 @@ class Gateway:
             stats.note_outcome("client_stalled")
             peer.abort()
             raise ClientGone from None
-        except Exception as error:
+        except Exception as fault:
             stats.outcome = "internal_error"
             if stats.first_s is None:
                 stats.status = 500
                 raise
-            log.error("Unexpected fault in an answer of %s: %r", endpoint.path, error, exc_info=error)
-            raise ClientGone from error
+            log.error("Unexpected fault in an answer of %s: %r", route.path, fault, exc_info=fault)
+            raise ClientGone from fault
         finally:
             stats.note_end()
             self._metrics.note(stats)
 
 
-def _client(scope: Scope, told: str) -> str:
-    """Who is to be treated fairly: the peer's address, its program, and the user it names.
+def _client(scope: Scope, end_user: str) -> str:
+    """The client that the queue treats fairly: the peer's address, its program, and the user that it names.
 
     All programs of one machine share an address and, here, a key; what they call themselves tells them apart.
     """
     peer = scope.get("client")
     program = b"".join(headers_named(scope, b"user-agent"))[:200].decode("latin-1")
-    return f"{peer[0] if peer else ''}|{program}|{told[:200]}"
+    return f"{peer[0] if peer else ''}|{program}|{end_user[:200]}"
 
 
-async def _send_error(scope: Scope, send: Send, error: FoundryLocalError) -> None:
-    dialect = Dialect.MESSAGES if scope["path"].startswith("/v1/messages") else None
-    body = json.dumps(error_body(error, dialect), ensure_ascii=False).encode("utf-8", "replace")
-    await send_whole(send, status_of(error), body, error_headers(error))
-
-
-def _only(allowed: tuple[str, ...], method: str, path: str) -> None:
-    if method not in allowed:
-        raise MethodNotAllowed(method, path[:200], allowed)
+def _allow(methods: tuple[str, ...], method: str, path: str) -> None:
+    if method not in methods:
+        raise MethodNotAllowed(method, path[:200], methods)

@@ -1,13 +1,20 @@
-"""The gateway's paths: where each leads in the engine, what its body must be, and what it asks of a model."""
+"""The gateway's inference paths: the dialect that each speaks, and what it needs of a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from foundrylocal.gateway.dialects import shapes
-from foundrylocal.gateway.dialects.anthropic import shapes as shapes_messages
-from foundrylocal.gateway.dialects.responses import shapes as shapes_responses
+from foundrylocal.gateway.dialects.anthropic.dialect import Messages, TokenCount
+from foundrylocal.gateway.dialects.base import Dialect
+from foundrylocal.gateway.dialects.openai_chat.dialect import OpenAiChat
+from foundrylocal.gateway.dialects.openai_text.dialect import OpenAiText
+from foundrylocal.gateway.dialects.plain import check as plain_checks
+from foundrylocal.gateway.dialects.plain import shapes as plain_shapes
+from foundrylocal.gateway.dialects.plain.dialect import Plain
+from foundrylocal.gateway.dialects.responses.dialect import Responses, ResponsesTokens
+from foundrylocal.gateway.dialects.sampling import check_sampling
 
 
 class Ability(Enum):
@@ -19,39 +26,43 @@ class Ability(Enum):
     ANY = "tokenize"
 
 
-class Dialect(Enum):
-    """Whose schema the answer follows."""
-
-    CHAT = "chat"
-    TEXT = "text"
-    RESPONSES = "responses"
-    MESSAGES = "messages"
-    PLAIN = "plain"
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path; `takes_slot` is whether the engine computes for it, and so how many may at once."""
+    """One path; `takes_slot` says whether the engine computes for it, which bounds how many run at once."""
 
     path: str
-    shape: type[shapes.Body]
-    dialect: Dialect
+    dialect: Dialect[Any]
     ability: Ability = Ability.GENERATE
     takes_slot: bool = True
 
 
+_EMBEDDINGS = Plain("/v1/embeddings", plain_shapes.EmbeddingBody, plain_checks.check_embedding)
+_RERANK = Plain("/v1/rerank", plain_shapes.RerankBody, plain_checks.check_rerank)
+_INFILL = Plain("/infill", plain_shapes.InfillBody, check_sampling)
+_TOKENIZE = Plain("/tokenize", plain_shapes.TokenizeBody)
+_DETOKENIZE = Plain("/detokenize", plain_shapes.DetokenizeBody)
+_TEMPLATE = Plain("/apply-template", plain_shapes.TemplateBody, plain_checks.check_template)
+_CHAT = OpenAiChat()
+_ANTHROPIC = TokenCount()
 _ALL = (
-    Route("/v1/chat/completions", shapes.ChatBody, Dialect.CHAT),
-    Route("/v1/completions", shapes.CompletionBody, Dialect.TEXT),
-    Route("/v1/embeddings", shapes.EmbeddingBody, Dialect.PLAIN, Ability.EMBED),
-    Route("/v1/rerank", shapes.RerankBody, Dialect.PLAIN, Ability.RERANK),
-    Route("/v1/responses", shapes_responses.ResponsesBody, Dialect.RESPONSES),
-    Route("/v1/responses/input_tokens", shapes_responses.ResponsesBody, Dialect.PLAIN, takes_slot=False),
-    Route("/v1/messages", shapes_messages.MessagesBody, Dialect.MESSAGES),
-    Route("/v1/messages/count_tokens", shapes_messages.CountBody, Dialect.MESSAGES, takes_slot=False),
-    Route("/infill", shapes.InfillBody, Dialect.PLAIN),
-    Route("/tokenize", shapes.TokenizeBody, Dialect.PLAIN, Ability.ANY, takes_slot=False),
-    Route("/detokenize", shapes.DetokenizeBody, Dialect.PLAIN, Ability.ANY, takes_slot=False),
-    Route("/apply-template", shapes.TemplateBody, Dialect.PLAIN, takes_slot=False),
+    Route("/v1/chat/completions", _CHAT),
+    Route("/v1/completions", OpenAiText()),
+    Route("/v1/embeddings", _EMBEDDINGS, Ability.EMBED),
+    Route("/v1/rerank", _RERANK, Ability.RERANK),
+    Route("/v1/responses", Responses()),
+    Route("/v1/responses/input_tokens", ResponsesTokens(), takes_slot=False),
+    Route("/v1/messages", Messages()),
+    Route("/v1/messages/count_tokens", _ANTHROPIC, takes_slot=False),
+    Route("/infill", _INFILL),
+    Route("/tokenize", _TOKENIZE, Ability.ANY, takes_slot=False),
+    Route("/detokenize", _DETOKENIZE, Ability.ANY, takes_slot=False),
+    Route("/apply-template", _TEMPLATE, takes_slot=False),
 )
-ROUTES = {endpoint.path: endpoint for endpoint in _ALL}
+ROUTES = {route.path: route for route in _ALL}
+# Whose clients read the errors below these paths, those of unknown endpoints too.
+_ERROR_SHAPES: tuple[tuple[str, Dialect[Any]], ...] = (("/v1/messages", _ANTHROPIC),)
+
+
+def error_dialect(path: str) -> Dialect[Any]:
+    """The dialect in which an error on that path is written."""
+    return next((dialect for prefix, dialect in _ERROR_SHAPES if path.startswith(prefix)), _CHAT)

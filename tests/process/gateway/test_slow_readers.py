@@ -16,9 +16,9 @@ from foundrylocal.engine.client import ask as ask_worker
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import WorkerCrashed
-from foundrylocal.gateway.dialects.requests import prepare
-from foundrylocal.gateway.flow.relay import Exchange, relay
+from foundrylocal.gateway.flow.relay import relay
 from foundrylocal.gateway.flow.slow_client import ClientStalled
+from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Receive, Scope, Send
@@ -52,6 +52,10 @@ async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Address]:
         group.cancel_scope.cancel()
 
 
+async def _why_gone(has_begun: bool) -> Exception:
+    return WorkerCrashed("It is gone.")
+
+
 class Relaying:
     """An ASGI app that relays one stream, and what became of it."""
 
@@ -64,12 +68,11 @@ class Relaying:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         chat = ROUTES["/v1/chat/completions"]
-        cause = lambda has_begun: WorkerCrashed("It is gone.")  # noqa: E731
         peer = scope["extensions"][PEER_EXTENSION]["peer"]
         self.peer = peer
-        exchange = Exchange(chat, prepare(chat, BODY), self.stats, send, peer, cause, READER_TIMEOUT_S)
+        request = InferenceRequest(chat, *chat.dialect.prepare(BODY), "client", self.stats, send, peer)
         try:
-            await relay(self.endpoint, exchange)
+            await relay(self.endpoint, request, _why_gone, READER_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001 - it is what the test looks at
             self.failure = error
         self.ended.set()

@@ -1,29 +1,29 @@
 """Several whole answers put together from the engine's stream, since its own whole answer counts the first only.
 
-Invariant: what comes out has the shape of the engine's whole answer, its choices in order of their numbers.
+Invariant: the result has the shape of the engine's whole answer, its choices in the order of their numbers.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
-from foundrylocal.gateway.dialects.engine_errors import EngineRefused, error_of_object
-from foundrylocal.gateway.dialects.requests import Prepared
-from foundrylocal.gateway.dialects.usage import UsageTotal, answers_of
+from foundrylocal.gateway.dialects.body import Body, Json
+from foundrylocal.gateway.dialects.engine_errors import EngineFailed, error_in_event
+from foundrylocal.gateway.dialects.usage import UsageTotal
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
-Json = dict[str, Any]
+AS_STREAM: Json = {"stream": True, "stream_options": {"include_usage": True}}
+"""What such a request says to the engine."""
 _NOT_OF_THE_WHOLE = ("choices", "usage", "timings")
 
 
-def assemble(stream: bytes, prepared: Prepared, stats: RequestStats) -> Json:
-    """The whole answer that a stream amounts to; raises the error that the engine tells of in it."""
-    total = UsageTotal(prepared.asked)
+def assemble(stream: bytes, body: Body, stats: RequestStats) -> Json:
+    """The whole answer that a stream amounts to. Raises the error that the engine reports in it, EngineFailed."""
+    total = UsageTotal(body)
     choices: dict[int, Json] = {}
     answer: Json = {}
-    for chunk in _chunks(stream, prepared):
+    for chunk in _chunks(stream, body):
         answer = answer or {name: value for name, value in chunk.items() if name not in _NOT_OF_THE_WHOLE}
         stats.note_timings(chunk.get("timings") or {})
         number: int | None = None
@@ -32,28 +32,24 @@ def assemble(stream: bytes, prepared: Prepared, stats: RequestStats) -> Json:
             _add(choices.setdefault(number, {"index": number}), piece)
         if chunk.get("usage"):
             answer["usage"] = total.add(chunk["usage"], number)
-    if len(choices) != answers_of(prepared.asked) or not answer.get("usage"):
-        raise EngineRefused("It ended before all answers were complete.")
+    if len(choices) != body.answer_count or not answer.get("usage"):
+        raise EngineFailed("Its stream ended before all answers were complete.")
     answer["object"] = str(answer["object"]).removesuffix(".chunk")
     answer["choices"] = [_whole(choices[number]) for number in sorted(choices)]
     return answer
 
 
-def _chunks(stream: bytes, prepared: Prepared) -> Iterator[Json]:
+def _chunks(stream: bytes, body: Body) -> Iterator[Json]:
     for event in stream.split(b"\n\n"):
         _, _, data = event.partition(b": ")
         if not data.startswith(b"{"):
             continue
+        if (error := error_in_event(event, body)) is not None:
+            raise error
         try:
-            chunk = json.loads(data)
-        except ValueError as error:
-            raise EngineRefused("A part of its answer is not JSON.") from error
-        said = chunk.get("error")
-        if isinstance(said, dict):
-            code = said.get("code")
-            status = code if isinstance(code, int) and code >= 400 else 500
-            raise error_of_object(status, said, str(said.get("message") or ""), prepared)
-        yield chunk
+            yield json.loads(data)
+        except ValueError as broken:
+            raise EngineFailed("A part of its stream is not JSON.") from broken
 
 
 def _add(choice: Json, piece: Json) -> None:

@@ -1,14 +1,14 @@
-"""One request from its check to its worker: the model's line, its loading, and what to do when a worker goes.
+"""One request from its check to its worker: the model's queue, its loading, and what to do when a worker goes.
 
-Invariant: a request that no worker has begun to answer is not lost by a crash or a switch, it waits and is
-sent again; one that a worker had when it crashed is not repeated, since it may be what crashed it.
+Invariant: a crash or a switch loses no request that no worker has begun to answer: it waits and is sent again. One
+that a worker had when it crashed is not repeated, since it may be what crashed it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -22,41 +22,23 @@ from foundrylocal.errors import (
     SystemExhausted,
     WorkerCrashed,
 )
-from foundrylocal.gateway.dialects.requests import Prepared
-from foundrylocal.gateway.dialects.usage import answers_of
 from foundrylocal.gateway.flow.queue import FairQueue
-from foundrylocal.gateway.flow.relay import Exchange, NothingSent, relay
+from foundrylocal.gateway.flow.relay import NothingSent, relay
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
-from foundrylocal.gateway.routes import Ability, Route
-from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.gateway.request import InferenceRequest
+from foundrylocal.gateway.routes import Ability
 from foundrylocal.pool.roster import Replica, State
 from foundrylocal.server.server import Server
 from foundrylocal.server.state import SERVING, Status
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.web.asgi import Send
-from foundrylocal.web.connection import Peer
 
 RECOVERY_TIMEOUT_S = 60.0
-RECOVERY_LOOK_S = 0.5
-EXIT_NEWS_S = 0.5
-
-
-@dataclass(eq=False)
-class _Job:
-    """A request under way; `is_admitted` once it has stood in line, from when on a crash does not refuse it."""
-
-    endpoint: Route
-    prepared: Prepared
-    client: str
-    stats: RequestStats
-    send: Send
-    peer: Peer
-    is_admitted: bool = False
-    deadline: float | None = None
+RECOVERY_CHECK_S = 0.5
+EXIT_REASON_TIMEOUT_S = 0.5
 
 
 class _Moved(Exception):
-    """The model that serves this request is another one than the one it stood in line for."""
+    """A switch gave this request another model than the one whose queue it waited in."""
 
 
 class Dispatcher:
@@ -75,99 +57,88 @@ class Dispatcher:
         self._settings = settings
         self._reader_timeout_s = reader_timeout_s
 
-    async def answer(
-        self, endpoint: Route, prepared: Prepared, client: str, stats: RequestStats, send: Send, peer: Peer
-    ) -> None:
-        """Answer one request. Raises the error that the caller is to get, or ClientStalled."""
-        job = _Job(endpoint, prepared, client, stats, send, peer)
+    async def answer(self, request: InferenceRequest) -> None:
+        """Answer one request. Raises the error that the client is to get, or ClientStalled."""
         while True:
-            model = self._model(job)
+            model = self._model(request)
             try:
-                async with self._slot(model, job):
-                    await self._serve(model, job)
+                async with self._slot(model, request):
+                    await self._serve(model, request)
                 return
             except _Moved:
                 continue
 
-    def _model(self, job: _Job) -> Model:
-        name = job.prepared.asked.model
+    def _model(self, request: InferenceRequest) -> Model:
+        name = request.body.model
         model = self._server.resolve(name) if name else self._server.state.current
         if model is None:
             raise ServerShuttingDown
-        job.stats.model_id = model.model_id
+        request.stats.model_id = model.model_id
         return model
 
     @asynccontextmanager
-    async def _slot(self, model: Model, job: _Job) -> AsyncIterator[None]:
-        if not job.endpoint.takes_slot:
+    async def _slot(self, model: Model, request: InferenceRequest) -> AsyncIterator[None]:
+        if not request.route.takes_slot:
             yield
             return
         loaded = self._server.pool.get(model)
         limit = loaded.spec.parallel if loaded else self._settings.current.parallel
         self._queue.set_limit(model.model_id, limit)
-        weight = answers_of(job.prepared.asked)
+        weight = request.body.answer_count
         async with self._queue.slot(
-            model.model_id, job.client, weight=weight, is_readmitted=job.is_admitted
+            model.model_id, request.client, weight=weight, is_readmitted=request.is_admitted
         ) as ticket:
-            stats = job.stats
+            stats = request.stats
             stats.queue_position = max(stats.queue_position, ticket.position)
             stats.queue_s += ticket.waited_s
-            job.is_admitted = job.is_admitted or ticket.position > 0
+            request.is_admitted = request.is_admitted or ticket.position > 0
             yield
 
-    async def _serve(self, model: Model, job: _Job) -> None:
-        """Try until an answer has begun; between tries wait for the model to come back."""
+    async def _serve(self, model: Model, request: InferenceRequest) -> None:
+        """Try until an answer has begun; wait for the model to come back between the attempts."""
         while True:
             try:
-                await self._try(model, job)
+                await self._try(model, request)
                 return
             except NothingSent:
-                job.is_admitted = True
+                request.is_admitted = True
                 reason: FoundryLocalError = ModelLoading(model.simple_name)
             except (ModelLoading, SystemExhausted) as error:
-                if not job.is_admitted and self._server.state.status is not Status.SWITCHING:
+                if not request.is_admitted and self._server.state.status is not Status.SWITCHING:
                     raise
                 reason = error
-            await self._await_return(job, reason)
+            await self._await_return(request, reason)
 
-    async def _await_return(self, job: _Job, reason: FoundryLocalError) -> None:
+    async def _await_return(self, request: InferenceRequest, reason: FoundryLocalError) -> None:
         now = anyio.current_time()
-        if job.deadline is None:
-            job.deadline = now + RECOVERY_TIMEOUT_S
-        if now >= job.deadline:
+        if request.deadline is None:
+            request.deadline = now + RECOVERY_TIMEOUT_S
+        if now >= request.deadline:
             raise reason
-        # A look from time to time besides: what does not come back must be noticed, too.
-        with anyio.move_on_after(min(RECOVERY_LOOK_S, job.deadline - now)):
+        # It also checks from time to time, to notice a model that does not come back.
+        with anyio.move_on_after(min(RECOVERY_CHECK_S, request.deadline - now)):
             await self._server.pool.arrival()
-        job.stats.load_s += anyio.current_time() - now
+        request.stats.load_s += anyio.current_time() - now
 
-    async def _try(self, model: Model, job: _Job) -> None:
+    async def _try(self, model: Model, request: InferenceRequest) -> None:
         began = anyio.current_time()
-        async with self._server.lease(job.prepared.asked.model) as replica:
-            job.stats.load_s += anyio.current_time() - began
+        async with self._server.lease(request.body.model) as replica:
+            request.stats.load_s += anyio.current_time() - began
             if replica.model.model_id != model.model_id:
                 raise _Moved
-            if job.endpoint.takes_slot:
+            if request.route.takes_slot:
                 self._queue.set_limit(model.model_id, replica.spec.parallel)
-            job.stats.context_size = replica.spec.context_size
-            _refuse_unable(job, replica)
-            exchange = Exchange(
-                job.endpoint,
-                job.prepared,
-                job.stats,
-                job.send,
-                job.peer,
-                lambda has_begun: self._why_gone(replica, has_begun),
-                self._reader_timeout_s,
-            )
-            await relay(replica.address, exchange)
+            request.stats.context_size = replica.spec.context_size
+            _refuse_unable(request, replica)
+            why_gone = partial(self._why_gone, replica)
+            await relay(replica.address, request, why_gone, self._reader_timeout_s)
 
     async def _why_gone(self, replica: Replica, has_begun: bool) -> Exception:
-        """Why a worker's connection broke: a stop that was asked for, a model that made room, or a crash."""
+        """Why a worker's connection broke: a stop, a model that made room for another, or a crash."""
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
         # The connection ends a moment before the process is reaped, and only its end says why.
-        with anyio.move_on_after(EXIT_NEWS_S):
+        with anyio.move_on_after(EXIT_REASON_TIMEOUT_S):
             await replica.ended()
         if replica.lost_reason is None and replica.state is not State.READY:
             return ModelUnloaded() if has_begun else NothingSent()
@@ -176,9 +147,9 @@ class Dispatcher:
         )
 
 
-def _refuse_unable(job: _Job, replica: Replica) -> None:
-    """Raise InvalidRequest when the model is not loaded for what is asked."""
-    spec, wanted = replica.spec, job.endpoint.ability
+def _refuse_unable(request: InferenceRequest, replica: Replica) -> None:
+    """Raise InvalidRequest when the model cannot do what the request needs."""
+    spec, wanted = replica.spec, request.route.ability
     has = Ability.EMBED if spec.is_embedding else Ability.RERANK if spec.is_reranking else Ability.GENERATE
     if wanted not in (has, Ability.ANY):
         raise InvalidRequest(
@@ -186,15 +157,15 @@ def _refuse_unable(job: _Job, replica: Replica) -> None:
             f"It is a model to {has.value}. Name another one in 'model'.",
             param="model",
         )
-    if job.prepared.asked.wants_tools and not replica.address.can_call_tools and job.endpoint.takes_slot:
+    if request.body.wants_tools and not replica.address.can_call_tools and request.route.takes_slot:
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot call tools",
             "Its chat template has no place for them. Name another model, or leave the tools out.",
             param="tools",
         )
-    if job.prepared.has_image and spec.projector_path is None:
+    if request.body.has_images and spec.projector_path is None:
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot take images",
             "It has no vision projector. Name another model, or leave the images out.",
-            param="messages",
+            param=request.body.content_field,
         )

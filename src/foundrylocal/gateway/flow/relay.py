@@ -5,139 +5,106 @@ Invariant: after the first byte to the client a failure is an event of the strea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from foundrylocal.engine.client import Answer, AnswerBroken, WorkerUnreachable, ask
-from foundrylocal.engine.replica import Address as ReplicaAddress
+from foundrylocal.engine.replica import Address
 from foundrylocal.errors import FoundryLocalError, InternalError
-from foundrylocal.gateway.dialects.anthropic.structured import MessageStream, message_of
-from foundrylocal.gateway.dialects.assembly import assemble
-from foundrylocal.gateway.dialects.conformance import complete
-from foundrylocal.gateway.dialects.engine_errors import EngineRefused, error_event, error_of, error_of_object
-from foundrylocal.gateway.dialects.requests import Prepared
-from foundrylocal.gateway.dialects.shapes import Body
-from foundrylocal.gateway.dialects.streams import Rewriter, rewriter
-from foundrylocal.gateway.dialects.usage import is_assembled
+from foundrylocal.gateway.dialects.base import Rewriter
+from foundrylocal.gateway.dialects.engine_errors import EngineFailed, error_in_event, error_of
+from foundrylocal.gateway.dialects.events import split_events, whole_events
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S, given_up_when_stalled
-from foundrylocal.gateway.routes import Dialect, Route
-from foundrylocal.gateway.stats.request_stats import RequestStats
-from foundrylocal.web.asgi import Header, Send, send_whole
-from foundrylocal.web.connection import Peer
+from foundrylocal.gateway.request import InferenceRequest
+from foundrylocal.web.asgi import Header, send_whole
 
-_STREAM_HEADERS: list[Header] = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_STREAM_HEADERS: list[Header] = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 _ERROR_MARK = b'"error":{'
+WhyGone = Callable[[bool], Awaitable[Exception]]
+"""Why a worker went away, given whether the answer has begun; only before that may it be NothingSent."""
 
 
 class NothingSent(Exception):
     """The worker was not reached, or left on purpose before its answer began: another may try."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request with all that its way back needs.
-
-    `cause(has_begun)` tells why a worker went away; only before the answer has begun is it NothingSent.
-    """
-
-    endpoint: Route
-    prepared: Prepared
-    stats: RequestStats
-    send: Send
-    peer: Peer
-    cause: Callable[[bool], Awaitable[Exception]]
-    reader_timeout_s: float = READER_TIMEOUT_S
-
-
-async def relay(endpoint: ReplicaAddress, exchange: Exchange) -> None:
-    """Answer the client with what the worker says.
+async def relay(
+    address: Address,
+    request: InferenceRequest,
+    why_gone: WhyGone,
+    reader_timeout_s: float = READER_TIMEOUT_S,
+) -> None:
+    """Send the request to a worker and its answer to the client.
 
     Raises NothingSent, ClientStalled, and the error that the worker's answer or its end stands for.
     """
-    asked = exchange.prepared.asked
     try:
-        async with ask(endpoint, exchange.prepared.target, exchange.prepared.body) as answer:
+        async with ask(address, request.engine.path, request.engine.body) as answer:
             try:
                 await answer.head()
             except AnswerBroken as error:
-                raise await exchange.cause(False) from error
-            is_stream = answer.content_type == "text/event-stream" and not is_assembled(asked)
-            with given_up_when_stalled(exchange.peer, exchange.reader_timeout_s):
-                await (_stream if answer.status < 400 and is_stream else _whole)(answer, exchange)
+                raise await why_gone(False) from error
+            is_stream = answer.content_type == "text/event-stream" and request.body.is_stream
+            send = _send_stream if answer.status < 400 and is_stream else _send_answer
+            with given_up_when_stalled(request.peer, reader_timeout_s):
+                await send(answer, request, why_gone)
     except WorkerUnreachable as error:
         raise NothingSent from error
 
 
-async def _whole(response: Answer, exchange: Exchange) -> None:
+async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyGone) -> None:
     try:
-        body = await response.read()
+        raw = await answer.read()
     except AnswerBroken as error:
-        raise await exchange.cause(False) from error
-    if response.status >= 400:
-        raise error_of(response.status, body, exchange.prepared)
-    stats = exchange.stats
+        raise await why_gone(False) from error
+    if answer.status >= 400:
+        raise error_of(answer.status, raw, request.body)
+    stats = request.stats
     try:
-        answer: Any = (
-            assemble(body, exchange.prepared, stats)
-            if is_assembled(exchange.prepared.asked)
-            else msgspec.json.decode(body)
-        )
-        if isinstance(answer, dict):
-            stats.note_timings(answer.get("timings") or {})
-            stats.note_usage(answer.get("usage") or {})
-            answer = _conforming(answer, exchange)
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise EngineRefused("Its answer is not what the API promises.") from error
-    stats.status = response.status
+        whole = request.route.dialect.whole(raw, request.body, stats)
+    except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as error:
+        raise EngineFailed("Its answer does not have the published form.") from error
+    stats.status = answer.status
     stats.note_first()
     stats.note_outcome("ok")
-    await send_whole(exchange.send, response.status, msgspec.json.encode(answer), stats.headers())
+    await send_whole(request.send, answer.status, msgspec.json.encode(whole), stats.headers())
 
 
-def _conforming(answer: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
-    asked = exchange.prepared.asked
-    if exchange.prepared.schema is not None:
-        return message_of(answer, asked)
-    return complete(exchange.endpoint.dialect, answer, asked, exchange.stats.context_size)
-
-
-def _message_stream(dialect: Dialect, asked: Body, stats: RequestStats) -> Rewriter:
-    return MessageStream(asked, stats)
-
-
-async def _stream(answer: Answer, exchange: Exchange) -> None:
-    passage = _Passage(exchange)
+async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyGone) -> None:
+    passage = _Passage(request)
     has_begun = False
     try:
-        with exchange.peer.held_back(answer.pause, answer.resume):
+        with request.peer.held_back(answer.pause, answer.resume):
             # The answer begins with its first whole event: until then a failure has a status of its own.
             while not has_begun and (read := await answer.block()):
                 if block := passage.events_of(read):
                     has_begun = True
-                    await _begin(exchange)
-                    await exchange.send({"type": "http.response.body", "body": block, "more_body": True})
+                    await _begin(request)
+                    await request.send({"type": "http.response.body", "body": block, "more_body": True})
             await answer.pour(passage)
     except AnswerBroken as error:
-        cause = await exchange.cause(has_begun)
+        reason = await why_gone(has_begun)
         if not has_begun:
-            raise cause from error
-        failure = cause if isinstance(cause, FoundryLocalError) else InternalError()
-        exchange.stats.note_outcome(failure.code)
-        body = error_event(failure, exchange.endpoint.dialect)
-        await exchange.send({"type": "http.response.body", "body": body})
+            raise reason from error
+        failure = reason if isinstance(reason, FoundryLocalError) else InternalError()
+        request.stats.note_outcome(failure.code)
+        event = request.route.dialect.error_event(failure)
+        await request.send({"type": "http.response.body", "body": event})
         return
     if not has_begun:
-        await _begin(exchange)
-    exchange.stats.note_outcome("ok")
-    await exchange.send({"type": "http.response.body", "body": b""})
+        await _begin(request)
+    request.stats.note_outcome("ok")
+    await request.send({"type": "http.response.body", "body": b""})
+
+
+async def _begin(request: InferenceRequest) -> None:
+    stats = request.stats
+    stats.status = 200
+    stats.note_first()
+    content_type: Header = (b"content-type", request.route.dialect.stream_content_type)
+    headers = [content_type, *_STREAM_HEADERS, *stats.headers()]
+    await request.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
 class _Passage:
@@ -146,12 +113,11 @@ class _Passage:
     The engine computes meanwhile, so each call finds its code out of the processor's caches: the fewer the better.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
-        make = rewriter if exchange.prepared.schema is None else _message_stream
-        self._rewrite = make(exchange.endpoint.dialect, exchange.prepared.asked, exchange.stats)
-        self._exchange = exchange
-        self._figures = exchange.stats
-        self._write = exchange.peer.write_chunk
+    def __init__(self, request: InferenceRequest) -> None:
+        self._rewrite = request.route.dialect.stream(request.body, request.stats)
+        self._request = request
+        self._stats = request.stats
+        self._write = request.peer.write_chunk
         self._rest = b""
 
     def __call__(self, read: bytes) -> None:
@@ -163,54 +129,17 @@ class _Passage:
         block, self._rest = whole_events(self._rest, read)
         if not block:
             return b""
-        is_plain = _ERROR_MARK not in block
-        block = self._rewrite(block) if is_plain else _with_errors(block, self._exchange, self._rewrite)
-        self._figures.events += block.count(b"\n\n")
-        return block
+        self._stats.events += block.count(b"\n\n")
+        return self._rewrite(block) if _ERROR_MARK not in block else self._with_errors(block, self._rewrite)
 
-
-def whole_events(rest: bytes, read: bytes) -> tuple[bytes, bytes]:
-    """What is whole of the bytes so far, and the begin of an event whose end is still to come."""
-    block = rest + read if rest else read
-    if block.endswith(b"\n\n"):
-        return block, b""
-    cut = block.rfind(b"\n\n")
-    return (block[: cut + 2], block[cut + 2 :]) if cut >= 0 else (b"", block)
-
-
-async def _begin(exchange: Exchange) -> None:
-    stats = exchange.stats
-    stats.status = 200
-    stats.note_first()
-    headers = [*_STREAM_HEADERS, *stats.headers()]
-    await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-def _with_errors(block: bytes, exchange: Exchange, rewrite: Rewriter) -> bytes:
-    """The same events, those in which the engine tells of an error in our form."""
-    parts: list[bytes] = []
-    for event in block.split(b"\n\n")[:-1]:
-        _, found, data = (b"\n" + event).partition(b"\ndata: ")
-        if not found:
-            _, found, data = (b"\n" + event).partition(b"\nerror: ")
-        said = _error_in(data)
-        if said is None:
-            parts.append(rewrite(event + b"\n\n"))
-            continue
-        code = said.get("code")
-        status = code if isinstance(code, int) and code >= 400 else 500
-        error = error_of_object(status, said, str(said.get("message") or ""), exchange.prepared)
-        exchange.stats.note_outcome(error.code)
-        parts.append(error_event(error, exchange.endpoint.dialect))
-    return b"".join(parts)
-
-
-def _error_in(data: bytes) -> dict[str, Any] | None:
-    try:
-        body = json.loads(data)
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
-        return None
-    said = body.get("error") if "error" in body else None
-    return said if isinstance(said, dict) else None
+    def _with_errors(self, block: bytes, rewrite: Rewriter) -> bytes:
+        """The same events; those in which the engine reports an error become the dialect's."""
+        parts: list[bytes] = []
+        for event in split_events(block):
+            error = error_in_event(event, self._request.body)
+            if error is None:
+                parts.append(rewrite(event + b"\n\n"))
+                continue
+            self._stats.note_outcome(error.code)
+            parts.append(self._request.route.dialect.error_event(error))
+        return b"".join(parts)

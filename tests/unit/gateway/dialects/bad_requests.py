@@ -111,6 +111,7 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_chat(logit_bias=[1]), "logit_bias"),
     (*_chat(logit_bias={"Hi": 1}), "logit_bias"),
     (*_chat(logit_bias={"5": "x"}), "logit_bias"),
+    (*_chat(logit_bias={"9" * 5000: 1}), "logit_bias"),
     (*_chat(stream=True, stream_options=True), "stream_options"),
     (*_chat(reasoning_format="loud"), "reasoning_format"),
     # out of range

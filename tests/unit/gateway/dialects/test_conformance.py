@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 
-from foundrylocal.gateway.dialects import shapes
-from foundrylocal.gateway.dialects.anthropic.structured import MessageStream
-from foundrylocal.gateway.dialects.conformance import complete
-from foundrylocal.gateway.dialects.requests import prepare
-from foundrylocal.gateway.dialects.streams import rewriter
-from foundrylocal.gateway.flow.relay import whole_events
-from foundrylocal.gateway.routes import ROUTES, Dialect
+from foundrylocal.gateway.dialects.base import Rewriter
+from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.dialects.events import whole_events
+from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -25,12 +22,28 @@ TOKEN = {"id": 5, "token": "Hi", "bytes": [72, 105], "logprob": -0.5}
 LOGPROBS = {"content": [TOKEN | {"top_logprobs": [TOKEN, TOKEN]}]}
 
 
-def asked(path: str, body: dict[str, Any]) -> shapes.Body:
-    return prepare(ROUTES[path], json.dumps(body).encode()).asked
+CHAT, TEXT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"
 
 
-def chat(**fields: object) -> shapes.Body:
-    return asked("/v1/chat/completions", HELLO | fields)
+def parse(path: str, body: dict[str, Any]) -> Body:
+    parsed, _ = ROUTES[path].dialect.prepare(json.dumps(body).encode())
+    return parsed
+
+
+def rewriter(path: str, body: dict[str, Any], seen: RequestStats | None = None) -> Rewriter:
+    return ROUTES[path].dialect.stream(parse(path, body), seen or stats())
+
+
+def chat_rewriter(seen: RequestStats | None = None, **fields: object) -> Rewriter:
+    return rewriter(CHAT, HELLO | fields, seen)
+
+
+def complete(
+    path: str, answer: dict[str, Any], body: dict[str, Any], context: int | None = None
+) -> dict[str, Any]:
+    seen = stats()
+    seen.context_size = context
+    return ROUTES[path].dialect.answer(answer, parse(path, body), seen)
 
 
 def chunk(choice: str, more: str = "") -> bytes:
@@ -56,7 +69,7 @@ LAST = chunk(
 
 def test_a_plain_stream_gets_its_nulls_and_loses_nothing() -> None:
     seen = stats()
-    rewrite = rewriter(Dialect.CHAT, chat(stream=True), seen)
+    rewrite = chat_rewriter(seen, stream=True)
     first, token, last = (read(rewrite(block)) for block in (FIRST, TOKENS, LAST))
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     assert token["choices"][0]["delta"]["content"] == 'a "delta":{ b'
@@ -65,13 +78,13 @@ def test_a_plain_stream_gets_its_nulls_and_loses_nothing() -> None:
 
 
 def test_several_events_in_one_read_are_all_rewritten() -> None:
-    block = rewriter(Dialect.CHAT, chat(stream=True), stats())(FIRST + TOKENS + LAST)
+    block = chat_rewriter(stream=True)(FIRST + TOKENS + LAST)
     assert block.count(b'"logprobs":null') == 3
     assert block.endswith(b"\n\n")
 
 
 def test_usage_is_null_until_it_is_known() -> None:
-    rewrite = rewriter(Dialect.CHAT, chat(stream=True, stream_options={"include_usage": True}), stats())
+    rewrite = chat_rewriter(stream=True, stream_options={"include_usage": True})
     assert read(rewrite(TOKENS))["usage"] is None
     usage = chunk("", ',"usage":{"completion_tokens":1,"prompt_tokens":1,"total_tokens":2}')
     assert read(rewrite(usage))["usage"]["total_tokens"] == 2
@@ -79,10 +92,7 @@ def test_usage_is_null_until_it_is_known() -> None:
 
 def test_the_done_mark_passes() -> None:
     for logprobs in (False, True):
-        assert (
-            rewriter(Dialect.CHAT, chat(logprobs=logprobs), stats())(b"data: [DONE]\n\n")
-            == b"data: [DONE]\n\n"
-        )
+        assert chat_rewriter(logprobs=logprobs)(b"data: [DONE]\n\n") == b"data: [DONE]\n\n"
 
 
 def test_logprobs_have_as_many_alternatives_as_asked_for() -> None:
@@ -90,14 +100,14 @@ def test_logprobs_have_as_many_alternatives_as_asked_for() -> None:
         '{"finish_reason":null,"index":0,"delta":{"content":"Hi"},"logprobs":' + json.dumps(LOGPROBS) + "}"
     )
     for count in (0, 1, 2):
-        body = read(rewriter(Dialect.CHAT, chat(logprobs=True, top_logprobs=count), stats())(event))
+        body = read(chat_rewriter(logprobs=True, top_logprobs=count)(event))
         (token,) = body["choices"][0]["logprobs"]["content"]
         assert len(token["top_logprobs"]) == count
         assert set(token) == {"token", "logprob", "bytes", "top_logprobs"}
 
 
 def test_text_offsets_go_on_from_chunk_to_chunk() -> None:
-    rewrite = rewriter(Dialect.TEXT, asked("/v1/completions", {"prompt": "a", "logprobs": 1}), stats())
+    rewrite = rewriter(TEXT, {"prompt": "a", "logprobs": 1})
     choice = '{"text":"Hi","index":0,"logprobs":' + json.dumps(LOGPROBS) + ',"finish_reason":null}'
     offsets = [read(rewrite(chunk(choice)))["choices"][0]["logprobs"]["text_offset"] for _ in range(3)]
     assert offsets == [[0], [2], [4]]
@@ -119,14 +129,13 @@ def test_a_whole_chat_has_the_required_nulls() -> None:
     answer = {
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a"}}]
     }
-    (choice,) = complete(Dialect.CHAT, answer, chat())["choices"]
+    (choice,) = complete(CHAT, answer, HELLO)["choices"]
     assert choice["logprobs"] is None and choice["message"]["refusal"] is None
 
 
 def test_messages_pass_their_tokens_untouched() -> None:
     seen = stats()
-    body = asked("/v1/messages", HELLO | {"max_tokens": 5, "stream": True})
-    rewrite = rewriter(Dialect.MESSAGES, body, seen)
+    rewrite = rewriter(MESSAGES, HELLO | {"max_tokens": 5, "stream": True}, seen)
     token = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{}}\n\n'
     assert rewrite(token) == token
     start = {
@@ -146,53 +155,52 @@ MESSAGE_END = (
 
 
 def test_a_stop_sequence_is_the_reason_it_ended() -> None:
-    body = asked("/v1/messages", HELLO | {"max_tokens": 5, "stop_sequences": ["o"]})
-    ended = read(rewriter(Dialect.MESSAGES, body, stats())(MESSAGE_END))
+    body = HELLO | {"max_tokens": 5, "stop_sequences": ["o"]}
+    ended = read(rewriter(MESSAGES, body)(MESSAGE_END))
     assert ended["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "o"}
     answer = {"content": [], "usage": {}, "stop_reason": "end_turn", "stop_sequence": "o"}
-    assert complete(Dialect.MESSAGES, answer, body)["stop_reason"] == "stop_sequence"
+    assert complete(MESSAGES, answer, body)["stop_reason"] == "stop_sequence"
     answer = {"content": [], "usage": {}, "stop_reason": "end_turn", "stop_sequence": None}
-    assert complete(Dialect.MESSAGES, answer, body)["stop_reason"] == "end_turn"
+    assert complete(MESSAGES, answer, body)["stop_reason"] == "end_turn"
 
 
 @pytest.mark.parametrize(
     ("limit", "context", "status"), [(9, 64, "completed"), (5, 64, "incomplete"), (None, 12, "incomplete")]
 )
 def test_an_answer_that_was_cut_short_is_incomplete(limit: int | None, context: int, status: str) -> None:
-    body = asked("/v1/responses", {"input": "a", "max_output_tokens": limit})
+    body = {"input": "a", "max_output_tokens": limit}
     usage = {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12}
     item = {"type": "message", "status": "completed", "content": []}
     answer = {"status": "completed", "output": [item], "usage": usage}
-    done = complete(Dialect.RESPONSES, answer, body, context)
+    done = complete(RESPONSES, answer, body, context)
     assert (done["status"], done["output"][0]["status"]) == (status, status)
     assert (done["incomplete_details"] is None) is (status == "completed")
 
 
 COMMENTS = (b":\n\n", b": still there\n\n")
-STREAMS: list[tuple[Dialect, str, dict[str, Any], bytes]] = [
-    (Dialect.CHAT, "/v1/chat/completions", HELLO, TOKENS + LAST),
-    (Dialect.CHAT, "/v1/chat/completions", HELLO | {"n": 2}, TOKENS + LAST),
+STREAMS: list[tuple[str, dict[str, Any], bytes]] = [
+    ("/v1/chat/completions", HELLO, TOKENS + LAST),
+    ("/v1/chat/completions", HELLO | {"n": 2}, TOKENS + LAST),
     (
-        Dialect.CHAT,
         "/v1/chat/completions",
         HELLO | {"stream": True, "stream_options": {"include_usage": True}},
         TOKENS,
     ),
-    (Dialect.TEXT, "/v1/completions", {"prompt": "a"}, chunk('{"text":"Hi","index":0}')),
-    (Dialect.TEXT, "/v1/completions", {"prompt": "a", "logprobs": 1}, chunk('{"text":"Hi","index":0}')),
-    (Dialect.MESSAGES, "/v1/messages", HELLO | {"max_tokens": 5}, MESSAGE_END),
-    (Dialect.RESPONSES, "/v1/responses", {"input": "a"}, b'event: x\ndata: {"type":"response.other"}\n\n'),
-    (Dialect.PLAIN, "/infill", {"input_prefix": "a", "input_suffix": "b"}, b'data: {"content":"a"}\n\n'),
+    ("/v1/completions", {"prompt": "a"}, chunk('{"text":"Hi","index":0}')),
+    ("/v1/completions", {"prompt": "a", "logprobs": 1}, chunk('{"text":"Hi","index":0}')),
+    ("/v1/messages", HELLO | {"max_tokens": 5}, MESSAGE_END),
+    ("/v1/responses", {"input": "a"}, b'event: x\ndata: {"type":"response.other"}\n\n'),
+    ("/infill", {"input_prefix": "a", "input_suffix": "b"}, b'data: {"content":"a"}\n\n'),
 ]
 
 
 @pytest.mark.parametrize("comment", COMMENTS)
-@pytest.mark.parametrize(("dialect", "path", "body", "events"), STREAMS)
+@pytest.mark.parametrize(("path", "body", "events"), STREAMS)
 def test_a_comment_that_keeps_a_stream_alive_passes_every_rewriter(
-    dialect: Dialect, path: str, body: dict[str, Any], events: bytes, comment: bytes
+    path: str, body: dict[str, Any], events: bytes, comment: bytes
 ) -> None:
     def rewritten(*blocks: bytes) -> bytes:
-        rewrite = rewriter(dialect, asked(path, body), stats())
+        rewrite = rewriter(path, body)
         return b"".join(rewrite(block) for block in blocks)
 
     wanted = comment + rewritten(events) + comment
@@ -202,13 +210,15 @@ def test_a_comment_that_keeps_a_stream_alive_passes_every_rewriter(
 
 @pytest.mark.parametrize("comment", COMMENTS)
 def test_a_comment_passes_an_answer_by_way_of_chat(comment: bytes) -> None:
-    body = asked("/v1/messages", HELLO | {"max_tokens": 5, "stream": True})
-    wanted = comment + MessageStream(body, stats())(TOKENS) + comment
-    assert MessageStream(body, stats())(comment + TOKENS + comment) == wanted
+    schema = {"type": "json_schema", "schema": {"type": "object"}}
+    body = HELLO | {"max_tokens": 5, "stream": True, "output_config": {"format": schema}}
+    wanted = comment + rewriter(MESSAGES, body)(TOKENS) + comment
+    assert b"message_start" in wanted
+    assert rewriter(MESSAGES, body)(comment + TOKENS + comment) == wanted
 
 
 def test_events_of_responses_are_numbered() -> None:
-    rewrite = rewriter(Dialect.RESPONSES, asked("/v1/responses", {"input": "a", "stream": True}), stats())
+    rewrite = rewriter(RESPONSES, {"input": "a", "stream": True})
     created = b'"response.created","response":{"id":"r","status":"in_progress"}'
     delta = b'"response.output_text.delta","item_id":"m","delta":"a"'
     events = [b'event: x\ndata: {"type":%b}\n\n' % body for body in (created, delta, delta)]

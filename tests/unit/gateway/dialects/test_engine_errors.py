@@ -7,12 +7,21 @@ import json
 import pytest
 
 from foundrylocal.errors import FoundryLocalError, ServerShuttingDown
-from foundrylocal.gateway.dialects.engine_errors import error_body, error_event, error_of
-from foundrylocal.gateway.dialects.requests import prepare
-from foundrylocal.gateway.routes import ROUTES, Dialect
+from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.dialects.engine_errors import error_of
+from foundrylocal.gateway.routes import ROUTES, error_dialect
 from foundrylocal.web.errors import status_of
 
-CHAT = prepare(ROUTES["/v1/chat/completions"], b'{"messages":[{"role":"user","content":"Hi"}]}')
+DIALECTS = {path: route.dialect for path, route in ROUTES.items()}
+HELLO = {"messages": [{"role": "user", "content": "Hi"}]}
+
+
+def parse(path: str, body: dict[str, object]) -> Body:
+    parsed, _ = DIALECTS[path].prepare(json.dumps(body).encode())
+    return parsed
+
+
+CHAT = parse("/v1/chat/completions", HELLO)
 TOO_LONG = {"type": "exceed_context_size_error", "message": "request", "n_prompt_tokens": 9031, "n_ctx": 8192}
 ANTHROPIC = {
     *("invalid_request_error", "authentication_error", "permission_error", "not_found_error"),
@@ -52,7 +61,7 @@ def test_a_prompt_that_does_not_fit_has_both_counts_and_its_field(said: dict[str
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":"x"}', b'{"error":{}}'])
 def test_an_answer_that_nobody_can_read_is_an_error_all_the_same(body: bytes) -> None:
-    assert status_of(error_of(500, body)) == 500
+    assert status_of(error_of(500, body, CHAT)) == 500
 
 
 @pytest.mark.parametrize(
@@ -69,29 +78,27 @@ def test_an_answer_that_nobody_can_read_is_an_error_all_the_same(body: bytes) ->
 def test_a_refusal_of_the_engine_names_what_the_request_holds(
     path: str, body: dict[str, object], param: str
 ) -> None:
-    asked = prepare(
-        ROUTES[path], json.dumps({"messages": [{"role": "user", "content": "a"}], **body}).encode()
-    )
     said = {
         "message": "Failed to initialize samplers: failed to parse grammar",
         "type": "invalid_request_error",
     }
-    assert error_of(400, json.dumps({"error": said}).encode(), asked).param == param
+    assert error_of(400, json.dumps({"error": said}).encode(), parse(path, {**HELLO, **body})).param == param
 
 
 def test_every_error_of_the_gateway_has_a_param() -> None:
-    for dialect in (None, *Dialect):
-        assert error_body(error_of(500, b""), dialect)["error"]["param"] is None
+    for dialect in (error_dialect("/nowhere"), *DIALECTS.values()):
+        assert dialect.error_body(error_of(500, b"", CHAT))["error"]["param"] is None
 
 
-def test_messages_know_anthropics_types_only() -> None:
-    told = error_body(ServerShuttingDown(), Dialect.MESSAGES)["error"]
-    assert (told["type"], told["code"]) == ("overloaded_error", "server_shutting_down")
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"])
+def test_anthropics_endpoints_know_anthropics_types_only(path: str) -> None:
+    about = error_dialect(path).error_body(ServerShuttingDown())["error"]
+    assert (about["type"], about["code"]) == ("overloaded_error", "server_shutting_down")
     for kind in _kinds(FoundryLocalError):
         error = kind.__new__(kind)
         FoundryLocalError.__init__(error, "x")
-        assert error_body(error, Dialect.MESSAGES)["error"]["type"] in ANTHROPIC
-        assert error_body(error, Dialect.CHAT)["error"]["type"] == kind.type
+        assert error_dialect(path).error_body(error)["error"]["type"] in ANTHROPIC
+        assert error_dialect("/v1/chat/completions").error_body(error)["error"]["type"] == kind.type
 
 
 def _kinds(kind: type[FoundryLocalError]) -> list[type[FoundryLocalError]]:
@@ -99,9 +106,9 @@ def _kinds(kind: type[FoundryLocalError]) -> list[type[FoundryLocalError]]:
 
 
 def test_each_dialect_has_its_form() -> None:
-    error = error_of(500, b"")
-    assert set(error_body(error, None)) == {"error"}
-    assert error_body(error, Dialect.MESSAGES)["type"] == "error"
-    assert error_event(error, Dialect.CHAT).startswith(b'data: {"error":{')
-    assert error_event(error, Dialect.MESSAGES).startswith(b"event: error\ndata: ")
-    assert b'"sequence_number"' in error_event(error, Dialect.RESPONSES)
+    error = error_of(500, b"", CHAT)
+    assert set(error_dialect("/").error_body(error)) == {"error"}
+    assert error_dialect("/v1/messages").error_body(error)["type"] == "error"
+    assert DIALECTS["/v1/chat/completions"].error_event(error).startswith(b'data: {"error":{')
+    assert DIALECTS["/v1/messages"].error_event(error).startswith(b"event: error\ndata: ")
+    assert b'"sequence_number"' in DIALECTS["/v1/responses"].error_event(error)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from foundrylocal.errors import FoundryLocalError, InvalidJson, InvalidRequest
-from foundrylocal.gateway.dialects.requests import Prepared, prepare
+from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.routes import ROUTES
 from tests.unit.gateway.dialects.bad_requests import BAD_BODIES, BAD_FIELDS
 
@@ -16,12 +16,19 @@ CHAT = "/v1/chat/completions"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 
 
-def check(path: str, body: object) -> Prepared:
-    return prepare(ROUTES[path], body if isinstance(body, bytes) else json.dumps(body).encode())
+def engine_body(path: str, body: object) -> bytes:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return ROUTES[path].dialect.prepare(raw)[1].body
+
+
+def check(path: str, body: object) -> Body:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    parsed, _ = ROUTES[path].dialect.prepare(raw)
+    return parsed
 
 
 def for_engine(path: str, body: object) -> dict[str, Any]:
-    return dict(json.loads(check(path, body).body))
+    return dict(json.loads(engine_body(path, body)))
 
 
 @pytest.mark.parametrize(("path", "body", "param"), BAD_FIELDS)
@@ -57,7 +64,7 @@ def test_null_is_as_absent() -> None:
 
 def test_a_doubled_key_reaches_the_engine_once() -> None:
     body = b'{"messages":[{"role":"user","content":"a"}],"max_tokens":1,"max_tokens":2}'
-    assert check(CHAT, body).body.count(b"max_tokens") == 1
+    assert engine_body(CHAT, body).count(b"max_tokens") == 1
 
 
 def test_a_developer_is_a_system() -> None:
@@ -70,7 +77,7 @@ def test_logprobs_without_alternatives_ask_for_one() -> None:
 
 
 def test_a_byte_order_mark_is_no_fault() -> None:
-    assert check(CHAT, b"\xef\xbb\xbf" + json.dumps(HELLO).encode()).asked.model is None
+    assert check(CHAT, b"\xef\xbb\xbf" + json.dumps(HELLO).encode()).model is None
 
 
 def test_brackets_in_text_are_not_depth() -> None:
@@ -83,10 +90,10 @@ def test_brackets_in_text_are_not_depth() -> None:
 
 def test_an_image_in_the_request_is_seen() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    assert check(CHAT, {"messages": [{"role": "user", "content": [part]}]}).has_image
+    assert check(CHAT, {"messages": [{"role": "user", "content": [part]}]}).has_images
     block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
     turns = {"max_tokens": 1, "messages": [{"role": "user", "content": [block]}]}
-    assert check("/v1/messages", turns).has_image
+    assert check("/v1/messages", turns).has_images
 
 
 def test_tool_calls_and_their_results_pass() -> None:

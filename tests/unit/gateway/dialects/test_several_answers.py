@@ -12,10 +12,9 @@ import pytest
 
 from foundrylocal.errors import FoundryLocalError, InvalidRequest
 from foundrylocal.gateway.dialects.assembly import assemble
-from foundrylocal.gateway.dialects.engine_errors import EngineRefused
-from foundrylocal.gateway.dialects.requests import Prepared, prepare
-from foundrylocal.gateway.dialects.streams import rewriter
-from foundrylocal.gateway.routes import ROUTES, Dialect
+from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.dialects.engine_errors import EngineFailed
+from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -23,8 +22,9 @@ HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 DONE = b"data: [DONE]\n\n"
 
 
-def ask(path: str, body: dict[str, Any]) -> Prepared:
-    return prepare(ROUTES[path], json.dumps(body).encode())
+def parse(path: str, body: dict[str, Any]) -> Body:
+    parsed, _ = ROUTES[path].dialect.prepare(json.dumps(body).encode())
+    return parsed
 
 
 def stats() -> RequestStats:
@@ -63,7 +63,8 @@ def read(block: bytes) -> list[dict[str, Any]]:
 
 def test_only_several_whole_answers_are_asked_for_as_a_stream() -> None:
     def sent(path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return dict(json.loads(ask(path, body).body))
+        _, engine = ROUTES[path].dialect.prepare(json.dumps(body).encode())
+        return dict(json.loads(engine.body))
 
     for path, body in ((CHAT, HELLO), (CHAT, HELLO | {"n": 1}), (TEXT, {"prompt": "a"})):
         assert "stream" not in sent(path, body)
@@ -88,7 +89,7 @@ def test_a_prompt_counts_once_and_each_answer_always() -> None:
         delta(1, "length"),
         {"choices": [], "usage": usage(5, 3, cached=5)},
     )
-    answer = assemble(stream + DONE, ask(CHAT, HELLO | {"n": 2}), stats())
+    answer = assemble(stream + DONE, parse(CHAT, HELLO | {"n": 2}), stats())
     assert answer["usage"] == usage(5, 5, cached=4)
     assert answer["object"] == "chat.completion"
     assert [(one["index"], one["finish_reason"]) for one in answer["choices"]] == [(0, "stop"), (1, "length")]
@@ -98,7 +99,7 @@ def test_a_prompt_counts_once_and_each_answer_always() -> None:
 def test_each_prompt_of_a_list_counts() -> None:
     chunks = [text(index, "x", "stop", usage=usage(3 + index // 2, 1)) for index in (0, 2, 1, 3)]
     body = {"prompt": ["a", "b"], "n": 2}
-    answer = assemble(events(*chunks, object_="text_completion") + DONE, ask(TEXT, body), stats())
+    answer = assemble(events(*chunks, object_="text_completion") + DONE, parse(TEXT, body), stats())
     assert answer["usage"] == usage(3 + 4, 4)
     assert [one["index"] for one in answer["choices"]] == [0, 1, 2, 3]
 
@@ -119,7 +120,7 @@ def test_calls_of_tools_are_put_together_piece_by_piece() -> None:
         {"choices": [], "usage": usage(5, 2)},
         {"choices": [], "usage": usage(5, 2)},
     )
-    first, second = assemble(stream + DONE, ask(CHAT, HELLO | {"n": 2}), stats())["choices"]
+    first, second = assemble(stream + DONE, parse(CHAT, HELLO | {"n": 2}), stats())["choices"]
     made = [
         (one["id"], one["function"]["name"], one["function"]["arguments"])
         for one in first["message"]["tool_calls"]
@@ -130,12 +131,12 @@ def test_calls_of_tools_are_put_together_piece_by_piece() -> None:
 
 def test_an_answer_that_is_cut_off_is_none() -> None:
     half = events(delta(0, content="Hi"), delta(0, "stop"), {"choices": [], "usage": usage(5, 2)})
-    with pytest.raises(EngineRefused):
-        assemble(half, ask(CHAT, HELLO | {"n": 2}), stats())
-    with pytest.raises(EngineRefused):
-        assemble(DONE, ask(CHAT, HELLO | {"n": 2}), stats())
-    with pytest.raises(EngineRefused):
-        assemble(b'data: {"choices":[\n\n' + DONE, ask(CHAT, HELLO | {"n": 2}), stats())
+    with pytest.raises(EngineFailed):
+        assemble(half, parse(CHAT, HELLO | {"n": 2}), stats())
+    with pytest.raises(EngineFailed):
+        assemble(DONE, parse(CHAT, HELLO | {"n": 2}), stats())
+    with pytest.raises(EngineFailed):
+        assemble(b'data: {"choices":[\n\n' + DONE, parse(CHAT, HELLO | {"n": 2}), stats())
 
 
 TOO_LONG = {
@@ -148,16 +149,16 @@ TOO_LONG = {
 FAULT = {"code": 500, "message": "slot failed", "type": "server_error"}
 
 
-@pytest.mark.parametrize(("error", "kind"), [(TOO_LONG, InvalidRequest), (FAULT, EngineRefused)])
+@pytest.mark.parametrize(("error", "kind"), [(TOO_LONG, InvalidRequest), (FAULT, EngineFailed)])
 def test_an_error_among_the_events_is_raised(error: dict[str, Any], kind: type[FoundryLocalError]) -> None:
     stream = events(delta(0, content="Hi")) + b"error: " + json.dumps({"error": error}).encode() + b"\n\n"
     with pytest.raises(kind):
-        assemble(stream, ask(CHAT, HELLO | {"n": 2}), stats())
+        assemble(stream, parse(CHAT, HELLO | {"n": 2}), stats())
 
 
 def test_a_stream_of_texts_has_one_count_at_its_end() -> None:
     body = {"prompt": ["a", "b"], "stream": True, "stream_options": {"include_usage": True}}
-    rewrite = rewriter(Dialect.TEXT, ask(TEXT, body).asked, stats())
+    rewrite = ROUTES[TEXT].dialect.stream(parse(TEXT, body), stats())
     first = events(text(0, "x"), text(1, "y", "stop", usage=usage(3, 2)), object_="text_completion")
     last = events(text(0, "z", "stop", usage=usage(4, 2)), object_="text_completion")
     chunks = read(rewrite(first)) + read(rewrite(last))
@@ -166,6 +167,6 @@ def test_a_stream_of_texts_has_one_count_at_its_end() -> None:
 
 
 def test_a_stream_of_texts_that_asked_for_no_count_has_none() -> None:
-    rewrite = rewriter(Dialect.TEXT, ask(TEXT, {"prompt": "a", "stream": True}).asked, stats())
+    rewrite = ROUTES[TEXT].dialect.stream(parse(TEXT, {"prompt": "a", "stream": True}), stats())
     (chunk,) = read(rewrite(events(text(0, "z", "stop", usage=usage(4, 2)), object_="text_completion")))
     assert "usage" not in chunk and chunk["choices"][0]["text"] == "z"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from foundrylocal.gateway.dialects.shapes import Body, Count, CountOrNone, Json, Name, Part, Share, Stop
+from foundrylocal.gateway.dialects.body import Body, Count, CountOrZero, Json, Name, Part, Share, Stop
 
 
 class TextBlock(Part, tag_field="type", tag="text"):
@@ -40,7 +40,7 @@ class ThinkingBlock(Part, tag_field="type", tag="thinking"):
 
 
 class RedactedThinkingBlock(Part, tag_field="type", tag="redacted_thinking"):
-    """Thoughts that only their author can read."""
+    """Thoughts that only the model that had them can read."""
 
 
 Block = RedactedThinkingBlock | TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
@@ -51,7 +51,7 @@ class Turn(Part):
     content: str | list[Block]
 
 
-class ToolOffer(Part):
+class Tool(Part):
     name: Name
     input_schema: Json
     description: str | None = None
@@ -66,7 +66,7 @@ class ToolChoice(Part):
 
 class Thinking(Part):
     type: str
-    budget_tokens: CountOrNone | None = None
+    budget_tokens: CountOrZero | None = None
 
 
 class Metadata(Part):
@@ -74,26 +74,55 @@ class Metadata(Part):
 
 
 class CountBody(Body, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = ("model", "user", "metadata")
+    gateway_fields: ClassVar[tuple[str, ...]] = ("model", "user", "metadata")
     messages: Annotated[list[Turn], Meta(min_length=1)]
     system: str | list[TextBlock] | None = None
-    tools: Annotated[list[ToolOffer], Meta(max_length=128)] | None = None
+    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     metadata: Metadata | None = None
 
     @property
-    def client(self) -> str:
+    def end_user(self) -> str:
         return (self.metadata.user_id if self.metadata else None) or self.user or ""
+
+    @property
+    def wants_tools(self) -> bool:
+        return bool(self.tools) and (self.tool_choice is None or self.tool_choice.type != "none")
+
+    @property
+    def has_images(self) -> bool:
+        return any(
+            isinstance(block, ImageBlock)
+            for turn in self.messages
+            if isinstance(turn.content, list)
+            for block in turn.content
+        )
+
+    @property
+    def constraint_field(self) -> str | None:
+        return "tools" if self.tools is not None else None
 
 
 class MessagesBody(CountBody, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = ("model", "user", "metadata", "output_config", "output_format")
+    gateway_fields: ClassVar[tuple[str, ...]] = (
+        "model",
+        "user",
+        "metadata",
+        "output_config",
+        "output_format",
+    )
     max_tokens: Count
     stream: bool | None = None
     stop_sequences: Annotated[list[Stop], Meta(max_length=16)] | None = None
     temperature: Share | None = None
     top_p: Share | None = None
-    top_k: CountOrNone | None = None
+    top_k: CountOrZero | None = None
     output_config: dict[str, Any] | None = None
     output_format: dict[str, Any] | None = None
+
+    @property
+    def constraint_field(self) -> str | None:
+        if (self.output_config or {}).get("format") is not None:
+            return "output_config.format"
+        return "output_format" if self.output_format is not None else super().constraint_field

@@ -6,19 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from foundrylocal.gateway.dialects.shapes import (
-    Body,
-    Count,
-    Json,
-    JsonFormat,
-    Name,
-    Part,
-    Schema,
-    SchemaFormat,
-    Seed,
-    Share,
-    Temperature,
-)
+from foundrylocal.gateway.dialects.body import Body, Count, Json, Name, Part, Schema, Seed, Share, Temperature
+from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, SchemaFormat
 
 
 class InputText(Part, tag_field="type", tag="input_text"):
@@ -55,7 +44,7 @@ class CallOutputItem(Part, tag_field="type", tag="function_call_output"):
 
 
 class ReasoningItem(Part, tag_field="type", tag="reasoning"):
-    """What the model thought before; it is not read again."""
+    """What the model thought before; it does not read that again."""
 
 
 class ReferenceItem(Part, tag_field="type", tag="item_reference"):
@@ -65,7 +54,7 @@ class ReferenceItem(Part, tag_field="type", tag="item_reference"):
 Item = MessageItem | CallItem | CallOutputItem | ReasoningItem | ReferenceItem
 
 
-class Offer(Part, tag_field="type", tag="function"):
+class FunctionTool(Part, tag_field="type", tag="function"):
     """A function that the model may call."""
 
     name: Name
@@ -74,7 +63,7 @@ class Offer(Part, tag_field="type", tag="function"):
     strict: bool | None = None
 
 
-class NamedOffer(Part, tag_field="type", tag="function"):
+class ChosenFunction(Part, tag_field="type", tag="function"):
     name: Name
 
 
@@ -84,10 +73,12 @@ class ResponseText(Part):
 
 
 class ResponsesBody(Body, kw_only=True):
-    own: ClassVar[tuple[str, ...]] = (
+    gateway_fields: ClassVar[tuple[str, ...]] = (
         *("model", "user", "text", "previous_response_id", "conversation", "background", "metadata"),
         *("store", "include", "truncation"),
     )
+    content_field: ClassVar[str] = "input"
+
     input: Annotated[str, Meta(min_length=1)] | Annotated[list[Json], Meta(min_length=1)]
     instructions: str | None = None
     max_output_tokens: Count | None = None
@@ -95,8 +86,8 @@ class ResponsesBody(Body, kw_only=True):
     temperature: Temperature | None = None
     top_p: Share | None = None
     seed: Seed | None = None
-    tools: Annotated[list[Offer], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedOffer | None = None
+    tools: Annotated[list[FunctionTool], Meta(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChosenFunction | None = None
     parallel_tool_calls: bool | None = None
     reasoning: Json | None = None
     text: ResponseText | None = None
@@ -108,3 +99,22 @@ class ResponsesBody(Body, kw_only=True):
     store: bool | None = None
     include: list[str] | None = None
     truncation: str | None = None
+
+    @property
+    def wants_tools(self) -> bool:
+        return bool(self.tools) and self.tool_choice != "none"
+
+    @property
+    def has_images(self) -> bool:
+        return isinstance(self.input, list) and any(_has_image(item) for item in self.input)
+
+    @property
+    def constraint_field(self) -> str | None:
+        if self.response_format is not None:
+            return "text.format"
+        return "tools" if self.tools is not None else None
+
+
+def _has_image(item: Json) -> bool:
+    content = item.get("content")
+    return isinstance(content, list) and any(part.get("type") == "input_image" for part in content)

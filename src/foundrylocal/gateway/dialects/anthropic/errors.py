@@ -1,0 +1,24 @@
+"""Errors in Anthropic's shape (docs/decisions/0013)."""
+
+from __future__ import annotations
+
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.gateway.dialects.body import Json
+from foundrylocal.web.errors import error_object
+
+# Anthropic's clients know a closed list of types; the contract's other ones stand for one of them.
+_TYPES = {
+    "conflict_error": "invalid_request_error",
+    "precondition_failed": "invalid_request_error",
+    "unavailable_error": "overloaded_error",
+    "configuration_error": "api_error",
+    "download_error": "api_error",
+    "insufficient_resources": "api_error",
+    "server_error": "api_error",
+}
+
+
+def anthropic_error(error: FoundryLocalError) -> Json:
+    """An error as the body of an answer or of an event."""
+    about = {**error_object(error), "param": error.param}
+    return {"type": "error", "error": about | {"type": _TYPES.get(error.type, error.type)}}

@@ -1,0 +1,102 @@
+"""What a dialect is: everything about one published API, from the bytes of a request to those of its answer.
+
+A dialect is a folder with a subclass of `Dialect` for each of its endpoints, and a row for each in `routes.py`.
+The defaults here are those of an endpoint that the engine already serves in its published form.
+
+Invariant: a dialect holds no state of a request; what lasts as long as a stream lives in its rewriter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.gateway.dialects.body import Body, Json, engine_fields
+from foundrylocal.gateway.dialects.events import note_timings
+from foundrylocal.gateway.dialects.parse import parse_body
+from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.web.errors import error_object
+
+Rewriter = Callable[[bytes], bytes]
+"""Whole events of the engine's stream in, whole events of the dialect's stream out, in the same order."""
+B = TypeVar("B", bound=Body)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """What the engine gets: its path, and the JSON body."""
+
+    path: str
+    body: bytes
+
+
+class Dialect(Generic[B]):
+    """One endpoint of a published API. `shape` is what its body must be, `engine_path` where it leads."""
+
+    stream_content_type: ClassVar[bytes] = b"text/event-stream"
+
+    def __init__(self, engine_path: str, shape: type[B]) -> None:
+        self.engine_path = engine_path
+        self._decoder = msgspec.json.Decoder(shape)
+
+    # --- the request ------------------------------------------------------------------------------------
+
+    def prepare(self, raw: bytes) -> tuple[B, EngineRequest]:
+        """Parse and check a request and write the engine's. Raises InvalidJson, InvalidRequest."""
+        body = self.parse(raw)
+        self.check(body)
+        return body, self.to_engine(body)
+
+    def parse(self, raw: bytes) -> B:
+        """Raises InvalidJson, or InvalidRequest that names the field."""
+        return parse_body(raw, self._decoder)
+
+    def check(self, body: B) -> None:
+        """Refuse what the types of the body let pass, and settle its older spellings. Raises InvalidRequest."""
+
+    def to_engine(self, body: B) -> EngineRequest:
+        """The same request in the engine's form."""
+        return EngineRequest(self.engine_path, msgspec.json.encode(engine_fields(body)))
+
+    # --- the answer -------------------------------------------------------------------------------------
+
+    def whole(self, raw: bytes, body: B, stats: RequestStats) -> Any:
+        """The whole answer for the client. Raises msgspec.DecodeError and LookupError on what is no answer."""
+        answer = self.decode_answer(raw, body, stats)
+        if not isinstance(answer, dict):
+            return answer
+        stats.note_timings(answer.get("timings") or {})
+        stats.note_usage(answer.get("usage") or {})
+        return self.answer(answer, body, stats)
+
+    def decode_answer(self, raw: bytes, body: B, stats: RequestStats) -> Any:
+        """The engine's answer as it is."""
+        return msgspec.json.decode(raw)
+
+    def answer(self, answer: Json, body: B, stats: RequestStats) -> Json:
+        """The engine's answer completed to what the published schema requires."""
+        return answer
+
+    def stream(self, body: B, stats: RequestStats) -> Rewriter:
+        """What turns the engine's events into those of the published API; one for each stream."""
+
+        def pass_on(block: bytes) -> bytes:
+            note_timings(block, stats)
+            return block
+
+        return pass_on
+
+    # --- errors -----------------------------------------------------------------------------------------
+
+    def error_body(self, error: FoundryLocalError) -> Json:
+        """An error in the published shape; `param` is always in it."""
+        return {"error": {**error_object(error), "param": error.param}}
+
+    def error_event(self, error: FoundryLocalError) -> bytes:
+        """The failure of a stream that has begun, as its last event."""
+        return b"data: " + json.dumps(self.error_body(error), separators=(",", ":")).encode() + b"\n\n"

@@ -1,0 +1,95 @@
+"""What every request body has in common, and the number types that the shapes are made of.
+
+Invariant: a body is decoded into its shape and written anew from it, so the engine never sees a field, a
+duplicate key or a number that was not checked here. An optional field that is null counts as absent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+Json = dict[str, Any]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+CountOrZero = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+# The engine allocates as many tokens as a request lets it look back.
+Window = Annotated[int, Meta(ge=0, le=65536)]
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Factor = Annotated[float, Meta(ge=0, le=100)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+Token = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Tokens = Annotated[list[Token], Meta(min_length=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Stop = Annotated[str, Meta(min_length=1, max_length=1024)]
+Stops = Stop | Annotated[list[Stop], Meta(max_length=16)]
+Schema = Json
+
+
+class Part(msgspec.Struct, omit_defaults=True):
+    """A piece of a request."""
+
+
+class Body(Part, kw_only=True):
+    """A request: the model's name chooses the replica and is not sent on to it."""
+
+    gateway_fields: ClassVar[tuple[str, ...]] = ("model", "user")
+    """Fields that the gateway reads and the engine does not get."""
+    content_field: ClassVar[str] = "messages"
+    """The field that holds what the model reads: an error about that names it."""
+
+    model: str | None = None
+    user: str | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the client wants the answer as a stream."""
+        return bool(getattr(self, "stream", False))
+
+    @property
+    def end_user(self) -> str:
+        """The person or program that the request names as its author; empty when it names none."""
+        return self.user or ""
+
+    @property
+    def wants_tools(self) -> bool:
+        """Whether the model may call a tool in its answer."""
+        return False
+
+    @property
+    def has_images(self) -> bool:
+        return False
+
+    @property
+    def prompt_count(self) -> int:
+        """How many prompts the engine reads for it."""
+        return 1
+
+    @property
+    def answer_count(self) -> int:
+        """How many answers it asks for, of all its prompts together."""
+        return self.prompt_count
+
+    @property
+    def constraint_field(self) -> str | None:
+        """The field that says what the answer must look like, when the request has one."""
+        return None
+
+
+def engine_fields(body: Body) -> Json:
+    """The fields of a body that the engine gets."""
+    return {
+        name: value
+        for name in body.__struct_fields__
+        if name not in body.gateway_fields and (value := getattr(body, name)) is not None
+    }
+
+
+def texts_in(prompt: str | list[Any]) -> int:
+    """How many prompts a field holds: a list of texts or of token lists is several, a list of tokens is one."""
+    is_several = isinstance(prompt, list) and not any(isinstance(part, int) for part in prompt)
+    return len(prompt) if is_several else 1

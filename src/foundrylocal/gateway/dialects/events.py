@@ -1,0 +1,36 @@
+"""The engine's event streams in bytes: split, read and written at the least cost for a token."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+from foundrylocal.gateway.stats.request_stats import RequestStats
+
+NO_DATA = b"data: null"
+"""What the engine sends first when it computes several answers."""
+_TIMINGS = re.compile(rb'"timings":(\{[^{}]*\})')
+dump = msgspec.json.Encoder().encode
+
+
+def split_events(block: bytes) -> list[bytes]:
+    """Whole events, without the blank lines that end them."""
+    return block.split(b"\n\n")[:-1]
+
+
+def whole_events(rest: bytes, read: bytes) -> tuple[bytes, bytes]:
+    """The whole events in the bytes so far, and the beginning of one whose end is still to come."""
+    block = rest + read if rest else read
+    if block.endswith(b"\n\n"):
+        return block, b""
+    cut = block.rfind(b"\n\n")
+    return (block[: cut + 2], block[cut + 2 :]) if cut >= 0 else (b"", block)
+
+
+def note_timings(block: bytes, stats: RequestStats) -> None:
+    """Note the engine's own account of a generation, which comes with its last event."""
+    if b'"timings":{' in block:
+        for found in _TIMINGS.finditer(block):
+            stats.note_timings(json.loads(found[1]))

@@ -1,0 +1,102 @@
+"""What the types of a chat request do not say, and the older spellings that it may have."""
+
+from __future__ import annotations
+
+from foundrylocal.gateway.dialects.openai_chat.shapes import (
+    ChatBody,
+    ChosenTool,
+    ImagePart,
+    JsonFormat,
+    Message,
+    RefusalPart,
+    SchemaFormat,
+    TextFormat,
+    TextPart,
+    Tool,
+)
+from foundrylocal.gateway.dialects.refusals import refuse
+from foundrylocal.gateway.dialects.sampling import check_sampling, check_stream_options
+from foundrylocal.gateway.limits.images import check_image
+from foundrylocal.gateway.limits.json_depth import check_arguments
+from foundrylocal.gateway.limits.json_schema import check_schema
+
+_NOT_SUPPORTED = {
+    "functions": "is no longer supported: use 'tools'",
+    "function_call": "is no longer supported: use 'tool_choice'",
+    "audio": "is not supported: answers are text",
+    "prediction": "is not supported",
+    "web_search_options": "is not supported: this service does not search the web",
+}
+
+
+def check_chat(body: ChatBody) -> None:
+    """Check a chat request. Raises InvalidRequest that names the field."""
+    check_sampling(body)
+    for name, reason in _NOT_SUPPORTED.items():
+        if getattr(body, name) is not None:
+            refuse(name, reason)
+    if "audio" in (body.modalities or ()):
+        refuse("modalities", "must not hold 'audio': answers are text")
+    if body.top_logprobs is not None and not body.logprobs:
+        refuse("top_logprobs", "needs 'logprobs' to be true")
+    check_stream_options(body)
+    _check_format(body.response_format)
+    check_tools(body.tools)
+    _check_choice(body)
+    check_messages(body.messages)
+
+
+def _check_choice(body: ChatBody) -> None:
+    if isinstance(body.tool_choice, ChosenTool):
+        names = {tool.function.name for tool in body.tools or ()}
+        if body.tool_choice.function.name not in names:
+            refuse("tool_choice", "names a function that is not in 'tools'")
+    elif body.tool_choice == "required" and not body.tools:
+        refuse("tool_choice", "is 'required', and there are no 'tools'")
+
+
+def _check_format(wanted: TextFormat | JsonFormat | SchemaFormat | None) -> None:
+    if isinstance(wanted, SchemaFormat):
+        if wanted.json_schema.schema is None:
+            refuse("response_format.json_schema.schema", "is required")
+        check_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
+    elif isinstance(wanted, JsonFormat) and wanted.schema is not None:
+        check_schema(wanted.schema, "response_format.schema")
+
+
+def check_tools(tools: list[Tool] | None) -> None:
+    """Check the schemas of functions. Raises InvalidRequest."""
+    for number, tool in enumerate(tools or ()):
+        if tool.function.parameters is not None:
+            check_schema(tool.function.parameters, f"tools[{number}].function.parameters")
+
+
+def check_messages(messages: list[Message]) -> None:
+    """Check a conversation. Raises InvalidRequest."""
+    for number, message in enumerate(messages):
+        place = f"messages[{number}]"
+        if message.role == "developer":
+            message.role = "system"  # the newer name of the same thing, which few templates know
+        _write_refusals(message)
+        if not isinstance(message.content, str | list):
+            if message.role != "assistant" or not message.tool_calls:
+                refuse(f"{place}.content", "is required")
+            message.content = None
+        for index, call in enumerate(message.tool_calls or ()):
+            check_arguments(call.function.arguments, f"{place}.tool_calls[{index}].function.arguments")
+        if message.role == "tool" and not message.tool_call_id:
+            refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
+        for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if isinstance(part, ImagePart):
+                check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
+
+
+def _write_refusals(message: Message) -> None:
+    """Turn a refusal of the model into its words: templates have no other place for it."""
+    if isinstance(message.content, list):
+        message.content = [
+            TextPart(part.refusal) if isinstance(part, RefusalPart) else part for part in message.content
+        ]
+    elif message.refusal and not message.content:
+        message.content = message.refusal
+    message.refusal = None

@@ -1,0 +1,45 @@
+"""Bytes into a body: byte-order mark, depth, fields that belong to the engine alone, types and ranges."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from foundrylocal.errors import InvalidJson
+from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.dialects.refusals import refuse, refuse_invalid
+from foundrylocal.gateway.limits.json_depth import MAX_DEPTH, is_too_deep
+
+_BOM = b"\xef\xbb\xbf"
+# The engine's own, not the published API's: slots, adapters, files of this machine, other templates.
+_INTERNAL = frozenset(
+    {
+        *("id_slot", "slot_id", "lora", "control_vectors", "action", "filename", "image_data", "model_path"),
+        *("mmproj", "chat_template", "chat_template_file", "grammar_file", "slot_save_path", "samplers"),
+        *("multimodal_data", "prompt_file", "api_key", "hf_repo", "hf_file", "model_url", "media_path"),
+    }
+)
+_INTERNAL_PREFIX = "speculative."
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
+B = TypeVar("B", bound=Body)
+
+
+def parse_body(raw: bytes, decoder: msgspec.json.Decoder[B]) -> B:
+    """Decode a request. Raises InvalidJson, or InvalidRequest that names the field."""
+    raw = raw.removeprefix(_BOM)
+    if is_too_deep(raw):
+        raise InvalidJson(f"It is nested deeper than {MAX_DEPTH} levels.")
+    try:
+        _refuse_internal(_keys.decode(raw))
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        refuse_invalid(str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidJson(f"{error}.") from None
+
+
+def _refuse_internal(fields: dict[str, msgspec.Raw]) -> None:
+    for name in fields:
+        if name in _INTERNAL or name.startswith(_INTERNAL_PREFIX):
+            refuse(name, "is not a field of this API")

@@ -1,0 +1,31 @@
+"""The one object that a request is, from its body to its worker and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foundrylocal.gateway.dialects.base import EngineRequest
+from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.routes import Route
+from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.web.asgi import Send
+from foundrylocal.web.connection import Peer
+
+
+@dataclass(eq=False, slots=True)
+class InferenceRequest:
+    """A checked request, what the engine gets of it, and the way back to its client.
+
+    `client` is whom the queue treats fairly. `is_admitted` is set once it has waited in the queue or tried to reach a
+    worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends, in monotonic seconds.
+    """
+
+    route: Route
+    body: Body
+    engine: EngineRequest
+    client: str
+    stats: RequestStats
+    send: Send
+    peer: Peer
+    is_admitted: bool = False
+    deadline: float | None = None
