@@ -24,6 +24,7 @@ from foundrylocal.catalog.registry import HubSource, Registry
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
+from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
@@ -34,6 +35,7 @@ from foundrylocal.kit.standard_streams import print_line
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.logs.setup import Logging
+from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.supply import Supply
 from foundrylocal.server.models import ModelManager
@@ -128,6 +130,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )
     supply = Supply(library, downloads, store)
+    planner = Planner(supply, launcher, store, EngineDevices().list)
     pool = Pool(launcher, supply, store)
     port_opener = GatewayPortOpener(store)
     server = Server(
@@ -147,7 +150,9 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     )
     model_manager = ModelManager(server, pool, supply, store)
     importer = Importer(registry, downloads.imported)
-    services = Services(server, registry, library, downloads, store, ring, model_manager, importer, gateway)
+    services = Services(
+        server, registry, library, downloads, store, ring, model_manager, importer, gateway, planner
+    )
     listener = Listener(make_app(services), sockets, descriptor_share=MANAGEMENT_SHARE)
     async with _running(launcher.run, pool.run, downloads.run, port_opener.run, server.run) as group:
         async with anyio.create_task_group() as front:

@@ -176,7 +176,10 @@ def test_details_of_a_model_on_disk(api: Service) -> None:
 def test_details_of_a_model_that_is_not_on_disk(api: Service) -> None:
     model = api.get(f"/models/Qwen/{NOT_DOWNLOADED}").json()
     assert_like(model, {**ENTRY, "is_downloaded": False})
-    assert (model["gguf"], model["memory"], model["is_downloading"]) == (None, None, False)
+    assert (model["gguf"], model["is_downloading"]) == (None, False)
+    memory = model["memory"]
+    assert (memory["is_lower_bound"], memory["kv_cache_bytes"]) == (True, 0)
+    assert memory["total_bytes"] > memory["weights_bytes"] == model["file_size_bytes"]
 
 
 @requirement("10.details")

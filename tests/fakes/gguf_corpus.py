@@ -431,6 +431,7 @@ def _bad_facts() -> Iterator[Hostile]:
         ("architecture not text", tiny_keys(general__architecture=b"\xff\xfe"), "not a name"),
         ("context a text", tiny_keys(llama__context_length="2048"), "not a whole number"),
         ("context a fraction", tiny_keys(llama__context_length=2048.0), "not a whole number"),
+        ("context of nothing", tiny_keys(llama__context_length=0), "a context of 0 tokens"),
         ("context negative", tiny_keys(llama__context_length=Typed(I32, -1)), "out of range"),
         ("context 2^40", tiny_keys(llama__context_length=Typed(U64, 2**40)), "out of range"),
         ("context a list", tiny_keys(llama__context_length=[1, 2]), "is a list"),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
-
 from foundrylocal.api.services import Services
-from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_model
-from foundrylocal.catalog.library import Stored
-from foundrylocal.catalog.memory import estimate
 from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.settings.schema import Settings
+from foundrylocal.pool.planner import Plan
+from foundrylocal.wire.load_options import LoadOptions
 
 _FACTS = (
     "architecture",
@@ -34,53 +31,46 @@ _FACTS = (
 
 
 async def of_model(ask: Services, model: Model) -> dict[str, Any]:
-    """The details; a damaged file is told in `problem`, and is no error of the call."""
+    """The details; a damaged file is named in `problem`, and is no error of the call."""
     replica = ask.server.pool.get(model)
-    stored, header, problem = await anyio.to_thread.run_sync(_read, ask, model)
-    settings = ask.settings.current
-    memory = (
-        _memory(header, stored, settings, await ask.server.pool.capacity(), replica is not None)
-        if header is not None and stored is not None
-        else None
-    )
+    plan, problem = await _plan(ask, model, replica.spec if replica else None)
+    files = plan.files if plan else None
     return {
         "family": model.family,
         "license": model.license,
-        "context_length": header.context_length if header else model.context_length,
+        "context_length": files.header.context_length if files else model.context_length,
         "capabilities": list(model.capabilities),
         "is_downloading": ask.downloads.is_downloading(model.model_id),
-        "download_date": format_time(stored.downloaded_at) if stored else None,
+        "download_date": format_time(files.stored.downloaded_at) if files else None,
         "loaded_at": format_time(replica.loaded_at) if replica else None,
-        "gguf": {name: getattr(header, name) for name in _FACTS} if header else None,
-        "memory": memory,
+        "gguf": {name: getattr(files.header, name) for name in _FACTS} if files else None,
+        "memory": _memory(plan, replica is not None) if plan else None,
         "problem": problem,
     }
 
 
-def _read(ask: Services, model: Model) -> tuple[Stored | None, GgufHeader | None, str | None]:
+async def _plan(ask: Services, model: Model, loaded: ReplicaSpec | None) -> tuple[Plan | None, str | None]:
+    """What a load with the settings of now would take; None when the files are damaged, and how."""
     try:
-        stored = ask.library.check(model)
-        return (stored, read_model(stored.model_path)[0], None) if stored else (None, None, None)
+        return await ask.planner.plan(model, LoadOptions(), loaded=loaded), None
     except ModelCorrupted as error:
-        return None, None, error.details
-    except (GgufInvalid, OSError) as error:
-        reason = str(error) if isinstance(error, GgufInvalid) else error.strerror
-        return None, None, reason or "It cannot be read."
+        return None, error.details
 
 
-def _memory(
-    header: GgufHeader, stored: Stored, settings: Settings, capacity_bytes: int, is_loaded: bool
-) -> dict[str, Any]:
-    context = min(settings.context_size, header.context_length or settings.context_size)
-    needed = estimate(header, stored.size_bytes, context_size=context, parallel=settings.parallel)
+def _memory(plan: Plan, is_loaded: bool) -> dict[str, Any] | None:
+    if plan.files is None and not plan.model.file_size_bytes:
+        return None
+    memory = plan.memory
     return {
-        "context_size": context,
-        "parallel": settings.parallel,
-        "weights_bytes": needed.weights_bytes,
-        "kv_cache_bytes": needed.kv_cache_bytes,
-        "compute_bytes": needed.compute_bytes,
-        "total_bytes": needed.total_bytes,
-        "total_formatted": format_bytes(needed.total_bytes),
-        "available_bytes": max(0, capacity_bytes),
-        "fits_now": is_loaded or capacity_bytes >= needed.total_bytes,
+        "context_size": plan.options.context_size,
+        "parallel": plan.options.parallel,
+        "weights_bytes": memory.weights_bytes,
+        "kv_cache_bytes": memory.kv_cache_bytes,
+        "compute_bytes": memory.compute_bytes,
+        "total_bytes": memory.needed_bytes,
+        "total_formatted": format_bytes(memory.needed_bytes),
+        "available_bytes": memory.free_bytes,
+        "reserve_bytes": memory.reserve_bytes,
+        "fits_now": is_loaded or plan.fits,
+        "is_lower_bound": plan.files is None,
     }

@@ -13,6 +13,7 @@ from foundrylocal.catalog.registry import Registry
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.logs.ring import LogRing
+from foundrylocal.pool.planner import Planner
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
@@ -63,6 +64,7 @@ class Services:
     model_manager: ModelManager
     importer: Importer
     gateway: GatewayFigures
+    planner: Planner
 
 
 async def services(request: Request) -> Services:

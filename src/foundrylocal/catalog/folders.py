@@ -8,32 +8,32 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foundrylocal.catalog import names
-from foundrylocal.catalog.gguf.read import read_header, read_model
+from foundrylocal.catalog.gguf.read import GgufHeader, read_header, read_model
 
 _MTIME_STEP_NS = 2_000_000_000
 
 
-def read_headers(paths: Sequence[Path]) -> set[Path]:
-    """Read the header of every file, and see that a split model is whole; which of them are projectors.
+def read_headers(paths: Sequence[Path]) -> dict[Path, GgufHeader]:
+    """The header of each model and projector among the files, by its path or that of its first part.
 
-    Some stores name files by their contents, so what a file is stands in its header. Raises GgufInvalid or
-    OSError.
+    Every file is read once, and a split model is checked to be whole. Raises GgufInvalid or OSError.
     """
     known: set[Path] = set()
-    projectors = {path for path in paths if names.is_projector(path.name)}
-    for path in projectors:
-        read_header(path)
-    for path in sorted(set(paths) - projectors):
+    headers = {path: read_header(path) for path in paths if names.is_projector(path.name)}
+    for path in sorted(set(paths) - headers.keys()):
         if path not in known:
-            header, parts = read_model(path)
+            headers[path], parts = read_model(path)
             known.update(parts)
-            if header.is_projector:
-                projectors.add(path)
-    return projectors
+    return headers
+
+
+def projectors_among(headers: Mapping[Path, GgufHeader]) -> set[Path]:
+    """The files that are projectors, by name or, as some stores name files by their contents, by header."""
+    return {path for path, header in headers.items() if header.is_projector or names.is_projector(path.name)}
 
 
 def real_folders(parent: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundrylocal.catalog import folders, manifest, names
-from foundrylocal.catalog.gguf.read import GgufInvalid
+from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid
 from foundrylocal.catalog.manifest import ManifestInvalid, Stored, StoredFile
 from foundrylocal.catalog.place import Place
 from foundrylocal.catalog.records import COMMITTING, DELETING, finish_commit, finish_delete
@@ -82,28 +82,30 @@ class Library:
         return sorted(whole, key=lambda stored: names.key(stored.model_id))
 
     def check(self, model: Model) -> Stored | None:
-        """The stored model, its headers read, or None when it was never stored.
+        """The stored model, its headers read, or None when it was never stored; raises ModelCorrupted."""
+        found = self.inspect(model)
+        return found[0] if found else None
+
+    def inspect(self, model: Model) -> tuple[Stored, GgufHeader] | None:
+        """The stored model and its header, each file's header read once; None when it was never stored.
 
         Raises ModelCorrupted when a file is missing, changed or cut short, or a header is not valid.
         """
         stored = self.recorded(model.model_id)
         if stored is None:
             return None
-        problem = stored.problem() or self._header_problem(stored)
+        problem = stored.problem()
         if problem is not None:
             raise ModelCorrupted(model.simple_name, problem)
-        return stored
-
-    def _header_problem(self, stored: Stored) -> str | None:
         try:
-            folders.read_headers([Path(file.path_in(str(stored.folder))) for file in stored.files])
+            headers = folders.read_headers([Path(file.path_in(str(stored.folder))) for file in stored.files])
         except GgufInvalid as error:
-            return f"It is not a valid GGUF model. {error}"
+            raise ModelCorrupted(model.simple_name, f"It is not a valid GGUF model. {error}") from None
         except OSError as error:
             if is_exhaustion(error):
                 raise SystemExhausted(str(error.strerror)) from None
-            return f"It cannot be read: {error.strerror}."
-        return None
+            raise ModelCorrupted(model.simple_name, f"It cannot be read: {error.strerror}.") from None
+        return stored, headers[stored.model_path]
 
     def holders(self, sha256: str) -> list[StoredFile]:
         """The stored files with that content, ours before linked ones; their names are absolute."""
@@ -162,7 +164,8 @@ class Library:
         new is listed and the next `recover` carries on or clears up.
         """
         place.require_own()
-        projectors = folders.read_headers([file.path for file in staged])
+        headers = folders.read_headers([file.path for file in staged])
+        projectors = folders.projectors_among(headers)
         files = tuple(_settle(file, file.path in projectors) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)
         with self._lock:

@@ -1,9 +1,9 @@
-"""Owns how much memory a model will need on this machine, and how much there is.
+"""How much memory a model will need on this machine, and how much there is.
 
-Invariant: an estimate errs to the high side wherever the header leaves a choice to the engine. It is for a
+Invariant: where the header leaves a choice to the engine, the estimate is too high rather than too low. It is for a
 worker with a 16-bit cache that all slots share (`kv_unified`), flash attention and batches of 512, or of
 the whole context for embeddings, as llama.cpp of 2026-10 lays them out. The engine's prompt cache, which
-grows with use, is not in it.
+grows with use, is not counted.
 """
 
 from __future__ import annotations
@@ -77,6 +77,11 @@ def estimate(header: GgufHeader, file_bytes: int, *, context_size: int, parallel
         kv_cache_bytes=_cache_bytes(header, cells, slots),
         compute_bytes=_compute_bytes(header, cells, slots),
     )
+
+
+def estimate_from_size(file_bytes: int) -> MemoryEstimate:
+    """The least that a model of that size takes, for one whose header is not on disk yet: no cache is counted."""
+    return MemoryEstimate(weights_bytes=file_bytes, kv_cache_bytes=0, compute_bytes=_PROCESS_BYTES)
 
 
 def available_bytes(

@@ -39,6 +39,13 @@ class Place:
             if link is not None:
                 raise NotADirectoryError(errno.ENOTDIR, f"'{link.name}' in the cache folder is a link")
 
+    def partial_bytes(self) -> int:
+        """Bytes of an unfinished download that are on disk already; what cannot be read counts as nothing."""
+        try:
+            return sum(path.lstat().st_size for path in self.partial.iterdir())
+        except OSError:
+            return 0
+
     def clear_partial(self) -> int:
         """Remove what was gathered; the bytes that became free. Raises OSError."""
         if not self.partial.exists():

@@ -38,7 +38,7 @@ class Room:
             earlier = itertools.takewhile(lambda one: one[0] != place, list(self._needs.items()))
             promised = sum(need() for other, need in earlier if other.cache_dir == place.cache_dir)
             needed = needs() + self._reserve_bytes
-            free = shutil.disk_usage(_existing(place.cache_dir)).free
+            free = free_bytes(place.cache_dir)
             if free - promised < needed:
                 raise InsufficientDiskSpace(
                     format_bytes(needed),
@@ -57,11 +57,16 @@ def from_os_error(error: OSError, cache_dir: Path, needed_bytes: int) -> Foundry
     """What a caller is told of a disk that refused; blocks on the disk."""
     if error.errno in _FULL:
         try:
-            free = shutil.disk_usage(_existing(cache_dir)).free
+            free = free_bytes(cache_dir)
         except OSError:
             free = 0
         return InsufficientDiskSpace(format_bytes(needed_bytes), format_bytes(free), str(cache_dir))
     return DownloadFailed(f"The disk refused the file: {error.strerror or type(error).__name__}.")
+
+
+def free_bytes(cache_dir: Path) -> int:
+    """What is free where the cache folder is, or will be made; blocks on the disk and raises OSError."""
+    return shutil.disk_usage(_existing(cache_dir)).free
 
 
 def _existing(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -33,6 +33,10 @@ class ReplicaSpec:
     options: LoadSettings
     is_embedding: bool = False
     is_reranking: bool = False
+
+    def is_like(self, other: ReplicaSpec) -> bool:
+        """Whether both run the same model with the same options."""
+        return replace(self, id=other.id) == other
 
     @property
     def context_size(self) -> int:

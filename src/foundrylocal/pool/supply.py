@@ -1,26 +1,57 @@
-"""From a model's name to what the engine needs: on disk, sound, and with a specification that fits it."""
+"""From a model to what the engine needs: its files on disk and checked, and the specification of a replica."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import anyio
 
 from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_model
 from foundrylocal.catalog.library import Library, Stored
-from foundrylocal.catalog.memory import estimate
+from foundrylocal.catalog.memory import MemoryEstimate, estimate
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.downloads.space import free_bytes
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhausted
 from foundrylocal.events import Progress
 from foundrylocal.kit.exhaustion import is_exhaustion
-from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions, LoadSettings, resolve_options
 
 Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A downloaded model: its files, and what their header says of it as a whole."""
+
+    stored: Stored
+    header: GgufHeader
+
+    def limit(self, options: LoadSettings) -> LoadSettings:
+        """The options with a context that the model has."""
+        context = min(options.context_size, self.header.context_length or options.context_size)
+        return options.model_copy(update={"context_size": context})
+
+    def estimate(self, options: LoadSettings) -> MemoryEstimate:
+        """The memory that a replica with these options takes."""
+        return estimate(
+            self.header,
+            self.stored.size_bytes,
+            context_size=options.context_size,
+            parallel=options.parallel,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DiskNeed:
+    """Bytes that a download still needs in the cache folder, and what is free there."""
+
+    needed_bytes: int
+    free_bytes: int
 
 
 class Supply:
@@ -41,7 +72,7 @@ class Supply:
 
     async def refuse_unless_obtainable(self, model: Model, may_download: bool) -> None:
         """Raise ModelCorrupted, or ModelNotDownloaded when it is not on disk and may not be fetched."""
-        await anyio.to_thread.run_sync(self._library.check, model)
+        await anyio.to_thread.run_sync(self._library.inspect, model)
         if not may_download and not await self._is_on_disk(model):
             raise ModelNotDownloaded
 
@@ -72,19 +103,45 @@ class Supply:
         self._loaded_from.pop(model.model_id, None)
         return await self._downloads.delete(model)
 
-    async def specify(self, model: Model, options: LoadOptions) -> ReplicaSpec:
-        """What the engine is to run. Raises ModelCorrupted before anything is spawned."""
-        stored, header = await anyio.to_thread.run_sync(self._read, model)
-        return self._spec(model, stored, header, options, self._settings.current)
+    async def inspect(self, model: Model) -> ModelFiles | None:
+        """What is on disk of the model, its header read once; None when it is not downloaded.
 
-    def _read(self, model: Model) -> tuple[Stored, GgufHeader]:
-        self._library.check(model)
-        stored = self._library.get(model.model_id) or self._loaded_from.get(model.model_id)
-        if stored is None or stored.problem() is not None:
+        Raises ModelCorrupted when a file is missing, changed or not valid.
+        """
+        return await anyio.to_thread.run_sync(self._inspect, model)
+
+    def _inspect(self, model: Model) -> ModelFiles | None:
+        found = self._library.inspect(model)
+        return ModelFiles(*found) if found else None
+
+    async def disk_need(self, model: Model) -> DiskNeed:
+        """What the download of the model still needs of the disk."""
+        return await anyio.to_thread.run_sync(self._disk_need, model)
+
+    def _disk_need(self, model: Model) -> DiskNeed:
+        place = self._library.place(model.model_id)
+        return DiskNeed(max(0, model.file_size_bytes - place.partial_bytes()), free_bytes(place.cache_dir))
+
+    async def specify(self, model: Model, options: LoadOptions) -> ReplicaSpec:
+        """What the engine is to run. Raises ModelCorrupted or ModelNotDownloaded before anything is spawned."""
+        files = await anyio.to_thread.run_sync(self._read, model)
+        effective = files.limit(resolve_options(options, self._settings.current, LoadSettings))
+        return self.make_spec(model, files, effective, files.estimate(effective).total_bytes)
+
+    def _read(self, model: Model) -> ModelFiles:
+        files = self._inspect(model)
+        if files is None and (before := self._loaded_from.get(model.model_id)) is not None:
+            files = self._inspect_former(model, before)
+        if files is None:
             raise ModelNotDownloaded(f"Download it first: POST /models/{model.simple_name}/download.")
-        self._loaded_from[model.model_id] = stored
+        return files
+
+    def _inspect_former(self, model: Model, stored: Stored) -> ModelFiles | None:
+        """The files of a model in a former cache folder; None when they are not what they were."""
+        if stored.problem() is not None:
+            return None
         try:
-            return stored, read_model(stored.model_path)[0]
+            return ModelFiles(stored, read_model(stored.model_path)[0])
         except (GgufInvalid, OSError) as error:
             if isinstance(error, OSError) and is_exhaustion(error):
                 raise SystemExhausted(str(error.strerror)) from None
@@ -93,16 +150,12 @@ class Supply:
             )
             raise ModelCorrupted(model.simple_name, reason) from None
 
-    def _spec(
-        self, model: Model, stored: Stored, header: GgufHeader, options: LoadOptions, settings: Settings
+    def make_spec(
+        self, model: Model, files: ModelFiles, options: LoadSettings, memory_bytes: int
     ) -> ReplicaSpec:
-        effective = resolve_options(options, settings, LoadSettings)
-        if header.context_length:
-            context = min(effective.context_size, header.context_length)
-            effective = effective.model_copy(update={"context_size": context})
-        memory = estimate(
-            header, stored.size_bytes, context_size=effective.context_size, parallel=effective.parallel
-        )
+        """The specification of one more replica, with an id of its own."""
+        stored, header = files.stored, files.header
+        self._loaded_from[model.model_id] = stored
         is_reranking = header.is_reranker or "rerank" in model.capabilities
         return ReplicaSpec(
             id=f"{model.model_id}#{next(self._numbers)}",
@@ -110,8 +163,8 @@ class Supply:
             model_path=stored.model_path,
             projector_path=stored.projector_path,
             file_bytes=stored.size_bytes,
-            memory_bytes=memory.total_bytes,
-            options=effective,
+            memory_bytes=memory_bytes,
+            options=options,
             is_embedding=(header.is_embedding or "embedding" in model.capabilities) and not is_reranking,
             is_reranking=is_reranking,
         )

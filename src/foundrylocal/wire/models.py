@@ -101,9 +101,9 @@ class GgufFacts(BaseModel):
 
 
 class MemoryFacts(BaseModel):
-    """What loading it with the settings of now would take, and whether that is free at this moment.
+    """What loading it with the current settings would take, and whether that is free at this moment.
 
-    Free is what the models in memory, `memory_reserve_mb` and `memory_budget_mb` leave.
+    Available is what the models in memory, `memory_reserve_mb` and `memory_budget_mb` leave.
     """
 
     context_size: int
@@ -114,11 +114,15 @@ class MemoryFacts(BaseModel):
     total_bytes: int
     total_formatted: str
     available_bytes: int
-    fits_now: bool
+    reserve_bytes: int = Field(description="What every load leaves free; not part of `available_bytes`.")
+    fits_now: bool = Field(description="Whether it can be loaded now without unloading another model.")
+    is_lower_bound: bool = Field(
+        description="The model is not downloaded yet, so the memory of its context is not counted."
+    )
 
 
 class ModelDetails(ModelEntry):
-    """One model whole; `gguf` and `memory` are null until it is downloaded."""
+    """One model whole; `gguf` is null until it is downloaded, `memory` when no size is known."""
 
     model_config = ConfigDict(json_schema_extra={})
 

@@ -21,7 +21,10 @@ class ChoiceEntry(BaseModel):
     files: list[str]
     file_size_bytes: int | None
     file_size_formatted: str | None
-    fits_memory: bool | None
+    needed_memory_bytes: int | None = Field(
+        description="The least that loading it takes: its file, without the context."
+    )
+    fits_memory: bool | None = Field(description="Whether that is free now without unloading another model.")
 
 
 class RepositoryEntry(BaseModel):
@@ -36,3 +39,4 @@ class RepositoryEntry(BaseModel):
 class SearchAnswer(BaseModel):
     repositories: list[RepositoryEntry]
     total_count: int
+    free_memory_bytes: int = Field(description="What a model may take now; the reserve is left out.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +63,25 @@ def test_the_first_part_of_a_split_model_is_the_one_to_load(library: Library) ->
     assert library.check(a_model()) == stored
     with pytest.raises(GgufInvalid):
         store(library, a_model("Half-GGUF"), "m-00001-of-00002.gguf")
+
+
+def test_each_header_is_read_once(library: Library) -> None:
+    store(library, a_model(), "tiny.gguf", "mmproj-tiny.gguf")
+    opened: list[str] = []
+    is_watching = True
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        # Python's own file objects report the same opening once more, with a mode.
+        is_opening = is_watching and event == "open" and arguments[1] is None
+        if is_opening and str(arguments[0]).endswith(".gguf"):
+            opened.append(Path(str(arguments[0])).name)
+
+    sys.addaudithook(watch)
+    found = library.inspect(a_model())
+    is_watching = False
+    assert sorted(set(opened)) == sorted(opened) == ["mmproj-tiny.gguf", "tiny.gguf"]
+    assert found is not None
+    assert found[1].context_length == 2048
 
 
 def test_a_new_process_finds_what_is_there(library: Library) -> None:

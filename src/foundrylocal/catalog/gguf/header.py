@@ -101,7 +101,7 @@ def describe(
         kind=_shown(metadata.text("general.type"), 60),
         name=_shown(metadata.text("general.name"), 200),
         parameter_count=tensors.parameter_count,
-        context_length=metadata.number(f"{arch}.context_length"),
+        context_length=_context_length(metadata, arch),
         block_count=_block_count(metadata, arch),
         embedding_length=embedding_length,
         head_count=heads,
@@ -143,6 +143,13 @@ def _block_count(metadata: Metadata, arch: str) -> int | None:
     if count is not None and count > LAYER_LIMIT:
         raise GgufInvalid(f"It claims {count} layers.")
     return count
+
+
+def _context_length(metadata: Metadata, arch: str) -> int | None:
+    tokens = metadata.number(f"{arch}.context_length")
+    if tokens == 0:
+        raise GgufInvalid("It claims a context of 0 tokens, so that no request could be answered.")
+    return tokens
 
 
 def _architecture(metadata: Metadata, *, is_later_part: bool) -> str:

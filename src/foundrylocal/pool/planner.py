@@ -1,0 +1,244 @@
+"""The answer to "does it fit, who leaves, what will it cost": start, switch, load, details and search ask here.
+
+`decide` is pure; `Planner` gathers what it decides by. Invariant: a plan changes nothing, and what it says is what a
+load at the same moment would do, since both leave the same reserve and choose victims by the same rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from foundrylocal.catalog.memory import estimate_from_size
+from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.devices import Device
+from foundrylocal.engine.launcher import Launcher
+from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.errors import FoundryLocalError, InsufficientMemory
+from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
+from foundrylocal.pool.placement import Placement, has_gpu, place
+from foundrylocal.pool.supply import DiskNeed, ModelFiles, Supply
+from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.load_options import LoadOptions, LoadSettings, resolve_options
+
+Action = Literal["none", "load", "download_and_load"]
+_LOWER_BOUND = (
+    "The model is not downloaded yet: the memory it needs is a lower bound, its file without its context."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Bytes of the machine's memory: `free_bytes` is what a load may take now, the reserve already left out.
+
+    `gpu_bytes` is what goes to the memory of a GPU and is not part of `needed_bytes`.
+    """
+
+    needed_bytes: int
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    free_bytes: int
+    reserve_bytes: int
+    gpu_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a load would take and do. `unloads` leave memory for it; of these, `drains` still answer requests.
+
+    `spec` is what would run and `files` what is on disk; both are None while the model is not downloaded.
+    """
+
+    model: Model
+    action: Action
+    options: LoadSettings
+    memory: MemoryPlan
+    disk: DiskNeed | None
+    unloads: tuple[str, ...]
+    drains: tuple[str, ...]
+    refusal: FoundryLocalError | None
+    warnings: tuple[str, ...]
+    spec: ReplicaSpec | None = None
+    files: ModelFiles | None = None
+    replaces_pinned: bool = False
+    """The server's own model has to leave first: there is no room for both."""
+
+    @property
+    def fits(self) -> bool:
+        return self.refusal is None
+
+    @property
+    def fits_now(self) -> bool:
+        """Whether it could be loaded with nobody leaving."""
+        return self.action == "none" or (self.fits and not self.unloads)
+
+    def raise_if_refused(self) -> None:
+        """Raise InsufficientMemory when the model cannot be loaded."""
+        if self.refusal is not None:
+            raise self.refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `options` are resolved, not yet limited."""
+
+    files: ModelFiles | None
+    disk: DiskNeed | None
+    options: LoadSettings
+    free_bytes: int
+    reserve_bytes: int
+    devices: tuple[Device, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Who leaves for a load, or why it cannot be."""
+
+    victims: tuple[Candidate, ...]
+    refusal: FoundryLocalError | None
+    replaces_pinned: bool = False
+
+
+def decide(
+    placement: Placement,
+    free_bytes: int,
+    candidates: Iterable[Candidate],
+    *,
+    model_id: str,
+    may_replace_pinned: bool = False,
+) -> Room:
+    """Whether there is room and who leaves for it; a pinned model only with `may_replace_pinned`, and last."""
+    if not placement.fits_gpu:
+        return Room((), _too_large(placement.gpu_bytes, placement.gpu_free_bytes, "on the GPU"))
+    those = tuple(candidates)
+    beside = choose_victims(placement.host_bytes, free_bytes, those, for_model_id=model_id)
+    if not isinstance(beside, Refusal):
+        return Room(beside, None)
+    if may_replace_pinned:
+        # The pinned model leaves by the switch anyway, so that its memory counts as free.
+        pinned = tuple(one for one in those if one.is_pinned and not one.is_leaving)
+        freed = free_bytes + sum(one.memory_bytes for one in pinned)
+        others = tuple(one for one in those if one not in pinned)
+        instead = choose_victims(placement.host_bytes, freed, others, for_model_id=model_id)
+        if not isinstance(instead, Refusal) and pinned:
+            return Room(instead + pinned, None, replaces_pinned=True)
+    return Room((), _too_large(beside.needed_bytes, beside.free_bytes))
+
+
+def _too_large(needed_bytes: int, free_bytes: int, where: str = "") -> InsufficientMemory:
+    free = format_bytes(max(0, free_bytes))
+    return InsufficientMemory(format_bytes(needed_bytes), f"{free} {where}" if where else free)
+
+
+class Planner:
+    """Gathers the facts of now and decides by them; owns nothing."""
+
+    def __init__(
+        self,
+        supply: Supply,
+        launcher: Launcher,
+        settings: SettingsStore,
+        devices: Callable[[], Awaitable[Sequence[Device]]],
+    ) -> None:
+        self._supply = supply
+        self._launcher = launcher
+        self._settings = settings
+        self._devices = devices
+
+    @property
+    def reserve_bytes(self) -> int:
+        """What every load leaves free of the machine's memory."""
+        return self._settings.current.memory_reserve_mb * 1024 * 1024
+
+    async def free_bytes(self) -> int:
+        """What a load may take now with nobody leaving; below 0 in a shortage."""
+        return await self._launcher.capacity(self.reserve_bytes)
+
+    async def plan(
+        self,
+        model: Model,
+        options: LoadOptions,
+        candidates: Iterable[Candidate] = (),
+        *,
+        loaded: ReplicaSpec | None = None,
+        may_replace_pinned: bool = False,
+    ) -> Plan:
+        """What loading the model with these options would take; `loaded` is its replica that is in memory now.
+
+        Raises ModelCorrupted.
+        """
+        files = await self._supply.inspect(model)
+        facts = Facts(
+            files=files,
+            disk=None if files else await self._supply.disk_need(model),
+            options=resolve_options(options, self._settings.current, LoadSettings),
+            free_bytes=await self.free_bytes(),
+            reserve_bytes=self.reserve_bytes,
+            devices=tuple(await self._devices()),
+            candidates=tuple(candidates),
+        )
+        plan = make_plan(model, facts, asked=options, may_replace_pinned=may_replace_pinned)
+        if files is None:
+            return plan
+        spec = self._supply.make_spec(model, files, plan.options, plan.memory.needed_bytes)
+        if loaded is not None and spec.is_like(loaded):
+            return replace(plan, action="none", refusal=None, unloads=(), drains=(), spec=spec)
+        return replace(plan, spec=spec)
+
+
+def make_plan(model: Model, facts: Facts, *, asked: LoadOptions, may_replace_pinned: bool = False) -> Plan:
+    """The plan by the facts alone; `asked` are the caller's own options, which the warnings speak of."""
+    files = facts.files
+    options = files.limit(facts.options) if files else facts.options
+    need = files.estimate(options) if files else estimate_from_size(model.file_size_bytes)
+    placement = place(need, files.header.block_count if files else None, options.gpu_layers, facts.devices)
+    # Nothing is known of a model whose size its publisher does not tell: the download will.
+    is_known = files is not None or model.file_size_bytes > 0
+    room = Room((), None)
+    if is_known:
+        room = decide(
+            placement,
+            facts.free_bytes,
+            facts.candidates,
+            model_id=model.model_id,
+            may_replace_pinned=may_replace_pinned,
+        )
+    return Plan(
+        model=model,
+        action="load" if files else "download_and_load",
+        options=options,
+        memory=MemoryPlan(
+            needed_bytes=placement.host_bytes,
+            weights_bytes=need.weights_bytes,
+            kv_cache_bytes=need.kv_cache_bytes,
+            compute_bytes=need.compute_bytes,
+            free_bytes=max(0, facts.free_bytes),
+            reserve_bytes=facts.reserve_bytes,
+            gpu_bytes=placement.gpu_bytes,
+        ),
+        disk=facts.disk,
+        unloads=tuple(one.model_id for one in room.victims),
+        drains=tuple(one.model_id for one in room.victims if one.is_busy),
+        refusal=room.refusal,
+        warnings=_warnings(facts, asked, options),
+        files=files,
+        replaces_pinned=room.replaces_pinned,
+    )
+
+
+def _warnings(facts: Facts, asked: LoadOptions, options: LoadSettings) -> tuple[str, ...]:
+    found = []
+    if facts.files is None:
+        found.append(_LOWER_BOUND)
+    wanted = resolve_options(asked, options, LoadSettings)
+    if wanted.context_size > options.context_size:
+        found.append(
+            f"context_size is {options.context_size} instead of {wanted.context_size}: the model has no more."
+        )
+    if wanted.gpu_layers and not has_gpu(facts.devices):
+        found.append("gpu_layers has no effect: the engine found no GPU, so the model runs on the CPU.")
+    return tuple(found)
