@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench format fuzz fuzz-gguf storm clients clean
+.PHONY: run test check bench format fuzz fuzz-gguf storm soak clients clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -37,6 +37,10 @@ fuzz-gguf: $(VENV)/.fuzz
 
 storm: $(VENV)/.dev
 	$(BIN)/python -m scripts.storm $(ARGS)
+
+# Ten minutes of the real engine: requests of every kind, clients that leave, killed workers, switches, downloads.
+soak: $(VENV)/.dev
+	$(BIN)/python -m scripts.soak $(ARGS)
 
 # The clients pin old versions of what the service uses itself, so they have an environment of their own.
 clients:
