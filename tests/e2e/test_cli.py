@@ -146,7 +146,7 @@ def test_a_worker_that_fails_says_why_and_leaves_nothing(stored: Path) -> None:
     assert ended.returncode == 1
     assert "Error: Server failed to start\n" in ended.stderr
     assert "unknown model architecture: 'x'" in ended.stderr
-    assert "Next: look into" in ended.stderr
+    assert "Next: see the log files in" in ended.stderr
     nothing_left(stored)
 
 
@@ -156,7 +156,7 @@ def test_a_stranger_on_the_management_port(stored: Path) -> None:
         port = stranger.getsockname()[1]
         ended = command(environment(stored), "run", "--once", "--port", str(port))
     assert ended.returncode == 1
-    assert f"Something else holds http://127.0.0.1:{port}" in ended.stderr
+    assert f"Another program is using http://127.0.0.1:{port}" in ended.stderr
     assert "run --port" in ended.stderr
     nothing_left(stored)
 
@@ -357,7 +357,7 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
         terminal.expect("tokens/s")
         terminal.expect("> ")
         terminal.type("/clear\n")
-        terminal.expect("Forgotten.")
+        terminal.expect("The conversation is forgotten.")
         terminal.type("And now?\n")
         terminal.expect("word3 ")
         terminal.type("\x03")

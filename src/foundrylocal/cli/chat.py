@@ -1,6 +1,6 @@
-"""One conversation through the gateway: streamed answers, measured, and the history that the model is given.
+"""A conversation through the gateway: streamed and timed answers, and the history sent to the model.
 
-Invariant: the history alternates user and assistant; a question that got no answer is not in it.
+Invariant: the history alternates user and assistant; an unanswered question is not in it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from foundrylocal.cli.operations import RunningServer
 
 Json = dict[str, Any]
 
-# The first token waits for the whole prompt to be read, which takes its time on a small machine.
+# The first token comes after the whole prompt is processed, which can take long on a small machine.
 ANSWER_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; the rate counts from the first token on and is None below two tokens."""
+    """An answer; its rate is measured from the first token on and is None below two tokens."""
 
     text: str
     tokens: int
@@ -42,7 +42,7 @@ class Answer:
 
 
 class Conversation:
-    """Ask and be answered, with what was said before."""
+    """Sends each question together with the conversation so far."""
 
     def __init__(self, server: RunningServer) -> None:
         self._client = HttpClient(server.endpoint, server.key)
@@ -53,7 +53,7 @@ class Conversation:
         self._history.clear()
 
     def ask(self, question: str, write: Callable[[str], None], **options: object) -> Answer:
-        """Stream the answer to `write`; Ctrl-C ends it early. Raises Failure when there is none."""
+        """Stream the answer to `write`; Ctrl-C ends it early. Raises Failure."""
         asked = {"role": "user", "content": question}
         body = {"model": self._model_id, "messages": [*self._history, asked], "stream": True}
         body |= {"stream_options": {"include_usage": True}, **options}
@@ -83,7 +83,7 @@ class Conversation:
             if "error" in chunk:
                 raise error_of(chunk, 500)
             yield chunk
-        raise Failure("The answer broke off", "The stream ended before its end mark.", "foundrylocal logs")
+        raise Failure("The answer is incomplete", "The stream ended without [DONE].", "foundrylocal logs")
 
 
 def _delta(chunk: Json) -> Json:
@@ -96,7 +96,7 @@ def _text(chunk: Json) -> str:
 
 
 class _Clock:
-    """When tokens came: each chunk with text or thought is one, until the usage says better."""
+    """Times tokens: each chunk with text or reasoning counts as one, unless the usage gives the exact number."""
 
     def __init__(self) -> None:
         self._asked_at = time.monotonic()
@@ -119,6 +119,6 @@ class _Clock:
         tokens = self._seen if self._counted is None else self._counted
         first_s = None if self._first_at is None else self._first_at - self._asked_at
         took_s = 0.0 if self._first_at is None else self._last_at - self._first_at
-        # By the chunks and not the usage: some tokens, as the end mark, show no text and no time.
+        # By chunks and not by usage: some tokens, such as the end mark, produce no chunk.
         rate = (self._seen - 1) / took_s if self._seen > 1 and took_s > 0 else None
         return Answer(text, tokens, first_s, rate, is_stopped)

@@ -1,6 +1,6 @@
-"""The CLI's way to the services: plain HTTP with a bound on every wait, and errors that people can read.
+"""HTTP clients for the CLI: every wait is bounded, and every error is readable.
 
-The standard library's client is used because it is there in a few milliseconds.
+They use the standard library's client because it imports in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 BASE_PATH = "/iblink/v1/foundry-local"
 SERVICE_NAME = "foundry-local-api"
 CALL_TIMEOUT_S = 30.0
-# Streams say something every 15 s, a comment at least.
+# A stream sends at least a comment every 15 s.
 STREAM_TIMEOUT_S = 60.0
 
 
@@ -44,7 +44,7 @@ def _address_of_home() -> str | None:
 
 
 class HttpClient:
-    """Calls to one address, each on a connection of its own; raises Failure."""
+    """Calls to one address, each on its own connection. Raises Failure."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
@@ -54,7 +54,7 @@ class HttpClient:
             port = -1
         if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
             raise Failure(
-                f"'{url}' is no address of a service", "It is given as http://127.0.0.1:9500.", exit_code=2
+                f"'{url}' is not the address of a service", "Write it as http://127.0.0.1:9500.", exit_code=2
             )
         self.host = parts.hostname
         self.port = port or (443 if parts.scheme == "https" else 80)
@@ -68,7 +68,7 @@ class HttpClient:
     def open(
         self, method: str, path: str, body: object = None, *, timeout_s: float = CALL_TIMEOUT_S
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request and hand out its answer, status unchecked; leaving it closes the connection."""
+        """Send a request and yield the answer, whatever its status; close the connection on exit."""
         connection = self._kind(self.host, self.port, timeout=timeout_s)
         headers = {"Accept": "application/json, text/event-stream"}
         if self._key:
@@ -86,7 +86,7 @@ class HttpClient:
             ) from error
         except (http.client.HTTPException, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise Failure(f"The connection to {self.url} broke", reason, "foundrylocal status") from error
+            raise Failure(f"The connection to {self.url} was lost", reason, "foundrylocal status") from error
         finally:
             connection.close()
 
@@ -94,12 +94,12 @@ class HttpClient:
         try:
             connection.connect()
         except ConnectionRefusedError as error:
-            raise Unreachable(self.url, "Nothing listens there.") from error
+            raise Unreachable(self.url, "Nothing is listening there.") from error
         except OSError as error:
             raise Unreachable(self.url, str(error) or type(error).__name__) from error
 
     def call(self, method: str, path: str, body: object = None, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        """The decoded answer; raises Refused when the answer is an error."""
+        """The decoded answer. Raises Refused if it is an error."""
         with self.open(method, path, body, timeout_s=timeout_s) as answer:
             data = answer.read()
             if answer.status >= 400:
@@ -109,17 +109,17 @@ class HttpClient:
     def events(
         self, method: str, path: str, body: object = None, *, timeout_s: float = STREAM_TIMEOUT_S
     ) -> Generator[str, None, None]:
-        """The data of each event as it comes; closing the iterator ends the request."""
+        """The data of each event as it arrives; closing the iterator ends the request."""
         with self.open(method, path, body, timeout_s=timeout_s) as answer:
             if answer.status >= 400:
                 raise _refusal(answer.status, answer.read())
-            # readline, because iterating would wait until a whole buffer has come.
+            # readline, because iterating would wait until a whole buffer is full.
             lines = iter(answer.readline, b"")
             yield from sse.parse(line.decode("utf-8", "replace").rstrip("\r\n") for line in lines)
 
 
 class ManagementClient(HttpClient):
-    """The management API; the key is only needed where the service was set up with one."""
+    """The management API; it needs the key only if the service has one."""
 
     def __init__(self, url: str | None = None) -> None:
         super().__init__(url or default_url(), os.environ.get("FOUNDRYLOCAL_MANAGEMENT_KEY"))
@@ -135,7 +135,7 @@ class ManagementClient(HttpClient):
         return self.call("DELETE", BASE_PATH + path)
 
     def operate(self, path: str, body: object = None) -> Generator[Json, None, None]:
-        """The events of an operation, parsed, the last one being `success` or `error`."""
+        """The parsed events of an operation; the last one is `success` or `error`."""
         for text in self.events("POST", BASE_PATH + path, body):
             yield _decode(self.url, text.encode())
 
@@ -145,7 +145,7 @@ class ManagementClient(HttpClient):
             yield _decode(self.url, text.encode())
 
     def check(self, *, timeout_s: float = 5.0) -> Json:
-        """The health of the service; raises Unreachable or NotOurs."""
+        """The health of the service. Raises Unreachable or NotOurs."""
         try:
             health = self.call("GET", f"{BASE_PATH}/health", timeout_s=timeout_s)
         except Unreachable:
@@ -157,17 +157,17 @@ class ManagementClient(HttpClient):
         except Failure as failure:
             raise NotOurs(self.url, failure.why or failure.what) from failure
         if not isinstance(health, dict) or health.get("service") != SERVICE_NAME:
-            raise NotOurs(self.url, "Its health answer is another one.")
+            raise NotOurs(self.url, "Its health answer is not that of a FoundryLocal API.")
         return health
 
 
 def model_path(name: str, verb: str = "") -> str:
-    """The path of a model, whatever its name holds."""
+    """The path of a model, whatever characters its name contains."""
     return f"/models/{quote(name, safe='')}{verb}"
 
 
 def error_of(body: object, status: int) -> Refused:
-    """The error in an answer or a last event; code `unknown` when it is not of the published shape."""
+    """The error in an answer or a final event; its code is `unknown` if it does not have the published shape."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):
         return Refused(status, "unknown", f"The service answered {status}", None)

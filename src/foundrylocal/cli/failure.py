@@ -1,8 +1,8 @@
-"""What a verb says when it cannot go on: what happened, why, and what to do next; never a stack trace."""
+"""How a verb fails: what happened, why, and what to do next; never a stack trace."""
 
 from __future__ import annotations
 
-# The next step for each code of the API; a verb that knows better gives its own.
+# The next step for each error code of the API; a verb may give a better one.
 _NEXT_STEPS = {
     "model_not_found": "foundrylocal list",
     "model_not_downloaded": "foundrylocal pull MODEL",
@@ -18,12 +18,12 @@ _NEXT_STEPS = {
     "server_start_timeout": "foundrylocal logs",
     "worker_crashed": "foundrylocal logs",
     "internal_error": "foundrylocal logs --level ERROR",
-    "invalid_api_key": "set FOUNDRYLOCAL_MANAGEMENT_KEY to the key of the service",
+    "invalid_api_key": "set FOUNDRYLOCAL_MANAGEMENT_KEY to the management key of the service",
 }
 
 
 class Failure(Exception):
-    """The end of a verb that failed; `exit_code` is 1, or 2 when the command line was wrong."""
+    """Ends a verb; `exit_code` is 1, or 2 if the command line was wrong."""
 
     def __init__(
         self, what: str, why: str | None = None, next_step: str | None = None, *, exit_code: int = 1
@@ -36,7 +36,7 @@ class Failure(Exception):
 
 
 class Refused(Failure):
-    """The service answered with an error; `code` is the published one."""
+    """The service answered with an error; `code` is its published code."""
 
     def __init__(self, status: int, code: str, message: str, details: str | None) -> None:
         super().__init__(message, details, _NEXT_STEPS.get(code))
@@ -45,18 +45,18 @@ class Refused(Failure):
 
 
 class Unreachable(Failure):
-    """Nothing listens at the address."""
+    """Nothing is listening at the address."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"No service answers at {url}", reason, "foundrylocal serve")
 
 
 class NotOurs(Failure):
-    """Something listens at the address, and it is not a FoundryLocal API."""
+    """Something is listening at the address, but it is not a FoundryLocal API."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(
-            f"Something else holds {url}: it does not answer as FoundryLocal API",
+            f"Another program is using {url}: it does not answer as the FoundryLocal API",
             reason,
-            "end that program, or use another port: foundrylocal run --port 9501 (0 is any free one)",
+            "stop that program, or use another port: foundrylocal run --port 9501 (0 picks any free port)",
         )

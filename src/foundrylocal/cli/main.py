@@ -1,6 +1,6 @@
-"""The command `foundrylocal`: hands `serve` over to the runtime and every other verb to `verbs`.
+"""The command `foundrylocal`: hands `serve` to the runtime and every other verb to `verbs`.
 
-Invariant: on the way to `serve` nothing is imported but what parses two options, so that it is up at once.
+Invariant: on the way to `serve` nothing is imported but what parses its options, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from foundrylocal.kit.standard_streams import open_standard_streams
 
 
 def main() -> int:
-    """Run one verb; the exit code is 0, 1 when it failed, 2 when the command line was wrong."""
+    """Run one verb. The exit code is 0, 1 if it failed, or 2 if the command line was wrong."""
     open_standard_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["serve"] and not {"-h", "--help"} & set(arguments):
@@ -27,16 +27,16 @@ def _serve(arguments: list[str]) -> int:
     parser.add_argument("--port", type=_port)
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(arguments)
-    from foundrylocal.cli.commands.serve import serve
+    from foundrylocal import runtime
 
-    return serve(given.host, given.port, verbose=given.verbose)
+    return runtime.serve(host=given.host, port=given.port, verbose=given.verbose)
 
 
 def _port(text: str) -> int:
     import argparse
 
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port: give a number from 0 to 65535")
+    if not text.isascii() or not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a port: give a number from 0 to 65535")
     return int(text)
 
 

@@ -1,6 +1,6 @@
-"""Operations of the service, followed to their end.
+"""Operations of the service, followed until they end.
 
-Invariant: the stream's last event decides the outcome, and Ctrl-C cancels what this command asked for.
+Invariant: the last event of the stream decides the outcome, and Ctrl-C cancels what this command started.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from foundrylocal.cli.render import OperationView, say
 
 Json = dict[str, Any]
 
-# A plain switch answers at its end: loading (180 s) after draining (30 s), and downloading is done before.
+# A plain switch answers when it is done: draining (30 s), then loading (180 s); the download comes before it.
 SWITCH_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """The FoundryLocal server as an application needs it; `is_ours` when this command started it."""
+    """What an application needs to use the FoundryLocal server; `is_ours` if this command started it."""
 
     endpoint: str
     key: str
@@ -32,7 +32,7 @@ class RunningServer:
 
 
 def follow(api: ManagementClient, path: str, body: object, cancel: Callable[[], object]) -> Json:
-    """Run an operation, showing its progress; the data of its success. Raises Failure."""
+    """Run an operation, show its progress and return the data of its success. Raises Failure."""
     try:
         with OperationView() as view, contextlib.closing(api.operate(path, body)) as events:
             for event in events:
@@ -47,12 +47,14 @@ def follow(api: ManagementClient, path: str, body: object, cancel: Callable[[], 
             cancel()
         raise
     raise Failure(
-        "The service went away before the operation ended", None, "foundrylocal status, then the same again"
+        "The service disconnected before the operation ended",
+        None,
+        "foundrylocal status, then run the same command again",
     )
 
 
 def download(api: ManagementClient, model: str) -> Json:
-    """Fetch a model; what has come before Ctrl-C is kept by the service where its source can resume."""
+    """Download a model. After Ctrl-C the service keeps the partial download if its source can resume."""
 
     def cancel() -> None:
         api.delete(f"/downloads/{model_path(model).removeprefix('/models/')}")
@@ -61,7 +63,7 @@ def download(api: ManagementClient, model: str) -> Json:
 
 
 def start(api: ManagementClient, model: str, port: int | None = None) -> Json:
-    """Start the server with a model; Ctrl-C stops it again."""
+    """Start the server with a model; Ctrl-C cancels the start."""
     body: Json = {"model_name": model}
     if port is not None:
         body["port"] = port
@@ -69,7 +71,7 @@ def start(api: ManagementClient, model: str, port: int | None = None) -> Json:
 
 
 def switch(api: ManagementClient, model: str) -> Json:
-    """Move the running server to another model, fetching it first with its progress shown."""
+    """Switch the running server to another model; download it first, with its progress shown."""
     if not _is_on_disk(find_model(api, model)):
         download(api, model)
     say(f"Switching to {model}...")
@@ -79,12 +81,12 @@ def switch(api: ManagementClient, model: str) -> Json:
 
 
 def ensure_running(api: ManagementClient, model: str, port: int | None) -> RunningServer:
-    """Have the server answer with this model: as it is, started, or switched. Raises Failure."""
+    """Make sure that the server runs with this model: start it or switch it if necessary. Raises Failure."""
     status = api.get("/status")
     entry = find_model(api, model)
     is_running = status.get("status") == "running"
     if is_running and entry and status.get("current_model") == entry["simple_name"]:
-        say(f"The server is running with {entry['simple_name']} already.")
+        say(f"The server is already running with {entry['simple_name']}.")
         return _server(api, {}, is_ours=False)
     if not _is_on_disk(entry):
         download(api, model)
@@ -100,7 +102,7 @@ def ensure_running(api: ManagementClient, model: str, port: int | None) -> Runni
 
 
 def find_model(api: ManagementClient, name: str) -> Json | None:
-    """The registry's entry for a name in either form; None when there is none."""
+    """The registry's entry for a simple name or an id; None if there is none."""
     wanted = name.lower()
     for entry in api.get("/models").get("models", []):
         if wanted in (entry["simple_name"].lower(), entry["model_id"].lower()):
@@ -114,7 +116,7 @@ def _is_on_disk(entry: Json | None) -> bool:
 
 
 def _server(api: ManagementClient, answer: Json, *, is_ours: bool) -> RunningServer:
-    """What the start answered, filled up from the status where it says less."""
+    """Take the address and key from the answer of a start, or from the status if they are missing."""
     status = {} if answer.get("api_key") else api.get("/status")
     health = status.get("health") or {}
     model = answer.get("model") or status.get("current_model")
@@ -123,6 +125,6 @@ def _server(api: ManagementClient, answer: Json, *, is_ours: bool) -> RunningSer
         answer.get("api_key") or health.get("api_key"),
     )
     if not endpoint or not key or not model:
-        raise Failure("The server does not say where it answers", None, "foundrylocal status")
+        raise Failure("The server did not report its address", None, "foundrylocal status")
     model_id = answer.get("loaded_model_id") or status.get("loaded_model_id") or model
     return RunningServer(endpoint, key, model, model_id, is_ours)

@@ -1,6 +1,6 @@
-"""What people see: bars and tables at a terminal, plain lines everywhere else, the same words in both.
+"""Output for people: bars and tables at a terminal, plain lines everywhere else, with the same words.
 
-Rich is loaded at a terminal only, when there is something to draw.
+Rich is imported only at a terminal, when there is something to draw.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from foundrylocal.cli.failure import Failure
 
-# What comes from models and services must not steer the terminal.
+# Text from models and services must not control the terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_EVERY_PERCENT = 10.0
 _LINE_EVERY_S = 10.0
 
 
 def clean(text: str) -> str:
-    """The text without control characters, line breaks and tabs apart."""
+    """The text without control characters other than line breaks and tabs."""
     return _CONTROLS.sub("", text)
 
 
@@ -33,12 +33,12 @@ def is_terminal() -> bool:
 
 
 def say(text: str = "") -> None:
-    """One line, at once, so that a reader behind a pipe sees it when it happens."""
+    """Print one line and flush it, so that a reader of a pipe sees it immediately."""
     print(clean(text), flush=True)
 
 
 def show_failure(failure: Failure) -> None:
-    """Three lines at most on stderr: what happened, why, what next."""
+    """Print on stderr what happened, why, and what to do next."""
     sys.stdout.flush()
     print(f"Error: {clean(failure.what)}", file=sys.stderr)
     if failure.why:
@@ -50,7 +50,7 @@ def show_failure(failure: Failure) -> None:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns; at a terminal with a heading rule, else aligned with two blanks between."""
+    """Print columns: with Rich at a terminal, otherwise aligned with two spaces in between."""
     if is_terminal():
         from rich.console import Console
         from rich.table import Table
@@ -69,7 +69,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> None:
-    """Names and values, one a line; what is None is left out."""
+    """Print names and values, one pair per line; leave out values that are None."""
     shown = [(name, value) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
@@ -77,7 +77,7 @@ def facts(pairs: Sequence[tuple[str, object]]) -> None:
 
 
 class OperationView:
-    """The progress of one operation: milestones as lines, measures as a bar or as a line now and then."""
+    """The progress of one operation: milestones as lines, measures as a bar or as occasional lines."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -106,9 +106,9 @@ class OperationView:
         elif is_terminal():
             self._draw(measure)
         else:
-            self._say_now_and_then(message, measure)
+            self._say_occasionally(message, measure)
 
-    def _say_now_and_then(self, message: str, measure: dict[str, Any]) -> None:
+    def _say_occasionally(self, message: str, measure: dict[str, Any]) -> None:
         percent = float(measure["percent"])
         stage = str(measure.get("stage"))
         if stage != self._stage:
@@ -117,7 +117,7 @@ class OperationView:
         is_step = percent - self._said_percent >= _LINE_EVERY_PERCENT
         is_last = percent >= 100.0 > self._said_percent
         is_overdue = percent > self._said_percent and now - self._said_at >= _LINE_EVERY_S
-        # Stages follow each other with the same words at times.
+        # Consecutive stages may have the same message.
         if (is_step or is_last or is_overdue) and message != self._said:
             self._said_percent, self._said_at, self._said = percent, now, message
             say(message)

@@ -1,6 +1,6 @@
-"""The service as `run` finds it: one that answers already, or one started here and ended with the command.
+"""The service that `run` uses: one that is already running, or one that it starts and stops itself.
 
-Invariant: a service started here is gone when the command is, however that ends, unless it was to be kept.
+Invariant: a service started here ends with the command, however that ends, unless --keep was given.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Service:
 
 @contextmanager
 def reach(port: int | None, *, keep: bool) -> Iterator[Service]:
-    """Find the service, or start one and end it afterwards; raises Failure."""
+    """Find the service, or start one and stop it afterwards. Raises Failure."""
     url = default_url() if port is None else f"http://127.0.0.1:{port}"
     api = ManagementClient(url)
     if port != 0:
@@ -60,7 +60,7 @@ def reach(port: int | None, *, keep: bool) -> Iterator[Service]:
 def _started(api: ManagementClient, port: int | None, *, keep: bool) -> Iterator[Service]:
     asked = api.port if port is None else port
     output = _output_file()
-    say(f"No service is running: starting one on port {asked or '(any free)'}.")
+    say(f"No service is running. Starting one on {f'port {asked}' if asked else 'any free port'}.")
     with output.open("ab") as file:
         start = file.tell()
         process = _spawn(api.host, asked, file, keep=keep)
@@ -68,18 +68,18 @@ def _started(api: ManagementClient, port: int | None, *, keep: bool) -> Iterator
     try:
         url = _wait_ready(process, output, start)
         if url is None:
-            # Another command may have started one at the same moment; its service is as good.
-            yield Service(_found_after_all(api, asked, process, output, start), is_ours=False)
+            # Another command may have started one at the same moment; use that one.
+            yield Service(_find_other(api, asked, process, output, start), is_ours=False)
             return
         ready = ManagementClient(url)
         ready.check(timeout_s=READY_TIMEOUT_S)
-        say(f"Service ready at {ready.url} (its log: {output.parent / 'logs'})")
+        say(f"Service ready at {ready.url} (log files: {output.parent / 'logs'})")
         yield Service(ready, is_ours=True)
         is_kept = keep
     except Failure as failure:
         if "foundrylocal logs" in (failure.next_step or ""):
-            # The service ends with this command, and only its files will tell more.
-            failure.next_step = f"look into {output.parent / 'logs'}"
+            # The service ends with this command; after that only its log files are left.
+            failure.next_step = f"see the log files in {output.parent / 'logs'}"
         raise
     finally:
         if not is_kept:
@@ -98,7 +98,7 @@ def _output_file() -> Path:
         path.touch(mode=0o600)
     except OSError as error:
         raise Failure(
-            f"Cannot write in the folder {state}",
+            f"Cannot write to the folder {state}",
             str(error),
             "make it writable, or set FOUNDRYLOCAL_HOME to another folder",
         ) from error
@@ -109,7 +109,7 @@ def _spawn(host: str, port: int, output: Any, *, keep: bool) -> subprocess.Popen
     command = [sys.executable, "-m", "foundrylocal", "serve", "--port", str(port)]
     if host != "127.0.0.1":
         command += ["--host", host]
-    # A group of its own: Ctrl-C at the terminal is for this command, which then ends the service in order.
+    # Its own process group: Ctrl-C at the terminal goes to this command, which then stops the service cleanly.
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -121,7 +121,7 @@ def _spawn(host: str, port: int, output: Any, *, keep: bool) -> subprocess.Popen
 
 
 def _end_with_parent() -> Callable[[], None]:
-    """What the child does first: ask Linux to be told to end when this command is killed."""
+    """Runs first in the child: ask Linux to terminate it when this command is killed."""
     import ctypes
 
     prctl = ctypes.CDLL(None).prctl
@@ -129,24 +129,24 @@ def _end_with_parent() -> Callable[[], None]:
 
 
 def _wait_ready(process: subprocess.Popen[bytes], output: Path, start: int) -> str | None:
-    """The address the service says it listens on; None when it ended instead. Raises Failure in 30 s."""
+    """The address that the service printed; None if it ended instead. Raises Failure after READY_TIMEOUT_S."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         has_ended = process.poll() is not None
-        if found := _READY.search(_said(output, start)):
+        if found := _READY.search(_printed(output, start)):
             return found[1]
         if has_ended:
             return None
         if time.monotonic() > deadline:
             raise Failure(
                 f"The service was not ready in {READY_TIMEOUT_S:g} s",
-                _last_lines(_said(output, start)),
-                f"look into {output}",
+                _last_lines(_printed(output, start)),
+                f"see {output}",
             )
         time.sleep(_POLL_S)
 
 
-def _found_after_all(
+def _find_other(
     api: ManagementClient, port: int, process: subprocess.Popen[bytes], output: Path, start: int
 ) -> ManagementClient:
     try:
@@ -158,14 +158,14 @@ def _found_after_all(
     except Failure:
         pass
     raise Failure(
-        f"The service ended at once, with exit code {process.returncode}",
-        _last_lines(_said(output, start)),
+        f"The service ended immediately with exit code {process.returncode}",
+        _last_lines(_printed(output, start)),
         "if a port is taken: foundrylocal run --port 0; "
-        f"if another service uses this home: foundrylocal status. All it said is in {output}",
+        f"if another service uses this home: foundrylocal status. Its full output is in {output}",
     )
 
 
-def _said(output: Path, start: int) -> str:
+def _printed(output: Path, start: int) -> str:
     with output.open("rb") as file:
         file.seek(start)
         return file.read().decode("utf-8", "replace")
@@ -177,7 +177,7 @@ def _last_lines(text: str) -> str | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the service in order, and with force when it does not or when the user asks a second time."""
+    """Stop the service cleanly; kill it if that takes too long or the user presses Ctrl-C again."""
     if process.poll() is not None:
         return
     try:
@@ -190,6 +190,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         if sys.platform == "win32":
             process.kill()
         else:
-            # Its workers are in groups of their own and end with it.
+            # Its workers are in process groups of their own and end with it.
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(END_TIMEOUT_S)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from foundrylocal.cli import commands
+from foundrylocal.cli.verbs import verb_names
 from tests.fakes.management_api import MODEL, STOPPED, Run, Script, chunks, running
 
 PROGRESS = [
@@ -76,7 +81,7 @@ def test_a_stream_without_an_end_is_a_failure(service: Script, run: Run) -> None
     service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS[:1])
     code, _, err = run("pull", "Tiny-GGUF")
     assert code == 1
-    assert "went away before the operation ended" in err
+    assert "disconnected before the operation ended" in err
 
 
 def test_rm(service: Script, run: Run) -> None:
@@ -199,7 +204,7 @@ def test_nothing_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("status") == (
         1,
         "",
-        f"Error: No service answers at {url}\n  Nothing listens there.\n  Next: foundrylocal serve\n",
+        f"Error: No service answers at {url}\n  Nothing is listening there.\n  Next: foundrylocal serve\n",
     )
 
 
@@ -208,7 +213,7 @@ def test_run_names_a_stranger_on_the_port(service: Script, run: Run, answer: obj
     service.on("GET /health", answer)
     code, _, err = run("run", "--once")
     assert code == 1
-    assert "Something else holds" in err
+    assert "Another program is using" in err
     assert "--port" in err
 
 
@@ -282,7 +287,7 @@ def test_run_keep_stops_nothing(service: Script, run: Run) -> None:
     service.on("GET /status", lambda body: next(answers))
     code, out, _ = run("run", "Tiny-GGUF", "--once", "--keep")
     assert code == 0
-    assert "The server goes on" in out
+    assert "The server keeps running" in out
     assert not [call for call, _ in service.calls if call == "POST /stop"]
 
 
@@ -309,3 +314,24 @@ def test_run_without_a_question_asks_for_one(
         monkeypatch.setattr("sys.stdin", stdin)
         assert run("run")[0] == 2
     assert not service.calls
+
+
+def test_a_verb_is_one_file_and_its_module_is_all_that_a_call_imports() -> None:
+    program = (
+        "import sys\n"
+        "from foundrylocal.cli.verbs import app\n"
+        "try: app(['status', '--help'])\n"
+        "except SystemExit: pass\n"
+        "prefix = 'foundrylocal.cli.commands.'\n"
+        "print([name for name in sys.modules if name.startswith(prefix)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "['foundrylocal.cli.commands.status']", done.stderr
+
+
+def test_every_file_in_commands_is_a_verb_with_its_help(run: Run) -> None:
+    files = {path.stem for path in Path(commands.__path__[0]).glob("*.py")} - {"__init__"}
+    code, out, _ = run("--help")
+    assert code == 0 and files == {name.replace("-", "_") for name in verb_names()}
+    for name in verb_names():
+        assert any(line.split()[:1] == [name] and len(line.split()) > 1 for line in out.splitlines()), name

@@ -1,23 +1,32 @@
-"""`foundrylocal config`: show the settings, or change some; the service checks and keeps them."""
+"""`foundrylocal config`: show the settings or change some; the service validates and saves them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import facts, say
 
-# `cachedir` is how the published answer spells cache_dir; the rest is no setting.
+# `cachedir` is how the published answer spells cache_dir; the others are not settings.
 _NOT_SETTINGS = ("success", "message", "cachedir")
 
 
-def config(pairs: Sequence[str], *, is_reset: bool) -> None:
-    """Send `KEY=VALUE` changes, if any, and print every setting; raises Failure."""
-    changes: dict[str, Any] = dict(_parse(pair) for pair in pairs)
-    if is_reset:
+def command(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change; without any, show all settings."),
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="First reset all settings to their defaults.")
+    ] = False,
+) -> None:
+    """Show or change the settings of the service."""
+    changes: dict[str, Any] = dict(_parse(pair) for pair in settings or [])
+    if reset:
         changes["defaults"] = True
     answer = ManagementClient().post("/config", changes)
     if changes:
@@ -26,15 +35,13 @@ def config(pairs: Sequence[str], *, is_reset: bool) -> None:
 
 
 def _parse(pair: str) -> tuple[str, object]:
-    """A value is JSON where it can be read so (numbers, true, null, lists), and text otherwise."""
+    """Read a value as JSON where possible (numbers, true, null, lists), otherwise as text."""
     name, mark, text = pair.partition("=")
     if not mark or not name:
-        raise Failure(
-            f"'{pair}' is no setting", "A setting is given as KEY=VALUE, as in port=1235.", exit_code=2
-        )
+        raise Failure(f"'{pair}' is not a setting", "Write KEY=VALUE, as in port=1235.", exit_code=2)
     try:
         return name, json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, text
 
 

@@ -1,22 +1,30 @@
-"""`foundrylocal list`: the models of the registry, or those on this machine."""
+"""`foundrylocal list`: the models in the registry, or those on this machine."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import say, table
 
 
-def list_models(*, is_downloaded: bool, as_json: bool) -> None:
-    """Print a line for each model."""
-    answer = ManagementClient().get("/models/downloaded" if is_downloaded else "/models")
+def command(
+    downloaded: Annotated[
+        bool, typer.Option("--downloaded", help="Only models that are on this machine.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the available models."""
+    answer = ManagementClient().get("/models/downloaded" if downloaded else "/models")
     models = answer["models"]
     if as_json:
         print(json.dumps(answer, indent=2))
     elif not models:
-        say("No model is downloaded. Next: foundrylocal pull MODEL, or foundrylocal list for their names.")
+        say("No model is downloaded. Next: foundrylocal pull MODEL; foundrylocal list shows their names.")
     else:
         table(("MODEL", "SIZE", "QUANTIZATION", "FILE", "STATE"), [_row(model) for model in models])
 

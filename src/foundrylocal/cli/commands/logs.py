@@ -1,18 +1,27 @@
-"""`foundrylocal logs`: the recent log, and with -f what comes after it."""
+"""`foundrylocal logs`: recent log entries, and with -f new ones as they arrive."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import say
 
 
-def logs(*, is_following: bool, count: int, level: str | None, source: str | None) -> None:
-    """Print a line for each entry; following ends with Ctrl-C, or with the service (Failure)."""
+def command(
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Keep printing new entries.")] = False,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=10_000, help="Number of entries to show.")
+    ] = 100,
+    level: Annotated[str | None, typer.Option(help="Only this level, such as ERROR.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source, such as FoundryLocalService.")] = None,
+) -> None:
+    """Show the log."""
     api = ManagementClient()
-    if not is_following:
+    if not follow:
         for entry in api.get("/logs", count=count, level=level, source=source):
             _show(entry)
         return
@@ -23,7 +32,7 @@ def logs(*, is_following: bool, count: int, level: str | None, source: str | Non
 
 
 def _is_wanted(entry: dict[str, Any], level: str | None, source: str | None) -> bool:
-    """The filters once more: the stream is published without them."""
+    """Filter here as well: the published stream has no filters."""
     return (level is None or entry.get("level") == level.upper()) and source in (None, entry.get("source"))
 
 

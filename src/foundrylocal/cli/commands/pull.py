@@ -1,13 +1,14 @@
-"""`foundrylocal pull`: download a model with its progress."""
+"""`foundrylocal pull`: download a model and show the progress."""
 
 from __future__ import annotations
 
 from foundrylocal.cli import operations
+from foundrylocal.cli.arguments import Model
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import say
 
 
-def pull(model: str) -> None:
-    """Download a model and say what can be done with it; raises Failure."""
+def command(model: Model) -> None:
+    """Download a model."""
     data = operations.download(ManagementClient(), model)
     say(f"Next: foundrylocal run {data.get('model_name', model)}")

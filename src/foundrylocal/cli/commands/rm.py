@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from foundrylocal.cli.arguments import Model
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.render import say
 
 
-def rm(model: str) -> None:
-    """Delete a model and say what that freed; raises Failure."""
+def command(model: Model) -> None:
+    """Delete a downloaded model."""
     answer = ManagementClient().delete(model_path(model))
     say(f"{answer['message']}: {answer['model_name']}, {answer['freed_space_formatted']} freed")

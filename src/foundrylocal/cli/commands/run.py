@@ -1,6 +1,6 @@
-"""`foundrylocal run`: from nothing to a chat in one command, and back to nothing at its end.
+"""`foundrylocal run`: start everything needed, chat, and stop what was started.
 
-Invariant: what this command started it ends, unless it was told to keep it; what ran before goes on.
+Invariant: the command stops what it started, unless --keep is given, and leaves running what ran before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
+from typing import Annotated
 
+import typer
+
+from foundrylocal.cli.arguments import STARTER_MODEL
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
@@ -20,16 +24,16 @@ from foundrylocal.cli.operations import RunningServer, ensure_running
 from foundrylocal.cli.render import clean, facts, say, show_failure
 from foundrylocal.cli.service import reach
 
-# One that a model of 135 million parameters answers well, and the same each time.
+# A model with 135 million parameters answers this one well, and the same way each time.
 QUESTION = "Tell me in one sentence what a cat is."
 QUESTION_OPTIONS = {"temperature": 0, "max_tokens": 100}
 _PROMPT = "> "
-_HELP = "/bye ends, /clear forgets what was said, Ctrl-C stops an answer."
+_HELP = "/bye quits, /clear forgets the conversation, Ctrl-C stops an answer."
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What was asked for; `port` is the management API's and `server_port` the FoundryLocal server's."""
+    """The command line; `port` is the management API's and `server_port` the FoundryLocal server's."""
 
     model: str
     prompt: str | None
@@ -39,11 +43,36 @@ class RunOptions:
     keep: bool
 
 
-def run(options: RunOptions) -> None:
-    """Chat with a model; raises Failure."""
-    # Read first: nothing should be started or downloaded for a command line that says too little.
+def command(
+    model: Annotated[str, typer.Argument(help="Name or id of a model.")] = STARTER_MODEL,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            help="Ask this and quit; without it, chat at a terminal or read the question from stdin."
+        ),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Quit after one answer; without PROMPT, ask a sample question.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the service to use or start; 0 starts a separate one."),
+    ] = None,
+    server_port: Annotated[
+        int | None,
+        typer.Option(
+            "--server-port", min=0, max=65535, help="Port of the FoundryLocal server; 0 picks any free port."
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the service and the server running afterwards.")
+    ] = False,
+) -> None:
+    """Chat with a model; start and download whatever is needed."""
+    options = RunOptions(model, prompt, is_once=once, port=port, server_port=server_port, keep=keep)
+    # Read the question first: an incomplete command line must not start or download anything.
     question = _question(options)
-    with _ending_on_signals(), reach(options.port, keep=options.keep) as service:
+    with _exit_on_signals(), reach(options.port, keep=options.keep) as service:
         server = ensure_running(service.api, options.model, options.server_port)
         try:
             if question is None:
@@ -70,16 +99,16 @@ def _question(options: RunOptions) -> str | None:
     if piped := sys.stdin.read().strip():
         return piped
     raise Failure(
-        "There is nothing to ask",
-        "Without a terminal the question is given as PROMPT or on stdin.",
+        "There is no question",
+        "Without a terminal, give the question as PROMPT or on stdin.",
         "foundrylocal run --once",
         exit_code=2,
     )
 
 
 @contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Make SIGTERM and a closed terminal end this command as an exception, so that all is cleaned up."""
+def _exit_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and a closed terminal into an exception, so that everything is cleaned up."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -106,12 +135,16 @@ def _ask_once(conversation: Conversation, question: str, options: RunOptions) ->
     if answer.is_stopped:
         raise KeyboardInterrupt
     if not answer.text:
-        raise Failure("The model said nothing", None, "ask again, or try another model: foundrylocal list")
+        raise Failure(
+            "The model returned an empty answer",
+            None,
+            "run the same command again, or try another model: foundrylocal list",
+        )
     say(f"({answer.figures()})")
 
 
 def _chat(conversation: Conversation) -> None:
-    """Questions and answers until /bye, the end of input, or Ctrl-C twice at the prompt."""
+    """Answer questions until /bye, end of input, or Ctrl-C twice at the prompt."""
     _enable_editing()
     say(f"\nType a message. {_HELP}")
     is_warned = False
@@ -126,7 +159,7 @@ def _chat(conversation: Conversation) -> None:
             if is_warned:
                 return
             is_warned = True
-            say(f"{_HELP} Ctrl-C again ends as well.")
+            say(f"{_HELP} Ctrl-C again also quits.")
             continue
         is_warned = False
         if line == "/bye":
@@ -138,7 +171,7 @@ def _chat(conversation: Conversation) -> None:
 def _take_turn(conversation: Conversation, line: str) -> None:
     if line == "/clear":
         conversation.clear()
-        say("Forgotten.")
+        say("The conversation is forgotten.")
         return
     if line.startswith("/") and " " not in line:
         say(_HELP)
@@ -146,7 +179,7 @@ def _take_turn(conversation: Conversation, line: str) -> None:
     try:
         answer = conversation.ask(line, _write)
     except Failure as failure:
-        # The chat goes on: a worker that crashed is back in a moment.
+        # The chat continues: a crashed worker restarts in a moment.
         say()
         show_failure(failure)
         return
@@ -182,19 +215,19 @@ def _curl(server: RunningServer) -> str:
 
 def _show_end(is_ending: bool, options: RunOptions) -> None:
     if is_ending and not options.keep:
-        say("Ending what this command started; --keep would have left it running.")
+        say("Stopping what this command started (--keep leaves it running).")
     else:
-        say("The server goes on; foundrylocal stop ends it.")
+        say("The server keeps running; foundrylocal stop stops it.")
 
 
 def _show_next(is_ending: bool, server: RunningServer, options: RunOptions) -> None:
     say()
     if is_ending and not options.keep:
-        say("What this command started ends with it. To have it stay, with the same key:")
+        say("Stopping what this command started. To keep it running, with the same key:")
         say("  foundrylocal serve")
         say(f"  foundrylocal start {server.model}      (in another terminal)")
     else:
-        say("The server goes on. Next:")
+        say("The server keeps running. Next:")
         say("  foundrylocal status")
         say("  foundrylocal stop")
     say(f"  foundrylocal run {server.model}        (a chat)")

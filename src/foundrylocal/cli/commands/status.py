@@ -1,16 +1,17 @@
-"""`foundrylocal status`: what runs, where it answers, with which key, and what failed last."""
+"""`foundrylocal status`: what is running, its address and key, and the last error."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import facts
 
 
-def status(*, as_json: bool) -> None:
-    """Print the status; raises Failure when no service answers."""
+def command(as_json: AsJson = False) -> None:
+    """Show what is running, with its address and key."""
     api = ManagementClient()
     answer = api.get("/status")
     if as_json:
@@ -24,7 +25,7 @@ def status(*, as_json: bool) -> None:
 
 
 def show_access(answer: dict[str, Any]) -> None:
-    """What an application needs, out of an answer of /status; nothing while the server is down."""
+    """Print what an application needs from an answer of /status; nothing while the server is stopped."""
     if not answer.get("is_running"):
         return
     health = answer.get("health") or {}

@@ -1,4 +1,4 @@
-"""`foundrylocal stop`: stop the server, or what is under way of starting it."""
+"""`foundrylocal stop`: stop the server, or cancel a start in progress."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import say
 
 
-def stop() -> None:
-    """Stop the server; raises Failure."""
+def command() -> None:
+    """Stop the FoundryLocal server; the management API keeps running."""
     say(str(ManagementClient().post("/stop")["message"]))
