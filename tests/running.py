@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,13 @@ class Service:
     """A running service: `call` speaks to the management API, `chat` to the gateway."""
 
     def __init__(
-        self, home: Path, *, worker: list[str] | None = None, port: int = 0, **environment: str
+        self,
+        home: Path,
+        *,
+        worker: list[str] | None = None,
+        port: int = 0,
+        prefix: Sequence[str] = (),
+        **environment: str,
     ) -> None:
         self.home = home
         settings = {"FOUNDRYLOCAL_HOME": str(home), "FOUNDRYLOCAL_PORT": "0", **environment}
@@ -95,7 +101,7 @@ class Service:
             settings["FOUNDRYLOCAL_WORKER_COMMAND"] = shlex.join(worker)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "foundrylocal", "serve", "--port", str(port)],
+            [*prefix, sys.executable, "-m", "foundrylocal", "serve", "--port", str(port)],
             env=kept | settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -191,9 +197,11 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(home: Path, *, worker: list[str] | None = None, **environment: str) -> Iterator[Service]:
+def running(
+    home: Path, *, worker: list[str] | None = None, prefix: Sequence[str] = (), **environment: str
+) -> Iterator[Service]:
     """A service for the time of the block; nothing of it is left after."""
-    service = Service(home, worker=worker, **environment)
+    service = Service(home, worker=worker, prefix=prefix, **environment)
     try:
         yield service
     finally:

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,18 +154,21 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
         server, registry, library, downloads, store, ring, model_manager, importer, gateway, planner
     )
     listener = Listener(make_app(services), sockets, descriptor_share=MANAGEMENT_SHARE)
-    async with _running(launcher.run, pool.run, downloads.run, port_opener.run, server.run) as group:
-        async with anyio.create_task_group() as front:
+    # From here on a signal ends the service in order, even one that arrives before the port is announced.
+    with _stop_signals() as signals:
+        parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run)
+        async with _running(*parts) as group, anyio.create_task_group() as front:
             await front.start(listener.serve)
             with recorded_address(folders.state, listener.url):
                 print_line(f"FoundryLocal API listening on {listener.url}")
                 log.info("FoundryLocal API listening on %s", listener.url)
-                await _until_signal()
+                await anext(signals)
+            _arm_second_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):
                 log.info("Shutting down")
                 await _shut_down(server, ring, listener)
             front.cancel_scope.cancel()
-        group.cancel_scope.cancel()
+            group.cancel_scope.cancel()
 
 
 def _budget_bytes(settings: Settings) -> int | None:
@@ -192,18 +195,24 @@ async def _shut_down(server: Server, ring: LogRing, listener: Listener) -> None:
     await listener.close(GRACE_S)
 
 
-async def _until_signal() -> None:
-    """Wait for the first SIGTERM or SIGINT; a second one ends the process within a second."""
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[AsyncIterator[object]]:
+    """Receive SIGTERM and SIGINT. Event loops on Windows cannot; Ctrl+C arrives there as KeyboardInterrupt."""
     if sys.platform == "win32":
-        # Event loops on Windows have no signal handlers; Ctrl+C arrives as KeyboardInterrupt.
-        await anyio.sleep_forever()
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            break
-    _arm_second_signal()
+        yield _never()
+    else:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            yield signals
+
+
+async def _never() -> AsyncIterator[object]:
+    await anyio.sleep_forever()
+    yield None
 
 
 def _arm_second_signal() -> None:
+    """A second SIGTERM or SIGINT ends the process at once."""
+
     def exit_now(number: int, frame: object) -> None:
         os._exit(128 + number)  # the kernel ends the workers with this process
 

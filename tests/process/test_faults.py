@@ -289,7 +289,7 @@ def test_row_26_a_second_service_on_one_home_exits_with_a_clear_line(service: Se
         timeout=30,
     )
     assert done.returncode == 2
-    assert "Another FoundryLocal service is running" in done.stderr
+    assert "Another FoundryLocal service is already running" in done.stderr
 
 
 def test_a_switch_to_a_model_that_fails_leaves_the_old_one_serving(home: Path) -> None:
