@@ -131,7 +131,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     )
     supply = Supply(library, downloads, store)
     planner = Planner(supply, launcher, store, EngineDevices().list)
-    pool = Pool(launcher, supply, store)
+    pool = Pool(launcher, planner, store)
     port_opener = GatewayPortOpener(store)
     server = Server(
         registry=registry,

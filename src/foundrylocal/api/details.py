@@ -6,7 +6,6 @@ from typing import Any
 
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.registry import Model
-from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
@@ -33,7 +32,7 @@ _FACTS = (
 async def of_model(ask: Services, model: Model) -> dict[str, Any]:
     """The details; a damaged file is named in `problem`, and is no error of the call."""
     replica = ask.server.pool.get(model)
-    plan, problem = await _plan(ask, model, replica.spec if replica else None)
+    plan, problem = await _plan(ask, model)
     files = plan.files if plan else None
     return {
         "family": model.family,
@@ -49,10 +48,10 @@ async def of_model(ask: Services, model: Model) -> dict[str, Any]:
     }
 
 
-async def _plan(ask: Services, model: Model, loaded: ReplicaSpec | None) -> tuple[Plan | None, str | None]:
-    """What a load with the settings of now would take; None when the files are damaged, and how."""
+async def _plan(ask: Services, model: Model) -> tuple[Plan | None, str | None]:
+    """What a load with the current settings would take; None when the files are damaged, and how."""
     try:
-        return await ask.planner.plan(model, LoadOptions(), loaded=loaded), None
+        return await ask.server.pool.plan(model, LoadOptions()), None
     except ModelCorrupted as error:
         return None, error.details
 
@@ -71,6 +70,6 @@ def _memory(plan: Plan, is_loaded: bool) -> dict[str, Any] | None:
         "total_formatted": format_bytes(memory.needed_bytes),
         "available_bytes": memory.free_bytes,
         "reserve_bytes": memory.reserve_bytes,
-        "fits_now": is_loaded or plan.fits,
+        "fits_now": is_loaded or plan.fits_now,
         "is_lower_bound": plan.files is None,
     }

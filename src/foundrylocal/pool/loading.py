@@ -29,8 +29,8 @@ from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.eviction import Refusal, choose_victims
 from foundrylocal.pool.leaving import Leaving
+from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.roster import Entry, Replica, Roster, State
-from foundrylocal.pool.supply import Supply
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
 
@@ -49,7 +49,7 @@ class Loading:
     def __init__(
         self,
         launcher: Launcher,
-        supply: Supply,
+        planner: Planner,
         settings: SettingsStore,
         roster: Roster,
         leaving: Leaving,
@@ -57,7 +57,7 @@ class Loading:
         tasks: TaskHost,
     ) -> None:
         self._launcher = launcher
-        self._supply = supply
+        self._planner = planner
         self._settings = settings
         self._roster = roster
         self._leaving = leaving
@@ -75,7 +75,6 @@ class Loading:
         *,
         on_spawned: Callable[[], None] = lambda: None,
         on_progress: Callable[[float], None] | None = None,
-        reserve_bytes: int = 0,
         may_interrupt: bool = True,
     ) -> Replica:
         """Load a model; the new replica takes its requests, and the one before it retires.
@@ -88,7 +87,7 @@ class Loading:
         replica = self._roster.add(model, spec)
         try:
             async with self._room:
-                await self._make_room(spec, reserve_bytes, may_interrupt)
+                await self._make_room(spec, may_interrupt)
                 await self._launcher.launch(spec)
             on_spawned()
             address = await self._launcher.wait_ready(spec.id, timeout_s, on_progress)
@@ -105,9 +104,9 @@ class Loading:
         log.info("Model loaded: %s", model.simple_name)
         return replica
 
-    async def _make_room(self, spec: ReplicaSpec, reserve_bytes: int, may_interrupt: bool) -> None:
+    async def _make_room(self, spec: ReplicaSpec, may_interrupt: bool) -> None:
         while True:
-            free = await self._launcher.capacity(reserve_bytes)
+            free = await self._planner.free_bytes()
             outcome = choose_victims(
                 spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
             )
@@ -125,7 +124,7 @@ class Loading:
 
     async def fits_beside(self, spec: ReplicaSpec) -> bool:
         """Whether it can be loaded while the pinned model stays; others may have to leave for it."""
-        free = await self._launcher.capacity()
+        free = await self._planner.free_bytes()
         outcome = choose_victims(
             spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
         )
@@ -139,7 +138,7 @@ class Loading:
         """A READY replica of the model, loaded on demand; many callers share one load.
 
         `options` are those of the server's own model, None for others. A model that failed a moment ago is refused
-        with ModelLoading, unless the caller is insistent. Raises what `load` and `Supply.specify` raise.
+        with ModelLoading, unless the caller is insistent. Raises what `load` and `Planner.plan` raise.
         """
         entry = self._roster.entry(model)
         while (replica := entry.ready()) is None:
@@ -185,12 +184,15 @@ class Loading:
             self._roster.load_ended(entry)
 
     async def _recall_or_load(self, model: Model, options: LoadOptions | None) -> Replica:
-        spec = await self._supply.specify(model, options or LoadOptions())
         is_own = options is not None
-        reserve_bytes = 0 if is_own else self._settings.current.memory_reserve_mb * 1024 * 1024
-        return self._leaving.recall(spec) or await self.load(
-            model, spec, ON_DEMAND_TIMEOUT_S, reserve_bytes=reserve_bytes, may_interrupt=is_own
+        plan = await self._planner.plan(
+            model, options or LoadOptions(), self._roster.candidates(), may_download=False
         )
+        assert plan.spec is not None  # noqa: S101 - its files are there
+        if (former := self._leaving.recall(plan.spec)) is not None:
+            return former
+        plan.raise_if_refused()
+        return await self.load(model, plan.spec, ON_DEMAND_TIMEOUT_S, may_interrupt=is_own)
 
 
 def _busy(spec: ReplicaSpec, other: Model) -> ModelLoading:

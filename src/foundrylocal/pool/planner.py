@@ -166,12 +166,14 @@ class Planner:
         *,
         loaded: ReplicaSpec | None = None,
         may_replace_pinned: bool = False,
+        may_download: bool = True,
     ) -> Plan:
         """What loading the model with these options would take; `loaded` is its replica that is in memory now.
 
-        Raises ModelCorrupted.
+        Without `may_download` the model's files have to be there, if in a former cache folder. Raises
+        ModelCorrupted, ModelNotDownloaded.
         """
-        files = await self._supply.inspect(model)
+        files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         facts = Facts(
             files=files,
             disk=None if files else await self._supply.disk_need(model),

@@ -21,8 +21,8 @@ from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
+from foundrylocal.pool.planner import Plan, Planner
 from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
-from foundrylocal.pool.supply import Supply
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
 
@@ -35,19 +35,19 @@ class Pool:
     def __init__(
         self,
         launcher: Launcher,
-        supply: Supply,
+        planner: Planner,
         settings: SettingsStore,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._launcher = launcher
-        self._settings = settings
+        self._planner = planner
         self._tasks = TaskHost(log)
         self._roster = Roster(clock)
         self._cooldowns = Cooldowns(clock)
         self._losses = Losses(self._roster, self._cooldowns, settings)
         self._leaving = Leaving(launcher, self._roster, settings, self._tasks, clock)
         self._loading = Loading(
-            launcher, supply, settings, self._roster, self._leaving, self._cooldowns, self._tasks
+            launcher, planner, settings, self._roster, self._leaving, self._cooldowns, self._tasks
         )
         self.load = self._loading.load
         self.ensure = self._loading.ensure
@@ -79,9 +79,19 @@ class Pool:
         """The replicas that take requests, and those that still answer some before they leave."""
         return self._roster.replicas(*IN_MEMORY)
 
-    async def capacity(self) -> int:
-        """Bytes that a model loaded on demand could take now with nobody leaving; below 0 in a shortage."""
-        return await self._launcher.capacity(self._settings.current.memory_reserve_mb * 1024 * 1024)
+    async def plan(self, model: Model, options: LoadOptions, *, may_replace_pinned: bool = False) -> Plan:
+        """What loading the model with these options would take, and who would leave for it; changes nothing.
+
+        A switch `may_replace_pinned`, the server's own model. Raises ModelCorrupted.
+        """
+        replica = self.get(model)
+        return await self._planner.plan(
+            model,
+            options,
+            self._roster.candidates(),
+            loaded=replica.spec if replica else None,
+            may_replace_pinned=may_replace_pinned,
+        )
 
     async def arrival(self) -> None:
         """Wait until any model has become ready; the caller bounds the wait."""

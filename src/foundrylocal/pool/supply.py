@@ -122,9 +122,16 @@ class Supply:
         place = self._library.place(model.model_id)
         return DiskNeed(max(0, model.file_size_bytes - place.partial_bytes()), free_bytes(place.cache_dir))
 
+    async def require(self, model: Model) -> ModelFiles:
+        """The model's files, be it those that it was loaded from before the cache folder changed.
+
+        Raises ModelCorrupted, ModelNotDownloaded.
+        """
+        return await anyio.to_thread.run_sync(self._read, model)
+
     async def specify(self, model: Model, options: LoadOptions) -> ReplicaSpec:
         """What the engine is to run. Raises ModelCorrupted or ModelNotDownloaded before anything is spawned."""
-        files = await anyio.to_thread.run_sync(self._read, model)
+        files = await self.require(model)
         effective = files.limit(resolve_options(options, self._settings.current, LoadSettings))
         return self.make_spec(model, files, effective, files.estimate(effective).total_bytes)
 

@@ -14,7 +14,9 @@ import anyio
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.engine.devices import Device
 from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica, State
 from foundrylocal.pool.supply import Supply
@@ -99,10 +101,15 @@ def make_parts(
     return launcher, registry, store, Supply(library, downloads, store)
 
 
+async def no_devices() -> tuple[Device, ...]:
+    """A machine without a GPU."""
+    return ()
+
+
 @asynccontextmanager
 async def running_pool(models_home: Path, state: Path, **settings: Any) -> AsyncIterator[Rig]:
     launcher, registry, store, supply = make_parts(models_home, state, **settings)
-    pool = Pool(launcher, supply, store)
+    pool = Pool(launcher, Planner(supply, launcher, store, no_devices), store)
     rig = Rig(launcher, registry, store, supply, pool)
     async with anyio.create_task_group() as group:
         await group.start(pool.run)
