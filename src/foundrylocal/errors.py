@@ -33,6 +33,23 @@ class InvalidRequest(FoundryLocalError):
     type, code = "invalid_request_error", "invalid_request"
 
 
+class ContextLengthExceeded(InvalidRequest):
+    """The request has more tokens than the model's context holds; the message is the one that clients match."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, prompt_tokens: int, context_tokens: int, param: str) -> None:
+        super().__init__(
+            f"This model's maximum context length is {context_tokens} tokens. However, your {param} resulted in "
+            f"{prompt_tokens} tokens",
+            f"context_length_exceeded: prompt {prompt_tokens} tokens, context {context_tokens} tokens. Shorten the "
+            f"{param}, or start the model with a larger context_size.",
+            param=param,
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_tokens = context_tokens
+
+
 class MissingModelName(FoundryLocalError):
     type, code = "invalid_request_error", "missing_model_name"
 

@@ -24,6 +24,15 @@ from foundrylocal.web.errors import error_headers, error_object, send_error, sta
 
 log = logging.getLogger("foundrylocal.API")
 
+_INFERENCE_PATHS = (
+    *("/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/messages"),
+    *("/messages/count_tokens", "/tokenize", "/api/chat", "/api/generate"),
+)
+_INFERENCE_IS_ELSEWHERE = (
+    "This is the management API. Inference is on the gateway's port, 1234 by default: set the client's base URL to "
+    "the endpoint that GET /iblink/v1/foundry-local/status shows, such as http://127.0.0.1:1234/v1."
+)
+
 
 def _answer(error: FoundryLocalError) -> Response:
     headers = {name.decode(): value.decode() for name, value in error_headers(error)}
@@ -44,7 +53,10 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     path = request.url.path
     if error.status_code == 404:
-        return _answer(EndpointNotFound(request.method, path[:200]))
+        not_found = EndpointNotFound(request.method, path[:200])
+        if path.endswith(_INFERENCE_PATHS):
+            not_found.details = _INFERENCE_IS_ELSEWHERE
+        return _answer(not_found)
     if error.status_code == 405:
         allowed: Callable[[str], list[str]] = request.app.state.methods.allowed
         return _answer(MethodNotAllowed(request.method, path[:200], allowed(path)))

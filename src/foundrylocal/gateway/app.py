@@ -18,6 +18,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotFound,
 )
+from foundrylocal.gateway.errors import client_headers
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S, ClientStalled
@@ -26,18 +27,18 @@ from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import ROUTES, Route, error_dialect
 from foundrylocal.gateway.stats.metrics import Metrics, Totals
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.gateway.wrong_paths import MODELS_PATH, ROOT_TEXT, hint_for
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
 from foundrylocal.web.body import ClientGone, read_body
 from foundrylocal.web.connection import PEER_EXTENSION, Peer
-from foundrylocal.web.errors import error_headers, status_of
+from foundrylocal.web.errors import status_of
 from foundrylocal.web.keys import has_key
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 _MB = 1024 * 1024
-_MODELS = "/v1/models"
 
 
 class Gateway:
@@ -88,7 +89,7 @@ class Gateway:
             error = InternalError()
         body = error_dialect(scope["path"]).error_body(error)
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        await send_whole(send, status_of(error), data, error_headers(error))
+        await send_whole(send, status_of(error), data, client_headers(error))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -96,17 +97,23 @@ class Gateway:
             _allow(("GET", "HEAD"), method, path)
             await self._send_health(send)
             return
+        if path == "/":
+            _allow(("GET", "HEAD"), method, path)
+            await send_whole(send, 200, ROOT_TEXT.encode(), content_type=b"text/plain; charset=utf-8")
+            return
         if not has_key(scope, self._server.api_key):
             raise InvalidApiKey
         route = ROUTES.get(path)
         if route is not None:
             _allow(("POST",), method, path)
             await self._infer(route, scope, receive, send)
-        elif path == _MODELS or path.startswith(_MODELS + "/"):
+        elif path == MODELS_PATH or path.startswith(MODELS_PATH + "/"):
             _allow(("GET", "HEAD"), method, path)
-            await self._send_models(path.removeprefix(_MODELS).removeprefix("/"), send)
+            await self._send_models(path.removeprefix(MODELS_PATH).removeprefix("/"), send)
         else:
-            raise EndpointNotFound(method, path[:200])
+            error = EndpointNotFound(method, path[:200])
+            error.details = hint_for(path)
+            raise error
 
     async def _send_health(self, send: Send) -> None:
         now = self._server.snapshot()

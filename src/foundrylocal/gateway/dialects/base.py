@@ -19,8 +19,8 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.body import Body, Json, engine_fields
 from foundrylocal.gateway.dialects.events import note_timings
 from foundrylocal.gateway.dialects.parse import parse_body
+from foundrylocal.gateway.errors import client_error
 from foundrylocal.gateway.stats.request_stats import RequestStats
-from foundrylocal.web.errors import error_object
 
 Rewriter = Callable[[bytes], bytes]
 """Whole events of the engine's stream in, whole events of the dialect's stream out, in the same order."""
@@ -95,7 +95,7 @@ class Dialect(Generic[B]):
 
     def error_body(self, error: FoundryLocalError) -> Json:
         """An error in the published shape; `param` is always in it."""
-        return {"error": {**error_object(error), "param": error.param}}
+        return {"error": client_error(error)}
 
     def error_event(self, error: FoundryLocalError) -> bytes:
         """The failure of a stream that has begun, as its last event."""

@@ -6,7 +6,13 @@ import json
 import re
 from typing import Any
 
-from foundrylocal.errors import FoundryLocalError, InternalError, InvalidRequest, ModelLoading
+from foundrylocal.errors import (
+    ContextLengthExceeded,
+    FoundryLocalError,
+    InternalError,
+    InvalidRequest,
+    ModelLoading,
+)
 from foundrylocal.gateway.dialects.body import Body
 
 _UNSUPPORTED_INPUT = re.compile(r"(image|audio|video) input is not supported", re.IGNORECASE)
@@ -19,6 +25,9 @@ _CALLERS_FAULT = re.compile(
 # About what the answer must look like.
 _ABOUT_CONSTRAINT = re.compile(r"grammar|sampler|schema|parser|tool|json", re.IGNORECASE)
 _MAX_REASON_CHARS = 300
+# What stands before a template's own words (raise_exception), which are passed on whole.
+_TEMPLATE_EXCEPTION = "Jinja Exception: "
+_MAX_TEMPLATE_CHARS = 4000
 
 
 class EngineFailed(InternalError):
@@ -55,11 +64,17 @@ def error_in_event(event: bytes, body: Body) -> FoundryLocalError | None:
 
 
 def _error(status: int, reported: dict[str, Any], body: Body) -> FoundryLocalError:
-    text = str(reported.get("message") or "").strip(" .")[:_MAX_REASON_CHARS]
+    whole_text = str(reported.get("message") or "").strip(" .")
+    _, is_of_template, reason = whole_text.partition(_TEMPLATE_EXCEPTION)
+    if is_of_template:
+        message = "The model's chat template refused the conversation"
+        return InvalidRequest(message, f"{reason[:_MAX_TEMPLATE_CHARS]}.", param=body.content_field)
+    text = whole_text[:_MAX_REASON_CHARS]
     if reported.get("type") == "exceed_context_size_error" or "n_prompt_tokens" in reported:
-        return _context_exceeded(reported.get("n_prompt_tokens"), reported.get("n_ctx"), body)
+        prompt, context = int(reported.get("n_prompt_tokens") or 0), int(reported.get("n_ctx") or 0)
+        return ContextLengthExceeded(prompt, context, body.content_field)
     if found := _TOO_LARGE.search(text):
-        return _context_exceeded(found[1], found[2], body)
+        return ContextLengthExceeded(int(found[1]), int(found[2]), body.content_field)
     if found := _UNSUPPORTED_INPUT.search(text):
         kind = found[1].lower()
         return InvalidRequest(f"This model cannot take {kind} input", f"{text}.", param=body.content_field)
@@ -74,16 +89,6 @@ def _error(status: int, reported: dict[str, Any], body: Body) -> FoundryLocalErr
     if status < 500 or _CALLERS_FAULT.search(text):
         return InvalidRequest("The engine refused the request", f"{text}.", param=_field_of(text, body))
     return EngineFailed(f"{text}.")
-
-
-def _context_exceeded(prompt: object, context: object, body: Body) -> InvalidRequest:
-    """A prompt that does not fit, with both counts, in the words that OpenAI's clients look for."""
-    return InvalidRequest(
-        f"This model's maximum context length is {context} tokens, and the request has {prompt} tokens",
-        f"context_length_exceeded: prompt {prompt} tokens, context {context} tokens. Shorten it, or start the "
-        "model with a larger context_size.",
-        param=body.content_field,
-    )
 
 
 def _field_of(text: str, body: Body) -> str:

@@ -17,6 +17,7 @@ from foundrylocal.errors import (
     FoundryLocalError,
     InvalidRequest,
     ModelLoading,
+    ModelNotFound,
     ModelUnloaded,
     ServerShuttingDown,
     SystemExhausted,
@@ -69,8 +70,12 @@ class Dispatcher:
                 continue
 
     def _model(self, request: InferenceRequest) -> Model:
-        name = request.body.model
-        model = self._server.resolve(name) if name else self._server.state.current
+        try:
+            name = request.body.model
+            model = self._server.resolve(name) if name else self._server.state.current
+        except ModelNotFound as error:
+            error.param = "model"
+            raise
         if model is None:
             raise ServerShuttingDown
         request.stats.model_id = model.model_id

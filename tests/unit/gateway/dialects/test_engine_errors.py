@@ -55,8 +55,26 @@ def test_the_callers_fault_is_a_4xx(status: int, said: dict[str, object], wanted
 @pytest.mark.parametrize("said", [TOO_LONG, BATCH])
 def test_a_prompt_that_does_not_fit_has_both_counts_and_its_field(said: dict[str, object]) -> None:
     error = error_of(400, json.dumps({"error": said}).encode(), CHAT)
-    assert "8192" in error.message and error.param == "messages"
-    assert "context_length_exceeded" in str(error.details)
+    assert (status_of(error), error.code, error.param) == (400, "context_length_exceeded", "messages")
+    prompt = said.get("n_prompt_tokens", 20001)
+    message = error_dialect("/v1/chat/completions").error_body(error)["error"]["message"]
+    assert message.startswith(
+        f"This model's maximum context length is 8192 tokens. However, your messages resulted in {prompt} tokens. "
+    )
+    assert "context_length_exceeded" in message and "larger context_size" in message
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        message = error_dialect(path).error_body(error)["error"]["message"]
+        assert message.startswith(f"prompt is too long: {prompt} tokens > 8192 maximum. ")
+
+
+def test_the_words_of_a_chat_template_are_whole() -> None:
+    words = "Roles must alternate user/assistant/user. " * 20 + "END"
+    text = f"Unable to generate parser for this template.\n-----\nWhile executing x\nError: Jinja Exception: {words}"
+    said = {"message": text, "type": "invalid_request_error"}
+    error = error_of(400, json.dumps({"error": said}).encode(), CHAT)
+    message = error_dialect("/v1/chat/completions").error_body(error)["error"]["message"]
+    assert message == f"The model's chat template refused the conversation. {words}."
+    assert error.param == "messages"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":"x"}', b'{"error":{}}'])
@@ -97,6 +115,7 @@ def test_anthropics_endpoints_know_anthropics_types_only(path: str) -> None:
     for kind in _kinds(FoundryLocalError):
         error = kind.__new__(kind)
         FoundryLocalError.__init__(error, "x")
+        error.__dict__ |= {"prompt_tokens": 9, "context_tokens": 8}
         assert error_dialect(path).error_body(error)["error"]["type"] in ANTHROPIC
         assert error_dialect("/v1/chat/completions").error_body(error)["error"]["type"] == kind.type
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from foundrylocal.errors import FoundryLocalError
+from foundrylocal.errors import ContextLengthExceeded, FoundryLocalError
 from foundrylocal.gateway.dialects.body import Json
-from foundrylocal.web.errors import error_object
+from foundrylocal.gateway.errors import client_error
 
 # Anthropic's clients know a closed list of types; the contract's other ones stand for one of them.
 _TYPES = {
@@ -20,5 +20,9 @@ _TYPES = {
 
 def anthropic_error(error: FoundryLocalError) -> Json:
     """An error as the body of an answer or of an event."""
-    about = {**error_object(error), "param": error.param}
-    return {"type": "error", "error": about | {"type": _TYPES.get(error.type, error.type)}}
+    about = client_error(error)
+    about["type"] = _TYPES.get(error.type, error.type)
+    if isinstance(error, ContextLengthExceeded):  # in the words that Anthropic's clients match
+        counts = f"{error.prompt_tokens} tokens > {error.context_tokens} maximum"
+        about["message"] = f"prompt is too long: {counts}. {error.details}"
+    return {"type": "error", "error": about}

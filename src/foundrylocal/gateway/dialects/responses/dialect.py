@@ -43,6 +43,7 @@ class Responses(ResponsesTokens):
         return ResponsesStream(body, stats)
 
     def error_event(self, error: FoundryLocalError) -> bytes:
-        about = {"code": error.code, "message": error.message, "param": error.param, "sequence_number": 0}
-        event = {"type": "error", **about, **self.error_body(error)}
+        body = self.error_body(error)
+        about = {name: body["error"][name] for name in ("code", "message", "param")}
+        event = {"type": "error", **about, "sequence_number": 0, **body}
         return b"event: error\ndata: " + json.dumps(event, separators=(",", ":")).encode() + b"\n\n"

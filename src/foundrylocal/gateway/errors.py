@@ -1,0 +1,69 @@
+"""What a client of the gateway sees of an error: one message with the next step in it, and whether to retry.
+
+Most programs show `message` and nothing else, and their libraries decide on a retry by `x-should-retry`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foundrylocal.errors import (
+    FoundryLocalError,
+    InternalError,
+    ModelCorrupted,
+    ModelNotFound,
+    ModelUnloaded,
+    ServerStartFailed,
+)
+from foundrylocal.web.asgi import Header
+from foundrylocal.web.errors import error_headers, error_object, status_of
+
+_NO_RETRY: tuple[type[FoundryLocalError], ...] = (ModelCorrupted, ServerStartFailed)
+_MODEL_LIST = "GET /v1/models lists the models on disk; the management API downloads others."
+_LOG = "The service's log has the details: GET /logs?level=ERROR of the management API."
+
+
+def client_error(error: FoundryLocalError) -> dict[str, Any]:
+    """The error object in the one shape; `param` is always in it."""
+    body = {**error_object(error), "param": error.param}
+    if error.published_details is None and (details := _details(error)) is not None:
+        body["details"] = details
+    body["message"] = _message(error, _details(error))
+    return body
+
+
+def client_headers(error: FoundryLocalError) -> list[Header]:
+    """The headers of an error, with `x-should-retry` where a retry is known to help or not to."""
+    headers = error_headers(error)
+    if (should_retry := _should_retry(error)) is not None:
+        headers.append((b"x-should-retry", b"true" if should_retry else b"false"))
+    return headers
+
+
+def _details(error: FoundryLocalError) -> str | None:
+    """The details, with the gateway's own paths where the domain names those of the management API."""
+    if isinstance(error, ModelNotFound) and "GET /models" in (error.details or ""):
+        return _MODEL_LIST
+    if type(error) is InternalError:
+        return _LOG
+    return error.details
+
+
+def _message(error: FoundryLocalError, details: str | None) -> str:
+    if (
+        details is None
+        or error.message in details
+        or (error.param and details.startswith(f"{error.param}: "))
+    ):
+        return error.message  # the details repeat it
+    return f"{error.message.rstrip('.')}. {details}"
+
+
+def _should_retry(error: FoundryLocalError) -> bool | None:
+    """None where nobody knows: a worker that crashed may do better the next time."""
+    status = status_of(error)
+    if status in (429, 503) or isinstance(error, ModelUnloaded):
+        return True
+    if status < 500 or status == 507 or isinstance(error, _NO_RETRY):
+        return False
+    return None

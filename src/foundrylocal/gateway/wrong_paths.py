@@ -1,0 +1,28 @@
+"""What to tell a client that calls a path which the gateway does not have, and a browser at its root."""
+
+from __future__ import annotations
+
+from foundrylocal.gateway.routes import ROUTES
+
+MODELS_PATH = "/v1/models"
+ROOT_TEXT = (
+    "This is the FoundryLocal gateway, an OpenAI-compatible API for programs.\n"
+    "Set a client's base URL to this address followed by /v1 (Anthropic clients: without /v1) and send the API key.\n"
+    "The dashboard and the API key are on the management API, port 9500 by default.\n"
+)
+_MANAGEMENT_PREFIX = "/iblink/"
+_PUBLISHED = (*ROUTES, MODELS_PATH)
+
+
+def hint_for(path: str) -> str:
+    """The next step for a client that called `path`."""
+    if path.startswith("/v1/v1/"):
+        return (
+            "The path has /v1 twice. The base URL of OpenAI clients ends with one /v1; that of Anthropic clients "
+            "has none, since they add it."
+        )
+    if f"/v1{path}" in _PUBLISHED or path.startswith("/models/"):
+        return f"The path lacks /v1: use /v1{path}. The base URL of OpenAI clients ends with /v1."
+    if path.startswith(_MANAGEMENT_PREFIX):
+        return "This is the gateway. The management API has a port of its own, 9500 by default."
+    return f"The gateway has {', '.join(_PUBLISHED)} and /health."

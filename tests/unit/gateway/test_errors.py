@@ -1,0 +1,84 @@
+"""What clients see of every error: the next step in its message, and whether a retry helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from foundrylocal import errors
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.gateway.dialects.engine_errors import EngineFailed
+from foundrylocal.gateway.dialects.refusals import refuse
+from foundrylocal.gateway.errors import client_error, client_headers
+from foundrylocal.gateway.routes import ROUTES, error_dialect
+from foundrylocal.gateway.wrong_paths import hint_for
+
+ALL: list[FoundryLocalError] = [
+    errors.InvalidRequest("A is wrong", "Do B."),
+    errors.ContextLengthExceeded(9, 8, "messages"),
+    errors.InvalidJson("It is not UTF-8."),
+    errors.RequestTooLarge(5),
+    errors.InvalidApiKey(),
+    errors.HostNotAllowed(),
+    errors.OriginNotAllowed(),
+    errors.ModelNotFound("x"),
+    errors.ModelNotFound("x", ["xy"]),
+    errors.ModelNotDownloaded(),
+    errors.ModelInUse("x"),
+    errors.ModelCorrupted("x", "Its header is damaged."),
+    errors.ServerStartFailed("It has no tensors."),
+    errors.OperationInProgress("switching"),
+    errors.ModelUnloaded(),
+    errors.WorkerCrashed("It was killed."),
+    errors.ModelLoading("x"),
+    errors.SystemExhausted("Too many open files"),
+    errors.ServerShuttingDown(),
+    errors.QueueFull(5, 3),
+    errors.InsufficientMemory("5 GB", "2 GB"),
+    errors.InternalError(),
+    EngineFailed("Compute error."),
+]
+
+
+@pytest.mark.parametrize("path", ["/", *ROUTES])
+@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+def test_the_message_alone_says_what_to_do_next(error: FoundryLocalError, path: str) -> None:
+    body = error_dialect(path).error_body(error)["error"]
+    assert body["details"].rstrip(".") in body["message"]
+    assert "GET /models" not in str(body)  # a path of the management API, not of this port
+
+
+def test_a_field_is_named_once() -> None:
+    with pytest.raises(errors.InvalidRequest) as caught:
+        refuse("top_p", "is too large")
+    assert client_error(caught.value)["message"] == "Invalid request: 'top_p' is too large"
+
+
+@pytest.mark.parametrize(
+    ("should_retry", "kinds"),
+    [
+        (
+            b"true",
+            {errors.ModelLoading, errors.SystemExhausted, errors.ServerShuttingDown, errors.QueueFull}
+            | {errors.ModelUnloaded},
+        ),
+        (None, {errors.WorkerCrashed, errors.InternalError, EngineFailed}),
+    ],
+)
+def test_whether_a_retry_helps(should_retry: bytes | None, kinds: set[type[FoundryLocalError]]) -> None:
+    for error in ALL:
+        header = dict(client_headers(error)).get(b"x-should-retry")
+        assert (header == should_retry) is (type(error) in kinds), type(error)
+    rest = [error for error in ALL if dict(client_headers(error)).get(b"x-should-retry") == b"false"]
+    assert len(rest) > 10
+
+
+@pytest.mark.parametrize("path", [*ROUTES, "/v1/models"])
+def test_a_wrong_base_url_is_explained(path: str) -> None:
+    assert "/v1 twice" in hint_for(f"/v1{path}" if path.startswith("/v1/") else "/v1/v1/x")
+    if path.startswith("/v1/"):
+        assert f"use {path}." in hint_for(path.removeprefix("/v1"))
+
+
+def test_other_wrong_paths_name_the_right_ones() -> None:
+    assert "management API" in hint_for("/iblink/v1/foundry-local/status")
+    assert "/v1/chat/completions" in hint_for("/nowhere")
