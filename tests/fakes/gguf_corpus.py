@@ -255,9 +255,9 @@ def _not_gguf() -> Iterator[Hostile]:
         says = "big-endian" if version in (0, 2**31) else f"version {version}"
         yield Hostile(f"version {version}", gguf(version=version), says)
     yield Hostile("big-endian", b"GGUF" + struct.pack(">IQQ", 3, 4, 14) + whole[24:], "big-endian")
-    yield Hostile("half of it", whole[: len(whole) // 2], "cut short")
-    yield Hostile("one byte short", gguf(None, {"a": ((64, 64), 0)})[:-1], "cut short")
-    yield Hostile("cut in the keys", whole[:200], "cut short")
+    yield Hostile("half of it", whole[: len(whole) // 2], "truncated")
+    yield Hostile("one byte short", gguf(None, {"a": ((64, 64), 0)})[:-1], "truncated")
+    yield Hostile("cut in the keys", whole[:200], "truncated")
     yield Hostile("zeroed after the counts", whole[:24] + bytes(len(whole) - 24), "key without a name")
     yield Hostile("zeroed after the keys", _with_tensors(bytes(200)), "0 dimensions")
 
@@ -266,11 +266,11 @@ def _bad_counts() -> Iterator[Hostile]:
     for count in (65_537, 2**32, 2**63, 2**64 - 1):
         yield Hostile(f"{count} keys", start(1, count) + bytes(64), "keys, the limit")
         yield Hostile(
-            f"{count} tensors", _many_tensors(count), "tensors, the limit" if count > 65_537 else "short"
+            f"{count} tensors", _many_tensors(count), "tensors, the limit" if count > 65_537 else "truncated"
         )
     yield Hostile("100,001 tensors", _many_tensors(100_001), "tensors, the limit")
     yield Hostile("43 bytes that claim 65,536 keys", start(1, 65_536) + bytes(19), "key without a name")
-    yield Hostile("100,000 tensors and none there", _many_tensors(100_000), "cut short")
+    yield Hostile("100,000 tensors and none there", _many_tensors(100_000), "truncated")
     yield Hostile("one key more than there is", _recount(keys=1), "")
     yield Hostile("one key fewer than there is", _recount(keys=-1), "")
     yield Hostile("one tensor more than there is", _recount(tensors=1), "")
@@ -298,12 +298,12 @@ def _recount(*, keys: int = 0, tensors: int = 0) -> bytes:
 def _bad_strings() -> Iterator[Hostile]:
     for length in (65_537, 2**31, 2**63, 2**64 - 8, 2**64 - 1):
         yield Hostile(f"a key of {length}", start(1, 1) + struct.pack("<Q", length) + bytes(99), "too long")
-    yield Hostile("a key longer than the file", start(1, 1) + struct.pack("<Q", 60_000) + b"abc", "cut short")
+    yield Hostile("a key longer than the file", start(1, 1) + struct.pack("<Q", 60_000) + b"abc", "truncated")
     for length in (16 * MIB + 1, 2**63, 2**64 - 1):
         data = start(1, 1) + raw_key("a", STRING, struct.pack("<Q", length))
-        yield Hostile(f"a text of {length}", data, "has a text of", size=64 * MIB)
+        yield Hostile(f"a text of {length}", data, "has a string of", size=64 * MIB)
     yield Hostile(
-        "a text longer than the file", _with_keys(raw_key("a", STRING, struct.pack("<Q", 999))), "cut short"
+        "a text longer than the file", _with_keys(raw_key("a", STRING, struct.pack("<Q", 999))), "truncated"
     )
     yield Hostile("an empty key", _with_keys(key("", 1)), "key without a name")
     yield Hostile("a tensor name of 64", _with_tensors(tensor("n" * 64, (8,), 0, 0)), "name of a tensor")
@@ -332,18 +332,18 @@ def _bad_arrays() -> Iterator[Hostile]:
         for kind in (U8, U64, STRING):
             data = _with_keys(raw_array("a", kind, count))
             yield Hostile(f"a list of {count} of type {kind}", data, "the limit is", size=64 * MIB)
-    yield Hostile("a list longer than the file", _with_keys(raw_array("a", U32, 1000, bytes(64))), "room for")
+    yield Hostile("a list longer than the file", _with_keys(raw_array("a", U32, 1000, bytes(64))), "fit into")
     yield Hostile(
-        "texts longer than the file", _with_keys(raw_array("a", STRING, 1000, bytes(64))), "room for"
+        "texts longer than the file", _with_keys(raw_array("a", STRING, 1000, bytes(64))), "fit into"
     )
     yield Hostile("a list of lists", _with_keys(raw_array("a", ARRAY, 1, bytes(64))), "list of lists")
     deep = raw_key("a", ARRAY, struct.pack("<IQ", ARRAY, 1) * 20_000)
     yield Hostile("lists 20,000 deep", _with_keys(deep), "list of lists")
     yield Hostile("a list of type 13", _with_keys(raw_array("a", 13, 1, bytes(8))), "unknown value type 13")
     last = text("b") + struct.pack("<Q", 500)
-    yield Hostile("the last text leaves the file", _with_keys(raw_array("a", STRING, 2, last)), "cut short")
+    yield Hostile("the last text leaves the file", _with_keys(raw_array("a", STRING, 2, last)), "truncated")
     lies = struct.pack("<Q", 2**64 - 8) * 8
-    yield Hostile("texts that go backwards", _with_keys(raw_array("a", STRING, 8, lies)), "has a text of")
+    yield Hostile("texts that go backwards", _with_keys(raw_array("a", STRING, 8, lies)), "has a string of")
     data = start(1, 1) + raw_array("a", STRING, 4 * MIB)
     yield Hostile("4 million empty texts", data, "", size=len(data) + 32 * MIB)
     yield from _lists_with_holes("8 lists of 4 million texts", STRING, 8, "")
@@ -396,39 +396,39 @@ def _bad_tensors() -> Iterator[Hostile]:
         ((2**32, 2**32), "can be counted"),
         ((2**33, 2**31, 4), "can be counted"),
         ((2**21, 2**21, 2**21, 2), "can be counted"),
-        ((2**62,), "cut short"),
-        ((2**40,), "cut short"),
+        ((2**62,), "truncated"),
+        ((2**40,), "truncated"),
     ]:
         data = _with_tensors(tensor("a", dimensions, 24, 0))
         yield Hostile(f"dimensions {dimensions}", data, says)
     yield Hostile("bytes that overflow", _with_tensors(tensor("a", (2**62,), 28, 0)), "any file can be")
     for kind in (4, 5, 31, 33, 36, 38):
-        yield Hostile(f"tensor type {kind}", _with_tensors(tensor("a", (256,), kind, 0)), "no longer read")
+        yield Hostile(f"tensor type {kind}", _with_tensors(tensor("a", (256,), kind, 0)), "no longer support")
     for kind in (43, 100, 2**31, 2**32 - 1):
-        yield Hostile(f"tensor type {kind}", _with_tensors(tensor("a", (256,), kind, 0)), "does not know")
+        yield Hostile(f"tensor type {kind}", _with_tensors(tensor("a", (256,), kind, 0)), "does not support")
     for kind, width in ((2, 33), (12, 128), (12, 257), (39, 16)):
         yield Hostile(
             f"rows of {width} in {kind}", _with_tensors(tensor("a", (width,), kind, 0)), "multiple of"
         )
     for offset in (1, 31, 32, 4096, 2**40, 2**63, 2**64 - 1):
-        yield Hostile(f"offset {offset}", _with_tensors(tensor("a", (8,), 0, offset)), "should be at 0")
+        yield Hostile(f"offset {offset}", _with_tensors(tensor("a", (8,), 0, offset)), "instead of 0")
     second = tensor("b", (8,), 0, 0)
-    yield Hostile("two at one place", _with_tensors(tensor("a", (8,), 0, 0), second), "should be at 32")
+    yield Hostile("two at one place", _with_tensors(tensor("a", (8,), 0, 0), second), "instead of 32")
     second = tensor("b", (8,), 0, 64)
-    yield Hostile("a gap", _with_tensors(tensor("a", (8,), 0, 0), second), "should be at 32")
+    yield Hostile("a gap", _with_tensors(tensor("a", (8,), 0, 0), second), "instead of 32")
     yield Hostile("no tensors", gguf(None, {}), "no tensors")
-    yield Hostile("data that is missing", _with_tensors(tensor("a", (4096,), 0, 0), room=4096), "cut short")
+    yield Hostile("data that is missing", _with_tensors(tensor("a", (4096,), 0, 0), room=4096), "truncated")
 
 
 def _bad_facts() -> Iterator[Hostile]:
     for name, keys, says in [
-        ("no architecture", tiny_keys(general__architecture=None), "name the architecture"),
-        ("architecture 7", tiny_keys(general__architecture=7), "not a text"),
-        ("architectures", tiny_keys(general__architecture=["llama"]), "not a text"),
-        ("architecture empty", tiny_keys(general__architecture=""), "not a name"),
-        ("architecture a path", tiny_keys(general__architecture="../../etc/passwd"), "not a name"),
-        ("architecture a megabyte", tiny_keys(general__architecture="a" * MIB), "not a name"),
-        ("architecture not text", tiny_keys(general__architecture=b"\xff\xfe"), "not a name"),
+        ("no architecture", tiny_keys(general__architecture=None), "state its architecture"),
+        ("architecture 7", tiny_keys(general__architecture=7), "not a string"),
+        ("architectures", tiny_keys(general__architecture=["llama"]), "not a string"),
+        ("architecture empty", tiny_keys(general__architecture=""), "not a valid name"),
+        ("architecture a path", tiny_keys(general__architecture="../../etc/passwd"), "not a valid name"),
+        ("architecture a megabyte", tiny_keys(general__architecture="a" * MIB), "not a valid name"),
+        ("architecture not text", tiny_keys(general__architecture=b"\xff\xfe"), "not a valid name"),
         ("context a text", tiny_keys(llama__context_length="2048"), "not a whole number"),
         ("context a fraction", tiny_keys(llama__context_length=2048.0), "not a whole number"),
         ("context of nothing", tiny_keys(llama__context_length=0), "a context of 0 tokens"),
@@ -440,7 +440,7 @@ def _bad_facts() -> Iterator[Hostile]:
         ("heads in fractions", tiny_keys(llama__attention__head_count=[1.0, 2.0]), "not a whole number"),
         ("heads negative", tiny_keys(llama__attention__head_count=Typed(I64, -4)), "out of range"),
         ("file type a text", tiny_keys(general__file_type="Q4_K_M"), "not a whole number"),
-        ("name a number", tiny_keys(general__name=5), "not a text"),
+        ("name a number", tiny_keys(general__name=5), "not a string"),
         ("part 3 of 2", tiny_keys(split__no=Typed(U16, 2), split__count=Typed(U16, 2)), "part 3 of 2"),
         ("part 2 of none", tiny_keys(split__no=Typed(U16, 1)), "part 2 of 0"),
     ]:

@@ -42,7 +42,7 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.ChecksumMismatch("model.gguf", "ca59ca7f…", "00000000…"),
     errors.ConfigurationUpdateFailed(),
     errors.ServerStartFailed("The engine ended before it was ready."),
-    errors.ModelCorrupted(_MODEL, "File 'model.gguf' is cut short."),
+    errors.ModelCorrupted(_MODEL, "File 'model.gguf' is truncated."),
     errors.InternalError(),
     errors.ModelLoading(_MODEL),
     errors.SystemExhausted("Too many open files"),

@@ -1,6 +1,6 @@
 """What the library does to files and folders, one careful step each.
 
-Invariant: no link is followed, and a file that is not there is no error.
+Invariant: no link is followed, and a missing file is not an error.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from foundrylocal.catalog import names
-from foundrylocal.catalog.gguf.read import GgufHeader, read_header, read_model
+from foundrylocal.catalog.file_names import is_projector
+from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_header, read_model
 
 _MTIME_STEP_NS = 2_000_000_000
 
@@ -20,24 +20,28 @@ _MTIME_STEP_NS = 2_000_000_000
 def read_headers(paths: Sequence[Path]) -> dict[Path, GgufHeader]:
     """The header of each model and projector among the files, by its path or that of its first part.
 
-    Every file is read once, and a split model is checked to be whole. Raises GgufInvalid or OSError.
+    Every file is read once, and a split model is checked to be complete. Raises GgufInvalid, also for a file that is
+    neither a model nor a projector, or OSError.
     """
-    known: set[Path] = set()
-    headers = {path: read_header(path) for path in paths if names.is_projector(path.name)}
+    checked: set[Path] = set()
+    headers = {path: read_header(path) for path in paths if is_projector(path.name)}
     for path in sorted(set(paths) - headers.keys()):
-        if path not in known:
-            headers[path], parts = read_model(path)
-            known.update(parts)
+        if path not in checked:
+            header, parts = read_model(path)
+            checked.update(parts)
+            if header.auxiliary_kind is not None and not header.is_projector:
+                raise GgufInvalid(f"It is a {header.auxiliary_kind.value}, not a model.")
+            headers[path] = header
     return headers
 
 
 def projectors_among(headers: Mapping[Path, GgufHeader]) -> set[Path]:
-    """The files that are projectors, by name or, as some stores name files by their contents, by header."""
-    return {path for path, header in headers.items() if header.is_projector or names.is_projector(path.name)}
+    """The projectors, by name or by header: some stores name files by their content."""
+    return {path for path, header in headers.items() if header.is_projector or is_projector(path.name)}
 
 
 def real_folders(parent: Path) -> list[Path]:
-    """The folders in a folder, links left out; none when it is not there."""
+    """The folders in a folder, without links; empty when it does not exist."""
     try:
         with os.scandir(parent) as entries:
             return [parent / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -50,7 +54,7 @@ def is_link(path: Path) -> bool:
 
 
 def unlink(path: Path) -> int:
-    """Remove a file or link itself; the bytes that it alone held."""
+    """Remove a file, or a link but not its target; the bytes that became free."""
     try:
         found = path.lstat()
         path.unlink()
@@ -64,13 +68,13 @@ def remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def even_time(path: Path) -> None:
-    """Give a file a time that every file system keeps, and bring its bytes to the disk; raises OSError.
+def settle_time(path: Path) -> None:
+    """Round a file's modification time to what every file system can store, and sync its bytes; raises OSError.
 
-    They keep times at different grains, down to 2 s: a finer time would not survive a remount.
+    File systems store times at different resolutions, down to 2 s: a finer time would not survive a remount.
     """
     found = path.stat()
-    # Another name of it may be in another model's manifest, with the time that it has.
+    # Another model's manifest may have the file under another name, with its present time.
     is_shared = found.st_nlink > 1
     even = found.st_mtime_ns - found.st_mtime_ns % _MTIME_STEP_NS
     if not is_shared:

@@ -269,7 +269,7 @@ class Library:
 def _settle(staged: StagedFile, is_projector: bool) -> StoredFile:
     """Bring a file's bytes to the disk and note its size and time."""
     if not staged.is_linked:
-        folders.even_time(staged.path)
+        folders.settle_time(staged.path)
     found = staged.path.stat()
     name = str(staged.path) if staged.is_linked else staged.path.name
     return StoredFile(name, found.st_size, found.st_mtime_ns, staged.sha256, staged.is_linked, is_projector)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foundrylocal.catalog import names
+from foundrylocal.catalog.file_names import is_projector
 
 FILE_NAME = "manifest.json"
 MAX_BYTES = 1024 * 1024
@@ -124,7 +125,7 @@ def _parse_file(entry: Mapping[str, Any]) -> StoredFile:
         sha256=str(entry["sha256"]),
         is_linked=bool(entry["is_linked"]),
         # Manifests of earlier versions left this to the name.
-        is_projector=bool(entry.get("is_projector", names.is_projector(str(entry["name"])))),
+        is_projector=bool(entry.get("is_projector", is_projector(str(entry["name"])))),
     )
     if file.is_linked != Path(file.name).is_absolute():
         raise ValueError("a file outside the folder")

@@ -66,10 +66,5 @@ def is_safe_file_name(name: str) -> bool:
     ) and not _is_awkward(name)
 
 
-def is_projector(path: str) -> bool:
-    """Whether a file is a vision projector that goes with a model (`mmproj` by convention)."""
-    return "mmproj" in path.replace("\\", "/").rpartition("/")[2].casefold()
-
-
 def _is_awkward(text: str) -> bool:
     return text.endswith(".") or _RESERVED.fullmatch(text) is not None

@@ -66,9 +66,9 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
-    """Files on this machine, named by absolute paths; `how` they come in is copy, move or link."""
+    """Files on this machine by absolute paths; `mode` is copy, move or link."""
 
-    how: str
+    mode: str
     files: tuple[SourceFile, ...]
 
 
@@ -219,7 +219,7 @@ def _render_source(source: Source) -> dict[str, Any]:
             return {"type": "python-package", "concatenate": parts, "file": _render_slots(source.file)}
         case LocalSource():
             files = [_render_slots(file) for file in source.files]
-            return {"type": "local", "how": source.how, "files": files}
+            return {"type": "local", "how": source.mode, "files": files}
 
 
 def _render_slots(value: SourceFile | PackagePart) -> dict[str, Any]:

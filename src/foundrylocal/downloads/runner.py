@@ -20,7 +20,7 @@ from foundrylocal.downloads.imports.records import ImportedModels, is_local
 from foundrylocal.downloads.jobs import Downloaded, Job
 from foundrylocal.downloads.pending import PendingDownloads
 from foundrylocal.downloads.sources.chain import SourceChain
-from foundrylocal.downloads.space import from_os_error
+from foundrylocal.downloads.space import download_error
 from foundrylocal.errors import DownloadFailed, FoundryLocalError
 
 _log = logging.getLogger("foundrylocal.DownloadService")
@@ -124,7 +124,7 @@ class JobRunner:
 
     async def _explain(self, error: OSError, job: Job) -> FoundryLocalError:
         cache_dir, needed_bytes = self._library.cache_dir, job.model.file_size_bytes
-        return await anyio.to_thread.run_sync(from_os_error, error, cache_dir, needed_bytes)
+        return await anyio.to_thread.run_sync(download_error, error, cache_dir, needed_bytes)
 
     async def _clean_up(self, model: Model) -> None:
         """Remove what a failed import left; a failed download keeps its bytes for the next attempt."""

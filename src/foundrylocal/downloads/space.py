@@ -1,7 +1,7 @@
-"""Room on the disk, asked before a download and named when it ran out.
+"""Disk space: checked before a download, and reported when it runs out.
 
-Invariant: a download starts only when what it still needs, what those admitted before it still need, and a
-reserve fit into the cache folder.
+Invariant: a download that needs space starts only when its own need, the need of the downloads admitted before it
+and a reserve fit into the cache folder.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from foundrylocal.catalog.place import Place
-from foundrylocal.errors import DownloadFailed, FoundryLocalError, InsufficientDiskSpace
+from foundrylocal.errors import DiskRefused, DownloadFailed, FoundryLocalError, InsufficientDiskSpace
 from foundrylocal.kit.sizes import format_bytes
 
 RESERVE_BYTES = 256 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
 
-class Room:
-    """What the downloads that were admitted still need, in the order of their admission; for any thread."""
+class SpaceLedger:
+    """What the admitted downloads still need, in the order of their admission; for any thread."""
 
     def __init__(self, reserve_bytes: int) -> None:
         self._reserve_bytes = reserve_bytes
@@ -30,38 +30,55 @@ class Room:
         self._lock = threading.Lock()
 
     def claim(self, place: Place, needs: Callable[[], int]) -> None:
-        """Promise room to a download, or say anew what it needs, by a call that tells the bytes of now.
+        """Promise space to a download, or update its need; `needs` returns the bytes needed at that moment.
 
-        Raises InsufficientDiskSpace when what is left by earlier ones is too little; blocks on the disk.
+        Raises InsufficientDiskSpace when earlier downloads leave too little; blocks on the disk. A download that
+        needs nothing, such as a link, is always admitted.
         """
         with self._lock:
-            earlier = itertools.takewhile(lambda one: one[0] != place, list(self._needs.items()))
-            promised = sum(need() for other, need in earlier if other.cache_dir == place.cache_dir)
-            needed = needs() + self._reserve_bytes
-            free = free_bytes(place.cache_dir)
-            if free - promised < needed:
-                raise InsufficientDiskSpace(
-                    format_bytes(needed),
-                    format_bytes(free),
-                    str(place.cache_dir),
-                    format_bytes(promised) if promised else None,
-                )
+            own_bytes = needs()
+            if own_bytes > 0:
+                self._require(place, own_bytes)
             self._needs[place] = needs
 
+    def _require(self, place: Place, own_bytes: int) -> None:
+        earlier = itertools.takewhile(lambda entry: entry[0] != place, list(self._needs.items()))
+        promised = sum(need() for other, need in earlier if other.cache_dir == place.cache_dir)
+        needed = own_bytes + self._reserve_bytes
+        free = free_bytes(place.cache_dir)
+        if free - promised < needed:
+            raise InsufficientDiskSpace(
+                format_bytes(needed),
+                format_bytes(free),
+                str(place.cache_dir),
+                format_bytes(promised) if promised else None,
+            )
+
     def release(self, place: Place) -> None:
-        """Forget what a download needed; one that was never admitted is fine. Waits for nothing."""
+        """Forget a download's need; does nothing if it was never admitted. Waits for nothing."""
         self._needs.pop(place, None)
 
 
-def from_os_error(error: OSError, cache_dir: Path, needed_bytes: int) -> FoundryLocalError:
-    """What a caller is told of a disk that refused; blocks on the disk."""
+def download_error(error: OSError, cache_dir: Path, needed_bytes: int) -> FoundryLocalError:
+    """The error for callers when the disk refused a download; blocks on the disk."""
     if error.errno in _FULL:
-        try:
-            free = free_bytes(cache_dir)
-        except OSError:
-            free = 0
-        return InsufficientDiskSpace(format_bytes(needed_bytes), format_bytes(free), str(cache_dir))
-    return DownloadFailed(f"The disk refused the file: {error.strerror or type(error).__name__}.")
+        return _insufficient(cache_dir, needed_bytes)
+    return DownloadFailed(f"The file could not be written: {error.strerror or type(error).__name__}.")
+
+
+def disk_error(what: str, error: OSError, folder: Path, needed_bytes: int) -> FoundryLocalError:
+    """The error for callers when the disk refused something else, named by `what`; blocks on the disk."""
+    if error.errno in _FULL:
+        return _insufficient(folder, needed_bytes)
+    return DiskRefused(what, error.strerror or type(error).__name__)
+
+
+def _insufficient(folder: Path, needed_bytes: int) -> InsufficientDiskSpace:
+    try:
+        free = free_bytes(folder)
+    except OSError:
+        free = 0
+    return InsufficientDiskSpace(format_bytes(needed_bytes), format_bytes(free), str(folder))
 
 
 def free_bytes(cache_dir: Path) -> int:

@@ -15,7 +15,8 @@ import pytest
 from fakes.gguf_corpus import gguf
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
-from foundrylocal.catalog.registry import HubSource, Model, SourceFile
+from foundrylocal.catalog.registry import HubSource, LocalSource, Model, Registry, SourceFile
+from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.errors import InsufficientDiskSpace
 from foundrylocal.events import Progress
@@ -112,3 +113,61 @@ async def test_row_17_a_disk_that_fills_half_way_ends_the_download_and_room_resu
     assert stored is not None
     assert stored.model_path.read_bytes() == CONTENT
     assert hub.sent_bytes <= len(CONTENT) + 8 * MB
+
+
+@pytest.mark.parametrize("mode", ["link", "move"])
+async def test_a_link_and_a_move_on_one_disk_need_no_free_space(
+    running: Running, library: Library, small_disk: Path, mode: str
+) -> None:
+    original = small_disk / "theirs.gguf"
+    original.write_bytes(CONTENT)
+    (small_disk / "somebody's file").write_bytes(bytes(3 * MB))
+    source = LocalSource(mode, (SourceFile(str(original), len(CONTENT), None),))
+    model = replace(MODEL, sources=(source,))
+    async with running(model, reserve_bytes=256 * MB) as manager:
+        await manager.fetch(model).result()
+    stored = library.check(model)
+    assert stored is not None
+    assert stored.model_path.read_bytes() == CONTENT
+    assert original.exists() == (mode == "link")
+
+
+@pytest.mark.parametrize("mode", ["link", "move", "copy"])
+async def test_an_import_onto_a_full_disk_says_so(
+    running: Running, library: Library, small_disk: Path, tmp_path: Path, mode: str
+) -> None:
+    original = (small_disk if mode == "move" else tmp_path) / "theirs.gguf"
+    original.write_bytes(gguf())
+    registry = Registry()
+    async with running(registry=registry, reserve_bytes=0) as manager:
+        model = await Importer(registry, manager.imported).from_path(str(original), mode=mode)  # type: ignore[arg-type]
+        _fill(small_disk)
+        with pytest.raises(InsufficientDiskSpace) as caught:
+            await manager.fetch(model).result()
+    assert "free: 0.0 B" in str(caught.value.details)
+    assert library.all() == []
+    assert original.exists()
+
+
+async def test_an_import_whose_entry_finds_no_space_says_so(
+    running: Running, library: Library, small_disk: Path, tmp_path: Path
+) -> None:
+    original = tmp_path / "theirs.gguf"
+    original.write_bytes(gguf())
+    state = tmp_path / "state"
+    state.symlink_to(small_disk)
+    registry = Registry()
+    async with running(registry=registry) as manager:
+        _fill(small_disk)
+        with pytest.raises(InsufficientDiskSpace):
+            await Importer(registry, manager.imported).from_path(str(original))
+    assert list(registry.all()) == []
+
+
+def _fill(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass

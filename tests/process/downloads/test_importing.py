@@ -16,7 +16,8 @@ from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Registry
 from foundrylocal.downloads.hub import queries as hub_queries
-from foundrylocal.downloads.imports.importer import How, Importer
+from foundrylocal.downloads.imports.entries import Mode
+from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.errors import (
@@ -50,14 +51,14 @@ def running_with(running: Running, registry: Registry) -> Any:
     return lambda: running(registry=registry, fetchers=QUICK)
 
 
-@pytest.mark.parametrize("how", ["copy", "move", "link"])
+@pytest.mark.parametrize("mode", ["copy", "move", "link"])
 async def test_a_file_comes_in_by_copy_move_or_link(
-    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, mode: Mode
 ) -> None:
     original = write_gguf(tmp_path / "My Model (v1).Q4_K_M.gguf")
     data = original.read_bytes()
     async with running_with() as manager:
-        model = await importer(manager, registry).from_path(str(original), how=how)
+        model = await importer(manager, registry).from_path(str(original), mode=mode)
         assert model.simple_name == "My-Model-v1-.Q4_K_M"
         assert (model.quantization, model.context_length, model.capabilities) == ("Q4_K_M", 2048, ("chat",))
         done = await manager.fetch(registry.find("local/My-Model-v1-.Q4_K_M")).result()
@@ -65,11 +66,11 @@ async def test_a_file_comes_in_by_copy_move_or_link(
         stored = library.check(model)
         assert stored is not None
         assert stored.model_path.read_bytes() == data
-        assert original.exists() == (how != "move")
-        assert (stored.model_path == original) == (how == "link")
+        assert original.exists() == (mode != "move")
+        assert (stored.model_path == original) == (mode == "link")
         freed = await manager.delete(model)
-        assert freed == (0 if how == "link" else len(data))
-        assert original.exists() == (how != "move")
+        assert freed == (0 if mode == "link" else len(data))
+        assert original.exists() == (mode != "move")
         with pytest.raises(ModelNotFound):
             registry.find(model.simple_name)
 
@@ -153,7 +154,7 @@ async def test_a_hub_that_answers_with_other_types_is_none(
     async with running_with() as manager:
         with pytest.raises(DownloadFailed) as caught:
             await importer(manager, registry).from_hub("me/Tiny-GGUF")
-    assert caught.value.details == "The hub's answer is not one of a hub."
+    assert caught.value.details == "The hub returned an invalid response. Check HF_ENDPOINT if it is set."
     assert list(registry.all()) == []
 
 
@@ -192,6 +193,107 @@ async def test_what_cannot_be_imported_is_refused_and_leaves_nothing(
     assert library.all() == []
 
 
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"general__type": "adapter"}, "LoRA adapter"),
+        ({"general__type": "mmproj"}, "vision projector"),
+        ({"general__architecture": "clip"}, "vision projector"),
+        ({"general__type": "imatrix", "general__architecture": None}, "importance matrix"),
+        ({"general__architecture": "eagle3"}, "draft model"),
+        ({"general__architecture": "qwen3-mtp"}, "multi-token prediction head"),
+    ],
+)
+async def test_a_file_that_is_no_model_by_its_header_is_never_taken_for_one(
+    hub: FakeHub,
+    running_with: Any,
+    registry: Registry,
+    library: Library,
+    tmp_path: Path,
+    keys: Any,
+    what: str,
+) -> None:
+    keys = {name: value for name, value in tiny_keys(**keys).items() if value is not None}
+    path = write_gguf(tmp_path / "Model-Q4_K_M.gguf", keys)
+    hub.add("me/Odd-GGUF", "Model-Q4_K_M.gguf", path.read_bytes())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        for where in (path, tmp_path):
+            with pytest.raises(InvalidRequest) as caught:
+                await bring.from_path(str(where))
+            assert what in str(caught.value.details)
+        if what != "vision projector":
+            model = await bring.from_hub("me/Odd-GGUF")
+            with pytest.raises(DownloadFailed) as failed:
+                await manager.fetch(model).result()
+            assert what in str(failed.value.details)
+    assert library.all() == []
+
+
+async def test_files_that_belong_to_a_model_are_passed_over_in_a_folder(
+    running_with: Any, registry: Registry, tmp_path: Path
+) -> None:
+    for name in ("imatrix", "m-lora-f16", "m-draft-Q4_0", "mtp-m-Q4_0", "mmproj-F16", "m-Q4_K_M"):
+        write_gguf(tmp_path / f"{name}.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(tmp_path))
+    assert [Path(file.path).stem for file in model.sources[0].files] == ["m-Q4_K_M", "mmproj-F16"]
+
+
+@pytest.mark.parametrize(
+    ("removed", "named", "missing"),
+    [
+        ([1], "m-00001-of-00002.gguf", "part 1 of 2 is missing"),
+        ([2], "m-00001-of-00002.gguf", "part 2 of 2 is missing"),
+        ([1], "m-00002-of-00002.gguf", "part 1 of 2 is missing"),
+        ([2], "", "part 2 of 2 is missing"),
+    ],
+)
+async def test_half_a_split_on_this_machine_says_what_is_missing(
+    running_with: Any, registry: Registry, tmp_path: Path, removed: list[int], named: str, missing: str
+) -> None:
+    folder = tmp_path / "it"
+    folder.mkdir()
+    parts = write_split(folder, "m", 2)
+    for number in removed:
+        parts[number - 1].unlink()
+    async with running_with() as manager:
+        with pytest.raises(InvalidRequest) as caught:
+            await importer(manager, registry).from_path(str(folder / named))
+    assert missing in str(caught.value.details)
+
+
+async def test_half_a_split_on_the_hub_says_what_is_missing(
+    hub: FakeHub, running_with: Any, registry: Registry
+) -> None:
+    hub.add("me/Big-GGUF", "Q8_0/big-00002-of-00003.gguf", gguf())
+    hub.add("me/Big-GGUF", "imatrix.gguf", gguf())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        for reference in ("me/Big-GGUF", "me/Big-GGUF:Q8_0"):
+            with pytest.raises(InvalidRequest) as caught:
+                await bring.from_hub(reference)
+            assert "parts 1 and 3 of 3" in str(caught.value.details)
+        with pytest.raises(InvalidRequest) as caught:
+            await bring.from_hub("me/Big-GGUF:imatrix.gguf")
+        assert "importance matrix" in str(caught.value.details)
+
+
+async def test_an_import_says_nothing_of_what_is_in_a_file(
+    running_with: Any, registry: Registry, tmp_path: Path
+) -> None:
+    path = tmp_path / "id_rsa"
+    async with running_with() as manager:
+        for content in (b"SECR" * 100, b"xyz", b"GGU" + b"F0123456789" * 99, "ЖЖ".encode() * 99):
+            path.write_bytes(content)
+            with pytest.raises(InvalidRequest) as caught:
+                await importer(manager, registry).from_path(str(path))
+            told = f"{caught.value.message} {caught.value.details}".replace("GGUF", "")
+            assert not {content[at : at + 4].decode("latin-1") for at in range(len(content) - 4)} & {
+                told[at : at + 4] for at in range(len(told))
+            }
+
+
 async def test_a_file_that_goes_away_ends_the_import_in_words(
     running_with: Any, registry: Registry, tmp_path: Path
 ) -> None:
@@ -201,7 +303,7 @@ async def test_a_file_that_goes_away_ends_the_import_in_words(
         original.unlink()
         with pytest.raises(DownloadFailed) as caught:
             await manager.fetch(model).result()
-    assert "not there any more" in str(caught.value.details)
+    assert "no longer exists" in str(caught.value.details)
     assert list(registry.all()) == []
 
 
@@ -353,7 +455,7 @@ async def test_a_model_that_no_source_can_deliver_again_is_not_taken_apart(
     write_gguf(folder / "m.gguf")
     write_gguf(folder / "mmproj-m.gguf")
     async with running_with() as manager:
-        model = await importer(manager, registry).from_path(str(folder), how="move")
+        model = await importer(manager, registry).from_path(str(folder), mode="move")
         await manager.fetch(model).result()
         stored = library.get(model.model_id)
         assert stored is not None
@@ -424,10 +526,10 @@ async def test_a_link_is_not_moved(
     (tmp_path / "m.gguf").symlink_to(blob)
     async with running_with() as manager:
         with pytest.raises(InvalidRequest) as caught:
-            await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), how="move")
+            await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), mode="move")
         assert caught.value.param == "mode"
         assert list(registry.all()) == []
-        model = await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), how="copy")
+        model = await importer(manager, registry).from_path(str(tmp_path / "m.gguf"), mode="copy")
         await manager.fetch(model).result()
     assert (tmp_path / "m.gguf").is_symlink()
     assert library.check(model) is not None
@@ -438,7 +540,7 @@ async def test_a_file_that_became_a_link_before_it_was_moved_is_left(
 ) -> None:
     original = write_gguf(tmp_path / "m.gguf")
     async with running_with() as manager:
-        model = await importer(manager, registry).from_path(str(original), how="move")
+        model = await importer(manager, registry).from_path(str(original), mode="move")
         original.rename(tmp_path / "blob")
         original.symlink_to(tmp_path / "blob")
         with pytest.raises(DownloadFailed):
@@ -514,9 +616,9 @@ async def test_a_repair_does_not_take_the_damaged_bytes_from_another_name_of_the
         assert hub.sent_bytes == before
 
 
-@pytest.mark.parametrize("how", ["copy", "move"])
+@pytest.mark.parametrize("mode", ["copy", "move"])
 async def test_one_file_under_two_names_is_stored_once(
-    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, mode: Mode
 ) -> None:
     original = write_gguf(tmp_path / "m.gguf")
     size = original.stat().st_size
@@ -524,9 +626,9 @@ async def test_one_file_under_two_names_is_stored_once(
         bring = importer(manager, registry)
         first = await bring.from_path(str(original), name="one")
         await manager.fetch(first).result()
-        second = await bring.from_path(str(original), name="two", how=how)
+        second = await bring.from_path(str(original), name="two", mode=mode)
         await manager.fetch(second).result()
-        assert original.exists() == (how == "copy")
+        assert original.exists() == (mode == "copy")
         inodes = {stored.model_path.stat().st_ino for stored in library.all()}
         assert len(inodes) == 1
         assert await manager.delete(first) == 0
@@ -558,7 +660,7 @@ async def test_a_file_that_is_linked_to_is_used_for_a_download_too(
     hub.add("me/Tiny-GGUF", "tiny-Q4_K_M.gguf", data)
     async with running_with() as manager:
         bring = importer(manager, registry)
-        await manager.fetch(await bring.from_path(str(tmp_path / "theirs.gguf"), how="link")).result()
+        await manager.fetch(await bring.from_path(str(tmp_path / "theirs.gguf"), mode="link")).result()
         model = await bring.from_hub("me/Tiny-GGUF")
         await manager.fetch(model).result()
         stored = library.check(model)
@@ -579,7 +681,7 @@ async def test_the_parts_of_a_split_model_are_not_linked_to_elsewhere(
         hub.add("me/Split-GGUF", f"other-Q8_0{part.name.removeprefix('m-Q8_0')}", part.read_bytes())
     async with running_with() as manager:
         bring = importer(manager, registry)
-        await manager.fetch(await bring.from_path(str(parts[0]), how="link")).result()
+        await manager.fetch(await bring.from_path(str(parts[0]), mode="link")).result()
         model = await bring.from_hub("me/Split-GGUF")
         await manager.fetch(model).result()
     stored = library.check(model)
@@ -648,7 +750,7 @@ async def test_a_file_brings_the_one_projector_that_is_beside_it(
     for name in ("see-Q4_K_M.gguf", "see-Q8_0.gguf", "mmproj-see-F16.gguf"):
         write_gguf(tmp_path / name)
     async with running_with() as manager:
-        model = await importer(manager, registry).from_path(str(tmp_path / "see-Q8_0.gguf"), how="link")
+        model = await importer(manager, registry).from_path(str(tmp_path / "see-Q8_0.gguf"), mode="link")
         await manager.fetch(model).result()
         stored = library.check(model)
         assert stored is not None and stored.projector_path is not None
@@ -662,9 +764,9 @@ async def test_a_file_brings_the_one_projector_that_is_beside_it(
         assert len(other.sources[0].files) == 1
 
 
-@pytest.mark.parametrize("how", ["copy", "link"])
+@pytest.mark.parametrize("mode", ["copy", "link"])
 async def test_a_projector_is_known_by_its_header_whatever_its_name(
-    running_with: Any, registry: Registry, library: Library, tmp_path: Path, how: How
+    running_with: Any, registry: Registry, library: Library, tmp_path: Path, mode: Mode
 ) -> None:
     model_path, projector = tmp_path / "sha256-b", tmp_path / "sha256-a"
     write_gguf(model_path)
@@ -675,7 +777,7 @@ async def test_a_projector_is_known_by_its_header_whatever_its_name(
             with pytest.raises(InvalidRequest) as caught:
                 await bring.from_path(str(model_path), projector_path=wrong)
             assert caught.value.param == "projector_path"
-        model = await bring.from_path(str(model_path), how=how, projector_path=str(projector))
+        model = await bring.from_path(str(model_path), mode=mode, projector_path=str(projector))
         await manager.fetch(model).result()
     stored = library.check(model)
     assert stored is not None and stored.projector_path is not None

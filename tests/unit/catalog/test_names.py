@@ -57,8 +57,3 @@ def test_the_parts_of_a_split_model_stay_neighbours() -> None:
     first, second = (names.safe_file_name(f"Q4/my model (1)-0000{n}-of-00002.gguf") for n in (1, 2))
     assert first.endswith("-00001-of-00002.gguf")
     assert first.replace("-00001-", "-00002-") == second
-
-
-def test_a_projector_is_known_by_its_name() -> None:
-    assert names.is_projector("sub/mmproj-F16.gguf")
-    assert not names.is_projector("mmproj/model.gguf")

@@ -66,7 +66,7 @@ async def _add_to_registry(body: ImportBody, services: Services) -> Model:
         raise InvalidRequest("Nothing to import", "Give either path or repo, not both.", param="path")
     if body.path is not None:
         return await services.importer.from_path(
-            body.path, how=body.mode, name=body.name, projector_path=body.projector_path
+            body.path, mode=body.mode, name=body.name, projector_path=body.projector_path
         )
     what = body.file or body.quantization
     return await services.importer.from_hub(

@@ -11,7 +11,7 @@ from foundrylocal.api.describe import OF_A_BODY, OF_A_DOWNLOAD, describe_body, r
 from foundrylocal.api.services import ServicesDep
 from foundrylocal.catalog.memory import estimate_from_size
 from foundrylocal.downloads.hub import queries as hub_queries
-from foundrylocal.downloads.quantization import Choice
+from foundrylocal.downloads.hub.choices import Choice
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.wire.search import SearchAnswer, SearchBody
 

@@ -1,7 +1,6 @@
-"""Reads a file of unknown origin forward, in pieces, and stops at fixed limits.
+"""Reads an untrusted file forward, in pieces, and stops at fixed limits.
 
-Invariant: what it holds is one piece of the file, and the work it does is bounded by `CPU_LIMIT_S`
-whatever the file says about itself.
+Invariant: it holds one piece of the file, and its work is bounded by `CPU_LIMIT_S`, whatever the file claims.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ HEADER_LIMIT_BYTES = 256 * 1024 * 1024
 STRING_LIMIT_BYTES = 16 * 1024 * 1024
 ARRAY_LIMIT = 4 * 1024 * 1024
 
-# Far above what a real header takes (a vocabulary of 260,000 tokens: 0.1 s). Processor time of this
-# thread, so that a slow disk or a busy machine does not make a good file look bad.
+# Far above what a real header takes (a vocabulary of 260,000 tokens: 0.1 s). CPU time of this thread, so that
+# a slow disk or a busy machine does not make a good file look bad.
 CPU_LIMIT_S = 0.7
 
 _PIECE_BYTES = 256 * 1024
@@ -33,11 +32,11 @@ class GgufInvalid(ValueError):
         self.reason = reason
 
 
-def readable(raw: bytes, most: int = 60) -> str:
-    """Text from the file made safe to show: printable characters only, at most `most` of them."""
-    text = raw[: most * 4].decode("utf-8", "replace")
+def readable(raw: bytes, limit: int = 60) -> str:
+    """Text from the file made safe to display: printable characters only, at most `limit` of them."""
+    text = raw[: limit * 4].decode("utf-8", "replace")
     clean = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 
 class BoundedReader:
@@ -48,8 +47,8 @@ class BoundedReader:
         self._size = size_bytes
         self._end = min(size_bytes, HEADER_LIMIT_BYTES)
         self._piece = b""
-        self._start = 0  # where in the file the piece begins
-        self._at = 0  # where in the piece the next byte is; may be past its end after a skip
+        self._start = 0  # position of the piece in the file
+        self._at = 0  # position of the next byte in the piece; may be past its end after a skip
         self._strings_left = ARRAY_LIMIT
         self._started_s = time.thread_time()
 
@@ -62,7 +61,7 @@ class BoundedReader:
         return self._size - self.position
 
     def check_time(self) -> None:
-        """Raise GgufInvalid when the work done so far is more than any real header needs."""
+        """Raise GgufInvalid when the work so far exceeds what any real header needs."""
         if time.thread_time() - self._started_s > CPU_LIMIT_S:
             raise GgufInvalid("Its header takes too long to read.")
 
@@ -92,14 +91,14 @@ class BoundedReader:
         self._at += count
 
     def skip_string(self) -> int:
-        """Pass over one string and return its length in bytes."""
+        """Skip one string and return its length in bytes."""
         length = self.u64()
         self._check_string(length)
         self.skip(length)
         return length
 
     def skip_strings(self, count: int) -> None:
-        """Pass over an array of strings; all arrays of a file share one limit on their number."""
+        """Skip an array of strings; all arrays of a file share one limit on their number."""
         if count > self._strings_left:
             raise GgufInvalid(f"It lists more than {ARRAY_LIMIT} strings.")
         self._strings_left -= count
@@ -110,16 +109,16 @@ class BoundedReader:
             count -= batch
 
     def reread(self, position: int, count: int) -> bytes:
-        """Bytes from an earlier place of the header, which forward reading has already passed."""
+        """Bytes from an earlier position in the header, which forward reading has already passed."""
         self._file.seek(position)
         raw = self._file.read(count)
         if len(raw) != count:
-            raise GgufInvalid("It changed while it was read.")
+            raise GgufInvalid("It changed while it was being read.")
         return raw
 
     def _skip_batch(self, count: int) -> None:
-        # The one loop that runs hundreds of thousands of times for a good file: a vocabulary. It works
-        # on local names, and goes the careful way only where a string leaves the piece.
+        # The one loop that runs hundreds of thousands of times for a good file: its vocabulary. It works on local
+        # names, and takes the careful path only where a string leaves the piece.
         unpack, piece, at = _U64.unpack_from, self._piece, self._at
         last = len(piece) - 8
         for _ in range(count):
@@ -138,17 +137,17 @@ class BoundedReader:
     @staticmethod
     def _check_string(length: int) -> None:
         if length > STRING_LIMIT_BYTES:
-            raise GgufInvalid(f"It has a text of {length} bytes, the limit is {STRING_LIMIT_BYTES}.")
+            raise GgufInvalid(f"It has a string of {length} bytes, the limit is {STRING_LIMIT_BYTES}.")
 
     def _require(self, count: int) -> None:
         if self.position + count <= self._end:
             return
         if self._size > HEADER_LIMIT_BYTES and self.position + count <= self._size:
             raise GgufInvalid(f"Its header is longer than {HEADER_LIMIT_BYTES // 1024**2} MB.")
-        raise GgufInvalid("It is cut short: the file ends inside its header.")
+        raise GgufInvalid("It is truncated: the file ends inside its header.")
 
     def _reserve(self, count: int) -> int:
-        """Have `count` bytes in the piece, step over them, and return where in it they begin."""
+        """Ensure `count` bytes are in the piece, step over them, and return where they begin in it."""
         at = self._at
         if at + count > len(self._piece):
             self._require(count)
@@ -166,7 +165,7 @@ class BoundedReader:
         while wanted:
             part = self._file.read(wanted)
             if not part:
-                raise GgufInvalid("It changed while it was read.")
+                raise GgufInvalid("It changed while it was being read.")
             parts.append(part)
             wanted -= len(part)
         self._piece = b"".join(parts)

@@ -1,6 +1,6 @@
 """Turns the keys and the tensor table of a GGUF into the facts that the rest of the program uses.
 
-Invariant: a fact is a checked value of the right type and range, or None where the file is silent.
+Invariant: a fact is a checked value of the right type and range, or None if the file does not state it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from foundrylocal.catalog.file_names import MAY_BE_WHOLE, FileKind, kind_of
 from foundrylocal.catalog.gguf.bytes import GgufInvalid, readable
 from foundrylocal.catalog.gguf.metadata import LAYER_LIMIT, Metadata
 from foundrylocal.catalog.gguf.tensors import TensorTable
@@ -21,12 +22,13 @@ from foundrylocal.catalog.gguf.types import (
     PROJECTOR_ARCHITECTURE,
 )
 
+_KINDS: Final = {"adapter": FileKind.ADAPTER, "mmproj": FileKind.PROJECTOR}
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """What else decides the memory of a context; every number is 0 where the file is silent."""
+    """Further facts that decide the memory of a context; a number is 0 if the file does not state it."""
 
     vocabulary_size: int
     feed_forward_length: int
@@ -51,13 +53,13 @@ class CacheShape:
 class GgufHeader:
     """The facts of one file, or of all parts of one model; lengths are in values, sizes in bytes.
 
-    `architecture` is empty only for a part after the first. A number is None where the file is silent. A
-    tuple has one number for each layer. `is_embedding` and `is_reranker` exclude each other.
+    `architecture` is empty only for a part after the first. A number is None if the file does not state it. A tuple
+    has one number for each layer. `is_embedding` and `is_reranker` exclude each other.
     """
 
     version: int
     architecture: str
-    kind: str | None  # general.type: model, adapter, mmproj
+    kind: str | None  # general.type, such as model, adapter or mmproj
     name: str | None
     parameter_count: int
     context_length: int | None
@@ -81,11 +83,24 @@ class GgufHeader:
     file_bytes: int
     cache: CacheShape
 
+    @property
+    def auxiliary_kind(self) -> FileKind | None:
+        """What the file is when it is no use without a model; None for a model."""
+        if self.is_projector:
+            return FileKind.PROJECTOR
+        if self.kind is not None and (kind := _KINDS.get(self.kind.casefold())) is not None:
+            return kind
+        by_architecture = kind_of(self.architecture)
+        return by_architecture if by_architecture in MAY_BE_WHOLE else None
+
 
 def describe(
     version: int, metadata: Metadata, tensors: TensorTable, data_offset: int, size_bytes: int
 ) -> GgufHeader:
-    """The facts of one file; raises GgufInvalid where a key has the wrong type or contradicts another."""
+    """The facts of one file; raises GgufInvalid if a key has the wrong type or contradicts another."""
+    kind = _shown(metadata.text("general.type"), 60)
+    if kind is not None and kind.casefold() == "imatrix":  # it has no architecture
+        raise GgufInvalid("It is an importance matrix, not a model.")
     split_no, split_count = _split(metadata, tensors)
     arch = _architecture(metadata, is_later_part=split_no > 0)
     heads = metadata.numbers(f"{arch}.attention.head_count")
@@ -98,7 +113,7 @@ def describe(
     return GgufHeader(
         version=version,
         architecture=arch,
-        kind=_shown(metadata.text("general.type"), 60),
+        kind=kind,
         name=_shown(metadata.text("general.name"), 200),
         parameter_count=tensors.parameter_count,
         context_length=_context_length(metadata, arch),
@@ -112,7 +127,7 @@ def describe(
         has_chat_template=metadata.length("tokenizer.chat_template") > 0,
         is_embedding=is_encoder and not is_reranker,
         is_reranker=is_reranker,
-        is_projector=arch == PROJECTOR_ARCHITECTURE,
+        is_projector=arch == PROJECTOR_ARCHITECTURE or kind == "mmproj",
         split_no=split_no,
         split_count=split_count,
         split_tensor_count=metadata.number("split.tensors.count"),
@@ -128,14 +143,14 @@ def _split(metadata: Metadata, tensors: TensorTable) -> tuple[int, int]:
     """Which part the file is, counted from 0, and of how many; 0 of 0 for a whole model."""
     number, count = metadata.number("split.no") or 0, metadata.number("split.count") or 0
     if number >= max(count, 1):
-        raise GgufInvalid(f"It says that it is part {number + 1} of {count}.")
+        raise GgufInvalid(f"It claims to be part {number + 1} of {count}.")
     if tensors.count == 0 and count < 2:
         raise GgufInvalid("It has no tensors.")
     return number, count
 
 
-def _shown(text: str | None, most: int) -> str | None:
-    return readable(text.encode(), most) if text else None
+def _shown(text: str | None, limit: int) -> str | None:
+    return readable(text.encode(), limit) if text else None
 
 
 def _block_count(metadata: Metadata, arch: str) -> int | None:
@@ -157,14 +172,14 @@ def _architecture(metadata: Metadata, *, is_later_part: bool) -> str:
     if arch is None and is_later_part:
         return ""
     if arch is None:
-        raise GgufInvalid("It does not name the architecture of its model.")
+        raise GgufInvalid("It does not state its architecture.")
     if not _ARCHITECTURE.fullmatch(arch):
-        raise GgufInvalid(f"Its architecture '{readable(arch.encode())}' is not a name.")
+        raise GgufInvalid(f"Its architecture '{readable(arch.encode())}' is not a valid name.")
     return arch
 
 
 def _per_head(embedding_length: int | None, heads: int | tuple[int, ...] | None) -> int | None:
-    """The engine's rule where a file gives no length: the embedding is shared out among the heads."""
+    """The engine's rule if a file states no length: the embedding is divided among the heads."""
     count = max(heads, default=0) if isinstance(heads, tuple) else heads
     return embedding_length // count if embedding_length and count else None
 

@@ -1,7 +1,7 @@
-"""Walks the keys of a GGUF and answers for the few that matter, with their types checked.
+"""Walks the keys of a GGUF and returns the few that matter, with their types checked.
 
-Invariant: of a value only its type, length and place are kept, under a key of bounded length; it is read
-when it is asked for, so that no number in the file decides how much memory is used.
+Invariant: only the type, length and position of a value are kept, under a key of bounded length. The value is read on
+request, so that no number in the file decides how much memory is used.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Place(NamedTuple):
 
 
 class Metadata:
-    """The keys of one file; questions about them are typed and raise GgufInvalid where the type is wrong."""
+    """The keys of one file; the accessors are typed and raise GgufInvalid for a value of another type."""
 
     def __init__(self, reader: BoundedReader, key_count: int) -> None:
         if key_count > KEY_LIMIT:
@@ -95,7 +95,7 @@ class Metadata:
             key = reader.text(KEY_LIMIT_BYTES, "A key")
             if not key:
                 raise GgufInvalid("It has a key without a name.")
-            # A digest in place of a long key: many long ones together would be most of the file.
+            # A digest replaces a long key: many long ones together could be most of the file.
             mark = key if len(key) <= 64 else hashlib.blake2b(key).digest()
             if mark in seen:
                 raise GgufInvalid(f"It has the key '{readable(key)}' twice.")
@@ -118,7 +118,7 @@ class Metadata:
         if place is None:
             return None
         if place.type != STRING or place.is_array or place.size is None:
-            raise GgufInvalid(f"Its key '{readable(key.encode())}' is not a text.")
+            raise GgufInvalid(f"Its key '{readable(key.encode())}' is not a string.")
         count = min(place.size, _TEXT_LIMIT_BYTES)
         return self._reader.reread(place.position, count).decode("utf-8", "replace")
 
@@ -128,7 +128,7 @@ class Metadata:
         if place is None:
             return None
         if place.is_array:
-            raise GgufInvalid(f"Its key '{readable(key.encode())}' is a list and should be one number.")
+            raise GgufInvalid(f"Its key '{readable(key.encode())}' is a list instead of a number.")
         return self._numbers(key, place, 1)[0]
 
     def numbers(self, key: str) -> int | tuple[int, ...] | None:
@@ -152,7 +152,7 @@ class Metadata:
             raise GgufInvalid("Its alignment is not a 32-bit number.")
         value = self._numbers("general.alignment", place, 1)[0]
         if not 8 <= value <= 1024 * 1024 or value & (value - 1):
-            raise GgufInvalid(f"Its alignment is {value}, and not a power of two from 8 to 1048576.")
+            raise GgufInvalid(f"Its alignment is {value} instead of a power of two from 8 to 1048576.")
         return value
 
     def _numbers(self, key: str, place: _Place, count: int) -> tuple[int, ...]:
@@ -189,7 +189,7 @@ class Metadata:
             raise GgufInvalid(f"Its key '{readable(key)}' lists {count} values, the limit is {ARRAY_LIMIT}.")
         item_bytes = 8 if kind == STRING else NUMBER_TYPES[kind][1]
         if count * item_bytes > reader.left_bytes:
-            raise GgufInvalid(f"Its key '{readable(key)}' lists more values than the file has room for.")
+            raise GgufInvalid(f"Its key '{readable(key)}' lists more values than fit into the file.")
         position = reader.position
         if kind == STRING:
             reader.skip_strings(count)

@@ -1,4 +1,4 @@
-"""Owns what a GGUF file says about its model, and whether the file can be trusted to be one.
+"""Reads what a GGUF file says about its model, and checks whether the file can be trusted.
 
 Invariant: a header is returned only when every limit holds and every tensor lies inside the file.
 Reading takes at most one second of processor time and a few megabytes, whatever the file holds. The
@@ -7,24 +7,21 @@ format: github.com/ggml-org/ggml, docs/gguf.md.
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import stat
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
-from typing import Final
 
-from foundrylocal.catalog.gguf.bytes import BoundedReader, GgufInvalid, readable
+from foundrylocal.catalog.gguf.bytes import BoundedReader, GgufInvalid
 from foundrylocal.catalog.gguf.header import CacheShape, GgufHeader, describe
 from foundrylocal.catalog.gguf.metadata import Metadata
+from foundrylocal.catalog.gguf.split import MAX_PARTS, describe_parts, parse_split_name
 from foundrylocal.catalog.gguf.tensors import read_tensors
 from foundrylocal.kit.sizes import format_bytes
 
 __all__ = ["CacheShape", "GgufHeader", "GgufInvalid", "check_split", "read_header", "read_model"]
-
-_PART_LIMIT: Final = 1000
-_PART_NAME: Final = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -47,21 +44,25 @@ def read_model(first: Path) -> tuple[GgufHeader, list[Path]]:
     Blocking, up to a second for each part. Raises GgufInvalid when a part is missing, unsound or belongs to
     something else, OSError when one cannot be read.
     """
-    match = _PART_NAME.fullmatch(first.name)
-    header = read_header(first)
-    if match is None:
+    part = parse_split_name(first.name)
+    if part is None:
+        header = read_header(first)
         if header.split_count > 1:
-            raise GgufInvalid("It is one part of several, and its file name does not say which.")
+            raise GgufInvalid("It is one part of a split model, but its file name does not say which.")
         return header, [first]
-    count = int(match["count"])
-    if int(match["number"]) != 1 or not 1 <= count <= _PART_LIMIT:
-        raise GgufInvalid("Its file name is not that of the first of several parts.")
-    paths = [
-        first.with_name(f"{match['stem']}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)
-    ]
-    missing = next((number for number, path in enumerate(paths, 1) if not path.is_file()), None)
-    if missing is not None:
-        raise GgufInvalid(f"Part {missing} of {count} is missing.")
+    count = part.count
+    if part.number != 1 or not 1 <= count <= MAX_PARTS:
+        raise GgufInvalid("Its file name is not that of the first part of a split model.")
+    paths = [first.with_name(part.of_part(number)) for number in range(1, count + 1)]
+    missing = [number for number, path in enumerate(paths, 1) if not path.is_file()]
+    if len(missing) == count:
+        raise FileNotFoundError(errno.ENOENT, "No such file")
+    if missing:
+        what = describe_parts(missing)
+        raise GgufInvalid(
+            f"It is incomplete: {what} of {count} {'is' if len(missing) == 1 else 'are'} missing."
+        )
+    header = read_header(first)
     if count == 1 and header.split_count in (0, 1):
         return header, paths
     return _sum_up([header, *_read_others(paths[1:])], count), paths
@@ -86,10 +87,10 @@ def _sum_up(headers: list[GgufHeader], count: int) -> GgufHeader:
     first = headers[0]
     for number, header in enumerate(headers, 1):
         if header.split_count != count or header.split_no != number - 1:
-            raise GgufInvalid(f"Part {number} of {count} says that it is another part, or of another model.")
+            raise GgufInvalid(f"Part {number} of {count} claims to be another part, or of another model.")
     tensors = sum(header.tensor_count for header in headers)
     if first.split_tensor_count is None or tensors != first.split_tensor_count:
-        raise GgufInvalid(f"Its parts have {tensors} tensors together, and not {first.split_tensor_count}.")
+        raise GgufInvalid(f"Its parts have {tensors} tensors in total instead of {first.split_tensor_count}.")
     return replace(
         first,
         parameter_count=sum(header.parameter_count for header in headers),
@@ -101,7 +102,7 @@ def _sum_up(headers: list[GgufHeader], count: int) -> GgufHeader:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe put in the place of the file after it was looked at must not hold the thread for good.
+    # A named pipe that replaced the file after the check must not block the thread forever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -109,9 +110,8 @@ def _parse(file: FileIO, size_bytes: int) -> GgufHeader:
     if size_bytes < 24:
         raise GgufInvalid("It is too small to be a GGUF file.")
     reader = BoundedReader(file, size_bytes)
-    magic = reader.take(4)
-    if magic != b"GGUF":
-        raise GgufInvalid(f"It is not a GGUF file: it begins with '{readable(magic)}'.")
+    if reader.take(4) != b"GGUF":
+        raise GgufInvalid("It is not a GGUF file.")
     version = _checked_version(reader.u32())
     tensor_count, key_count = reader.u64(), reader.u64()
     metadata = Metadata(reader, key_count)
@@ -122,7 +122,7 @@ def _parse(file: FileIO, size_bytes: int) -> GgufHeader:
         data_offset = -(-data_offset // alignment) * alignment
         if data_offset + tensors.data_bytes > size_bytes:
             needed = format_bytes(data_offset + tensors.data_bytes)
-            raise GgufInvalid(f"It is cut short: {format_bytes(size_bytes)} of {needed} are there.")
+            raise GgufInvalid(f"It is truncated: it has {format_bytes(size_bytes)} of {needed}.")
     return describe(version, metadata, tensors, data_offset, size_bytes)
 
 

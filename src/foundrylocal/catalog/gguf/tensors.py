@@ -1,7 +1,7 @@
-"""Walks the tensor table of a GGUF and sums it up.
+"""Walks the tensor table of a GGUF and summarizes it.
 
-Invariant: a summary exists only for a table whose every tensor has a known type and size, and begins
-where the one before it ended, as the engine demands; so none overlap.
+Invariant: a summary exists only for a table in which every tensor has a known type and size and begins where the
+previous one ended, as the engine requires; so none overlap.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHAPES: Final = tuple(struct.Struct(f"<{count}QIQ") for count in range(DIMENSIO
 
 @dataclass(frozen=True, slots=True)
 class TensorTable:
-    """What all tensors of a file are together; `data_bytes` is from the first byte to the last one used."""
+    """All tensors of a file together; `data_bytes` spans from the first byte to the last one used."""
 
     count: int
     parameter_count: int
@@ -35,7 +35,7 @@ class TensorTable:
 
 
 def read_tensors(reader: BoundedReader, count: int, alignment: int) -> TensorTable:
-    """Check `count` entries from the reader's place on; raises GgufInvalid."""
+    """Check `count` entries from the reader's position on; raises GgufInvalid."""
     if count > TENSOR_LIMIT:
         raise GgufInvalid(f"It claims {count} tensors, the limit is {TENSOR_LIMIT}.")
     names: set[bytes] = set()
@@ -57,7 +57,7 @@ def read_tensors(reader: BoundedReader, count: int, alignment: int) -> TensorTab
         elements = _count_elements(name, dimensions, kind)
         elements_by_type[kind.name] += elements
         if offset != expected:
-            raise GgufInvalid(f"Its tensor '{readable(name)}' is at {offset} and should be at {expected}.")
+            raise GgufInvalid(f"Its tensor '{readable(name)}' is at {offset} instead of {expected}.")
         end = offset + elements // kind.block_elements * kind.block_bytes
         if end > _INT64_MAX:
             raise GgufInvalid("Its tensors are larger than any file can be.")
@@ -71,10 +71,14 @@ def _known_type(name: bytes, number: int) -> TensorType:
     if kind is not None:
         return kind
     if number in REMOVED_TENSOR_TYPES:
-        raise GgufInvalid(f"Its tensor '{readable(name)}' is of type {number}, which engines no longer read.")
-    # A type that came after this program: its size is unknown, and so the file cannot be checked. The
-    # engine that belongs to this program could not load it either.
-    raise GgufInvalid(f"Its tensor '{readable(name)}' is of type {number}, which this version does not know.")
+        raise GgufInvalid(
+            f"Its tensor '{readable(name)}' is of type {number}, which engines no longer support."
+        )
+    # A type newer than this program: its size is unknown, so the file cannot be checked. The engine of this
+    # program could not load it either.
+    raise GgufInvalid(
+        f"Its tensor '{readable(name)}' is of type {number}, which this version does not support."
+    )
 
 
 def _count_elements(name: bytes, dimensions: list[int], kind: TensorType) -> int:

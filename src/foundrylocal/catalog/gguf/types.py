@@ -1,7 +1,7 @@
-"""Owns what the numbers in a GGUF mean: value types, tensor types, quantizations, kinds of architecture.
+"""What the numbers in a GGUF mean: value types, tensor types, quantizations, kinds of architecture.
 
-Invariant: a tensor type is listed here with its size, or files that use it are refused. The sizes and
-names are those that the engine reports for itself (llama.cpp of 2026-10: ggml_type_size, ggml_blck_size).
+Invariant: a tensor type is listed here with its size, or files that use it are refused. Sizes and names are those
+that the engine reports (llama.cpp of 2026-10: ggml_type_size, ggml_blck_size).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ TENSOR_TYPES: Final[dict[int, TensorType]] = {
     42: TensorType("Q2_0", 64, 18),
 }
 
-# Once valid and taken out of the engine again, so that their files need to be fetched anew.
+# Removed from the engine; files that use them must be downloaded again.
 REMOVED_TENSOR_TYPES: Final = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
 
 # general.file_type, as the quantization is written in file names.
@@ -128,7 +128,7 @@ GUESSED_FILE_TYPE: Final = 1024  # a flag on top of the number
 POOLING_NONE: Final = 0
 POOLING_RANK: Final = 4
 
-# Models that only make embeddings, whatever their pooling type says.
+# Models that only produce embeddings, whatever their pooling type.
 ENCODER_ARCHITECTURES: Final = frozenset(
     {
         "bert",
@@ -146,7 +146,7 @@ ENCODER_ARCHITECTURES: Final = frozenset(
 )
 PROJECTOR_ARCHITECTURE: Final = "clip"
 
-# Every how many layers one sees the whole context, where the engine knows it and the file may not say.
+# One in this many layers sees the whole context; the engine knows it where a file may not state it.
 SLIDING_WINDOW_PERIODS: Final[dict[str, int]] = {
     "cohere2": 4,
     "gemma2": 2,

@@ -1,7 +1,7 @@
-"""GGUF models that are on this machine already, in the stores of other programs and in folders of the user's.
+"""Finds GGUF models that are already on this machine: in the stores of other programs and in the user's folders.
 
-Invariant: it only looks; what it finds is offered for an import by link, which never touches the file, or
-linked to in place of a download.
+Invariant: it only looks. What it finds can be imported by link, which never touches the file, or linked to instead of
+being downloaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 from foundrylocal.catalog import names
-from foundrylocal.downloads.quantization import projector_among, quantization_of, stem_of
+from foundrylocal.catalog.file_names import models_among, projector_among, quantization_of, stem_of
+from foundrylocal.catalog.gguf.split import parse_split_name
 
 MAX_FOUND = 2000
 MAX_DEPTH = 6
@@ -27,7 +28,7 @@ _OLLAMA_PROJECTOR = "application/vnd.ollama.image.projector"
 
 @dataclass(frozen=True, slots=True)
 class ExistingModel:
-    """A model file found; `path`, `projector_path` and `name` are what an import by link takes."""
+    """A model that was found; an import by link takes its `path`, `projector_path` and `name`."""
 
     store: str
     name: str
@@ -40,7 +41,7 @@ class ExistingModel:
 def find_existing(
     folders: Iterable[Path] = (), environment: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[ExistingModel]:
-    """What there is, each file once, bounded in number; blocks on the disk and passes over what it may not read."""
+    """The models found, each file once, at most MAX_FOUND; blocks on the disk and skips what it may not read."""
     home = home or _home()
     seen: set[tuple[int, int]] = set()
     found: list[ExistingModel] = []
@@ -58,7 +59,7 @@ def find_existing(
 def find_content(
     sha256: str, environment: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> Iterator[Path]:
-    """Files of the stores that name a content by its sha256; the content itself is not looked at."""
+    """Files that a store names by this sha256; their content is not checked."""
     home = home or _home()
     blobs = [_ollama_store(environment, home) / "blobs" / f"sha256-{sha256}"]
     with contextlib.suppress(OSError):
@@ -85,7 +86,7 @@ def _candidates(
 
 
 def _home() -> Path:
-    # A service may run as somebody who has none, for whom `Path.home()` is an error.
+    # A service may run as a user without a home, for whom `Path.home()` raises an error.
     return Path(os.path.expanduser("~"))  # noqa: PTH111
 
 
@@ -101,15 +102,18 @@ def _ollama_store(environment: Mapping[str, str], home: Path) -> Path:
 
 def _ggufs(store: str, folder: Path) -> Iterator[ExistingModel]:
     """The GGUF files under a folder that are a model or the first part of one."""
-    projectors: dict[Path, Path | None] = {}
+    by_folder: dict[Path, list[Path]] = {}
     for path in islice(_files(folder, MAX_DEPTH), MAX_ENTRIES):
-        is_later_part = "-of-" in path.name and "-00001-of-" not in path.name
-        if path.suffix.lower() == ".gguf" and not names.is_projector(path.name) and not is_later_part:
-            if path.parent not in projectors:
-                projectors[path.parent] = _projector_in(path.parent)
-            found = _existing(store, stem_of(path.name), path, projectors[path.parent])
-            if found is not None:
-                yield found
+        if path.suffix.lower() == ".gguf":
+            by_folder.setdefault(path.parent, []).append(path)
+    for parent, paths in by_folder.items():
+        projector = projector_among(paths)
+        for name in models_among(path.name for path in paths):
+            part = parse_split_name(name)
+            if part is None or part.number == 1:
+                found = _existing(store, stem_of(name), parent / name, projector)
+                if found is not None:
+                    yield found
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:
@@ -126,29 +130,25 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
             yield folder / entry.name
 
 
-def _projector_in(folder: Path) -> Path | None:
-    with contextlib.suppress(OSError):
-        return projector_among(islice(folder.iterdir(), MAX_ENTRIES))
-    return None
-
-
 def _existing(store: str, name: str, path: Path, projector: Path | None) -> ExistingModel | None:
     try:
-        # The hub's cache and others name a file by a link to its content.
+        # The hub's cache and others give a file its name by a link to its content.
         real = path.resolve(strict=True)
         size = real.stat().st_size
         real_projector = projector.resolve(strict=True) if projector is not None else None
     except (OSError, RuntimeError):
         return None
-    # Parts of a split model find each other by the names that they have here, so these are kept.
-    where = path if "-00001-of-" in path.name else real
+    # The parts of a split model find each other by these names, so they are kept.
+    where = path if parse_split_name(path.name) is not None else real
     if not real.is_file():
         return None
-    return ExistingModel(store, name, where, size, quantization_of(path.name), real_projector)
+    return ExistingModel(
+        store, name, where, size, quantization_of(f"{path.parent.name}/{path.name}"), real_projector
+    )
 
 
 def _ollama(root: Path) -> Iterator[ExistingModel]:
-    """Ollama keeps contents by digest, and their names in manifests: registry/namespace/model/tag."""
+    """Ollama stores content by digest, and names in manifests: registry/namespace/model/tag."""
     for path in islice(_files(root / "manifests", 4), MAX_ENTRIES):
         try:
             with path.open("rb") as file:

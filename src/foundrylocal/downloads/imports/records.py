@@ -18,10 +18,12 @@ import anyio.to_thread
 
 from foundrylocal.catalog import names
 from foundrylocal.catalog.registry import LocalSource, Model, Registry, parse_model, render_model
-from foundrylocal.errors import DiskRefused
+from foundrylocal.downloads.space import disk_error
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 
 MAX_BYTES = 16 * 1024 * 1024
+MIN_FREE_BYTES = 1024 * 1024
+"""What an import needs beside its files: its entry and its manifest."""
 
 _log = logging.getLogger("foundrylocal.DownloadService")
 
@@ -49,7 +51,7 @@ class ImportedModels:
         return names.key(model_id) in self._models
 
     async def add(self, model: Model) -> None:
-        """Register and save a model; raises ValueError when a name is taken, DiskRefused."""
+        """Register and save a model; raises ValueError when a name is taken, InsufficientDiskSpace, DiskRefused."""
         self._registry.add(model)
         self._models[names.key(model.model_id)] = model
         try:
@@ -57,7 +59,9 @@ class ImportedModels:
         except OSError as error:
             self._registry.remove(model.model_id)
             del self._models[names.key(model.model_id)]
-            raise DiskRefused("Importing the model", error.strerror or type(error).__name__) from error
+            raise await anyio.to_thread.run_sync(
+                disk_error, "Importing the model", error, self._path.parent, MIN_FREE_BYTES
+            ) from error
 
     async def remove(self, model_id: str) -> None:
         """Forget a model; does nothing if it was not imported."""

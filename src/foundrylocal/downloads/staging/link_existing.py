@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foundrylocal.catalog import names
+from foundrylocal.catalog.gguf.split import parse_split_name
 from foundrylocal.catalog.library import Library, Place, StagedFile
 from foundrylocal.catalog.registry import LocalSource, PackageSource, Source, SourceFile
 from foundrylocal.downloads.imports.discovery import find_content
@@ -20,7 +21,6 @@ from foundrylocal.downloads.staging import checksum as integrity
 from foundrylocal.downloads.staging.partial_file import PartialFile
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PART_OF_SEVERAL = re.compile(r".*-[0-9]{5}-of-[0-9]{5}\.gguf", re.IGNORECASE | re.DOTALL)
 
 
 def without(source: Source, there: set[str]) -> Source | None:
@@ -51,7 +51,7 @@ def share(library: Library, source: Source, place: Place) -> dict[str, StagedFil
         if PartialFile(final.parent, final.name).finished() is not None:
             continue
         if isinstance(source, LocalSource):
-            found = _share_original(library, source.how, file, final)
+            found = _share_original(library, source.mode, file, final)
         else:
             sha256 = _published(file)
             found = _share(library, file, sha256, final) if sha256 is not None else None
@@ -68,7 +68,7 @@ def _published(file: SourceFile) -> str | None:
 def _candidates(library: Library, file: SourceFile, sha256: str) -> Iterator[tuple[Path, bool]]:
     """Files with that content, as their owners have it, and whether they are to be linked to."""
     # The parts of a split model find each other by name in one folder, so links to elsewhere are no use.
-    may_link = _PART_OF_SEVERAL.fullmatch(file.path) is None
+    may_link = parse_split_name(file.path) is None
     for holder in library.holders(sha256):
         if may_link or not holder.is_linked:
             yield Path(holder.name), holder.is_linked
@@ -102,10 +102,10 @@ def _name_again(path: Path, final: Path, sha256: str) -> bool:
     return False
 
 
-def _share_original(library: Library, how: str, file: SourceFile, final: Path) -> StagedFile | None:
+def _share_original(library: Library, mode: str, file: SourceFile, final: Path) -> StagedFile | None:
     """A file of the user's whose content is ours already, by another name; read only when its size says so."""
     original = Path(file.path)
-    if how == "link" or original.is_symlink() or not library.holds_size(file.size_bytes or 0):
+    if mode == "link" or original.is_symlink() or not library.holds_size(file.size_bytes or 0):
         return None
     try:
         before = original.stat()
@@ -116,7 +116,7 @@ def _share_original(library: Library, how: str, file: SourceFile, final: Path) -
                 if (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
                     final.unlink()
                     return None
-                return StagedFile(final, sha256, original=original if how == "move" else None)
+                return StagedFile(final, sha256, original=original if mode == "move" else None)
     except OSError:
         return None
     return None

@@ -366,19 +366,19 @@ def refused_parts(first: Path) -> str:
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
     paths = write_split(tmp_path, "model", 3)
     paths[1].unlink()
-    assert refused_parts(paths[0]) == "Part 2 of 3 is missing."
+    assert refused_parts(paths[0]) == "It is incomplete: part 2 of 3 is missing."
 
 
 def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     paths = write_split(tmp_path, "model", 3)
     os.truncate(paths[2], paths[2].stat().st_size - 500)
-    assert refused_parts(paths[0]).startswith("Part 3 is damaged: It is cut short")
+    assert refused_parts(paths[0]).startswith("Part 3 is damaged: It is truncated")
 
 
 def test_parts_in_the_wrong_places_are_refused(tmp_path: Path) -> None:
     paths = write_split(tmp_path, "model", 3)
     paths[1].write_bytes(paths[2].read_bytes())
-    assert refused_parts(paths[0]) == "Part 2 of 3 says that it is another part, or of another model."
+    assert refused_parts(paths[0]) == "Part 2 of 3 claims to be another part, or of another model."
 
 
 def test_a_part_of_a_model_with_another_count_is_refused(tmp_path: Path) -> None:
@@ -396,12 +396,12 @@ def test_a_part_with_more_tensors_than_were_split_is_refused(tmp_path: Path) -> 
         "split.tensors.count": Typed(I32, 2),
     }
     write_gguf(paths[1], keys)
-    assert refused_parts(paths[0]) == "Its parts have 5 tensors together, and not 2."
+    assert refused_parts(paths[0]) == "Its parts have 5 tensors in total instead of 2."
 
 
 def test_the_first_part_is_the_way_in(tmp_path: Path) -> None:
     paths = write_split(tmp_path, "model", 2)
-    assert "first of several" in refused_parts(paths[1])
+    assert "first part of a split model" in refused_parts(paths[1])
 
 
 def test_a_part_under_another_name_is_refused(tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_a_part_under_another_name_is_refused(tmp_path: Path) -> None:
 
 def test_a_name_that_claims_too_many_parts_is_refused(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "model-00001-of-99999.gguf")
-    assert "first of several" in refused_parts(path)
+    assert "first part of a split model" in refused_parts(path)
 
 
 def test_whole_numbers_of_every_type_are_read(tmp_path: Path) -> None:
