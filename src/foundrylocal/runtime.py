@@ -132,7 +132,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     supply = Supply(library, downloads, store)
     planner = Planner(supply, launcher, store, EngineDevices().list)
     pool = Pool(launcher, planner, store)
-    port_opener = GatewayPortOpener(store)
+    port_opener = GatewayPortOpener(store, lambda: gateway_app)
     server = Server(
         registry=registry,
         supply=supply,
@@ -143,7 +143,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
         api_key=key,
     )
     gateway = Gateway(server, library, store)
-    port_opener.app = CallerCheck(
+    gateway_app = CallerCheck(
         gateway,
         lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
         lambda: store.current.allowed_origins,

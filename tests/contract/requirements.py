@@ -79,7 +79,7 @@ CONTRACT = {
     "2.port": "Port 0 is any free one; one that is held is 409 port_in_use and nothing is spawned",
     "2.caller-gone": "A caller that goes away does not cancel a start",
     "2.switch-keeps": "A switch keeps port and key",
-    "2.switch-fails": "When the new model fails the old one serves on, and the error says so",
+    "2.switch-fails": "When the new model fails, the old one keeps serving, and the error says so",
     "2.switch-waits": "Requests that arrive during a switch wait for it",
     "2.start-fails": "A start that fails leaves no worker and no model behind",
     "2.own-model": "Only the model in use is kept in memory; a former one leaves when it is idle",

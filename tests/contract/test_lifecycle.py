@@ -105,7 +105,7 @@ def test_three_periods_without_an_answer_are_not_healthy(api: Service) -> None:
 
 @requirement("2.start-fails")
 def test_a_start_whose_worker_does_not_answer_leaves_nothing(api: Service) -> None:
-    flags(api, CHAT_MODEL, "--stop-answering 1")
+    flags(api, CHAT_MODEL, "--stop-answering 0")
     answer = api.post("/start", {"model_name": CHAT_MODEL})
     flags(api, CHAT_MODEL, "")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "server_start_failed")
@@ -114,10 +114,10 @@ def test_a_start_whose_worker_does_not_answer_leaves_nothing(api: Service) -> No
 
 @requirement("2.switch-fails")
 def test_a_switch_whose_worker_does_not_answer_leaves_the_old_one_alone(running_api: Service) -> None:
-    flags(running_api, BASE_MODEL, "--stop-answering 1")
+    flags(running_api, BASE_MODEL, "--stop-answering 0")
     answer = running_api.post("/switch-model", {"model_name": BASE_MODEL})
     flags(running_api, BASE_MODEL, "")
-    assert "serves on" in answer.json()["error"]["details"]
+    assert "is still serving requests" in answer.json()["error"]["details"]
     assert (loaded(running_api), len(running_api.workers())) == ([CHAT_MODEL], 1)
 
 
@@ -184,7 +184,7 @@ def test_unload_all_while_the_model_comes_back_leaves_the_server_up(api: Service
     api.start()
     flags(api, CHAT_MODEL, "--ready-after 3")
     api.workers()[0].kill()
-    eventually("it is loaded again", lambda: logged(api, "is started again") and api.workers())
+    eventually("it is loaded again", lambda: logged(api, "Restarting the worker") and api.workers())
     assert api.post("/models/unload-all").status_code == 200
     flags(api, CHAT_MODEL, "")
     assert (api.status()["status"], api.workers()) == ("running", [])

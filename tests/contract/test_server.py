@@ -249,7 +249,7 @@ def test_when_the_new_model_fails_the_old_one_serves_on(api: Service) -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["type"], error["code"]) == (500, "server_error", "server_start_failed")
     assert "nope" in error["details"]
-    assert f"'{CHAT_MODEL}' serves on" in error["details"]
+    assert f"'{CHAT_MODEL}' is still serving requests" in error["details"]
     status = api.status()
     assert (status["status"], status["current_model"], status["port"]) == (
         "running",

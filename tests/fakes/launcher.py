@@ -20,6 +20,7 @@ class Behavior:
     load_s: float = 1.0
     stop_s: float = 0.1
     fails_with: str | None = None
+    raises: Exception | None = None  # by a launch, and by a probe
     is_silent: bool = False  # does not answer probes
 
 
@@ -70,6 +71,8 @@ class FakeLauncher:
     async def launch(self, spec: ReplicaSpec) -> str:
         await anyio.lowlevel.checkpoint()
         assert spec.id not in self.running
+        if (error := self.behavior(spec.model_id).raises) is not None:
+            raise error
         self.history.append(f"launch {spec.id}")
         self.running[spec.id] = FakeReplica(spec, next(self._incarnations))
         if sum(one.spec.memory_bytes for one in self.running.values()) > self.total_bytes:
@@ -102,6 +105,8 @@ class FakeLauncher:
         if one is None or self.behavior(one.spec.model_id).is_silent:
             await anyio.sleep(timeout_s if one else 0)
             raise WorkerCrashed("It did not answer a health check.")
+        if (error := self.behavior(one.spec.model_id).raises) is not None:
+            raise error
         await anyio.lowlevel.checkpoint()
         return 0.001
 

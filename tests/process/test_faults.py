@@ -299,7 +299,7 @@ def test_a_switch_to_a_model_that_fails_leaves_the_old_one_serving(home: Path) -
         service.start()
         answer = service.post("/switch-model", {"model_name": BASE_MODEL})
         assert answer.json()["error"]["code"] == "server_start_failed"
-        assert "serves on" in answer.json()["error"]["details"]
+        assert "is still serving requests" in answer.json()["error"]["details"]
         assert service.status()["current_model"] == CHAT_MODEL
         with service.gateway() as gateway:
             assert gateway.post("/v1/chat/completions", json=HELLO).status_code == 200

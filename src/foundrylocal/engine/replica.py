@@ -63,13 +63,15 @@ class ListenAddress:
 class Address:
     """Where a ready replica answers; `incarnation` differs for each process that ever served it.
 
-    `can_call_tools` is whether the model's chat template has a place for tools.
+    `can_call_tools` is whether the model's chat template has a place for tools, `first_probe_s` how long its first
+    health check took.
     """
 
     url: str
     key: str
     incarnation: int
     can_call_tools: bool = True
+    first_probe_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

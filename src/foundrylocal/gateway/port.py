@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import anyio
 import anyio.abc
 
-from foundrylocal.server.requests import OpenPort
+from foundrylocal.server.port import OpenPort
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import Listener, bind_or_name_owner
@@ -16,12 +17,12 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
 class GatewayPortOpener:
-    """Opens ports for one ASGI app, which is given later: the app needs the server, and the server a port_opener."""
+    """Opens ports for the app that `make_app` returns: a function, since app and server need one another."""
 
-    def __init__(self, settings: SettingsStore) -> None:
+    def __init__(self, settings: SettingsStore, make_app: Callable[[], App]) -> None:
         self._settings = settings
+        self._make_app = make_app
         self._group: anyio.abc.TaskGroup | None = None
-        self.app: App | None = None
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         async with anyio.create_task_group() as group:
@@ -30,10 +31,9 @@ class GatewayPortOpener:
             await anyio.sleep_forever()
 
     async def open(self, port: int) -> OpenPort:
-        assert self.app is not None  # noqa: S101 - the composition root sets it before anything can start
         assert self._group is not None  # noqa: S101 - run is running
         sockets = await bind_or_name_owner(self._settings.current.gateway_host, port)
-        listener = Listener(self.app, sockets)
+        listener = Listener(self._make_app(), sockets)
         try:
             await self._group.start(self._hold, listener)
         except BaseException:

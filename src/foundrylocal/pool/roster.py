@@ -49,7 +49,7 @@ IN_MEMORY = (State.READY, State.YIELDING, State.DRAINING)
 
 @dataclass(eq=False)
 class Replica:
-    """One running copy of a model; `last_used` by the monotonic clock, `loaded_at` in seconds since the epoch.
+    """One running copy of a model; `last_used` and `ready_at` by the monotonic clock, `loaded_at` since the epoch.
 
     A DRAINING replica that `is_recallable` leaves when its last request has ended, so until then it may be called
     back. `lost_reason` says why its worker crashed; it is None for one that was ended on purpose.
@@ -58,6 +58,7 @@ class Replica:
     entry: Entry
     spec: ReplicaSpec
     last_used: float
+    ready_at: float = 0.0
     loaded_at: float = 0.0
     in_flight: int = 0
     is_recallable: bool = False
@@ -214,7 +215,8 @@ class Roster:
     def set_ready(self, replica: Replica, address: Address | None = None) -> None:
         """It takes requests: a new one at `address`, or one that stays after all."""
         if address is not None:
-            replica._address, replica.loaded_at, replica.last_used = address, now_s(), self._clock()
+            replica._address, replica.loaded_at = address, now_s()
+            replica.ready_at = replica.last_used = self._clock()
         self._move(replica, State.READY)
         arrival, self._arrival = self._arrival, anyio.Event()
         arrival.set()

@@ -1,18 +1,23 @@
-"""The health monitor: asks every loaded model for a sign of life, and ends one that gives none."""
+"""The health monitor: probes every loaded model, and ends a worker that does not answer.
+
+Invariant: only the silence of a worker counts against it, never a shortage of our own: a probe that failed because
+the service had no descriptors, or because its event loop came late, is no missed one.
+"""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 import anyio
 
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.errors import WorkerCrashed
+from foundrylocal.errors import SystemExhausted, WorkerCrashed
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.contain import contain
+from foundrylocal.kit.loop_lag import LoopLag
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
-from foundrylocal.server.requests import Health
 
 log = logging.getLogger("foundrylocal.HealthMonitor")
 
@@ -20,20 +25,39 @@ MAX_MISSED = 3
 MIN_TIMEOUT_S = 3.0
 MAX_TIMEOUT_S = 30.0
 MIN_PAUSE_S = 0.05
+# Of the time that a probe had, the share for which the loop may have stood still before its failure counts.
+MAX_LAG_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the last health checks said; times in seconds since the epoch, UTC."""
+
+    is_healthy: bool
+    response_ms: int
+    checked_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A replica's last answer; `at` by the monotonic clock."""
+
+    at: float
+    took_s: float
 
 
 class HealthMonitor:
-    """Owner of what the last checks of the server's own model said."""
+    """The owner of the results of the last checks."""
 
     def __init__(self, launcher: Launcher, pool: Pool) -> None:
         self._launcher = launcher
         self._pool = pool
+        self._lag = LoopLag()
         self._period_s = 2.0
         self._period_changed = anyio.Event()
-        self._answered: float | None = None
-        self._response_ms = 0
+        self._answers: dict[str, _Answer] = {}  # by replica id
+        self._missed: dict[str, int] = {}  # probes in a row, by replica id
         self._checked_at_s = now_s()
-        self._missed: dict[str, int] = {}  # by replica id
 
     def set_period(self, period_s: float) -> None:
         """From now on check every `period_s`, beginning at once: the pause under way may be a long one."""
@@ -41,60 +65,67 @@ class HealthMonitor:
         self._period_changed.set()
 
     def health(self) -> Health:
-        """Healthy is a worker that has answered within the last three periods."""
-        is_recent = (
-            self._answered is not None
-            and anyio.current_time() - self._answered <= MAX_MISSED * self._period_s
-        )
-        is_recent = is_recent and self._has_own_model()
-        return Health(is_recent, self._response_ms, self._checked_at_s)
-
-    def _has_own_model(self) -> bool:
-        """A model whose process is gone is not healthy, however short ago it answered."""
-        return any(replica.is_pinned for replica in self._pool.replicas())
-
-    async def first_check(self, replica: Replica) -> None:
-        """The check that a start reports. Raises WorkerCrashed."""
-        self.note_answer(await self._launcher.probe(replica.spec.id, MIN_TIMEOUT_S))
-
-    def note_answer(self, seconds: float) -> None:
-        self._answered = anyio.current_time()
-        self._response_ms = round(seconds * 1000)
-        self._checked_at_s = now_s()
+        """Healthy is a worker of the server's own model that has answered within the last three periods."""
+        own = next((replica for replica in self._pool.replicas() if replica.is_pinned), None)
+        if own is None:
+            return Health(False, 0, self._checked_at_s)
+        first = _Answer(own.ready_at, own.address.first_probe_s)
+        last = self._answers.get(own.spec.id, first)
+        is_recent = anyio.current_time() - last.at <= MAX_MISSED * self._period_s
+        return Health(is_recent, round(last.took_s * 1000), max(self._checked_at_s, own.loaded_at))
 
     async def run(self) -> None:
         """Check until cancelled."""
         while True:
             began = anyio.current_time()
             self._period_changed = anyio.Event()
-            async with anyio.create_task_group() as group:
-                for replica in self._pool.replicas():
-                    group.start_soon(contain, log, self._check, replica)
+            await self._check_all()
             with anyio.move_on_after(max(MIN_PAUSE_S, began + self._period_s - anyio.current_time())):
                 await self._period_changed.wait()
 
-    def _timeout_s(self) -> float:
-        return min(max(self._period_s, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
+    async def _check_all(self) -> None:
+        replicas = self._pool.in_memory()
+        ids = {replica.spec.id for replica in replicas}
+        for known in (self._answers, self._missed):
+            for gone in known.keys() - ids:
+                del known[gone]
+        async with anyio.create_task_group() as measuring:
+            measuring.start_soon(self._lag.run)
+            async with anyio.create_task_group() as group:
+                for replica in replicas:
+                    group.start_soon(contain, log, self._check, replica)
+            measuring.cancel_scope.cancel()
 
     async def _check(self, replica: Replica) -> None:
+        timeout_s = min(max(self._period_s, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
+        before_s = self._lag.total_s
         try:
-            took = await self._launcher.probe(replica.spec.id, self._timeout_s())
+            took_s = await self._launcher.probe(replica.spec.id, timeout_s)
+        except SystemExhausted as error:
+            log.warning("Health check skipped - %s: %s", replica.model.simple_name, error.details)
+            return
         except WorkerCrashed as error:
-            missed = self._missed[replica.spec.id] = self._missed.get(replica.spec.id, 0) + 1
-            log.warning(
-                "Health check failed (%d of %d) - %s: %s",
-                missed,
-                MAX_MISSED,
-                replica.model.simple_name,
-                error.details,
-            )
-            if replica.is_pinned:
-                self._checked_at_s = now_s()
-            if missed >= MAX_MISSED:
-                log.error("%s does not answer; its worker is ended", replica.model.simple_name)
-                await self._launcher.kill(replica.spec.id)
+            lag_s = self._lag.total_s - before_s
+            if lag_s > timeout_s * MAX_LAG_SHARE:
+                name = replica.model.simple_name
+                log.warning("Health check skipped - %s: the service itself was late by %.1f s", name, lag_s)
+            else:
+                await self._note_miss(replica, error.details)
             return
         self._missed.pop(replica.spec.id, None)
+        self._answers[replica.spec.id] = _Answer(anyio.current_time(), took_s)
+        self._note_check(replica)
+        log.debug("Health check passed - response time: %dms", round(took_s * 1000))
+
+    async def _note_miss(self, replica: Replica, reason: str | None) -> None:
+        missed = self._missed[replica.spec.id] = self._missed.get(replica.spec.id, 0) + 1
+        name = replica.model.simple_name
+        log.warning("Health check failed (%d of %d) - %s: %s", missed, MAX_MISSED, name, reason)
+        self._note_check(replica)
+        if missed >= MAX_MISSED:
+            log.error("%s does not answer, so its worker is ended", name)
+            await self._launcher.kill(replica.spec.id)
+
+    def _note_check(self, replica: Replica) -> None:
         if replica.is_pinned:
-            self.note_answer(took)
-        log.debug("Health check passed - response time: %dms", round(took * 1000))
+            self._checked_at_s = now_s()

@@ -1,4 +1,4 @@
-"""How far a load has come, told now and then by the line that its operation waits with."""
+"""How far a load has come, reported now and then with the line that its operation waits with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PERIOD_S = 2.0
 
 
 class LoadProgress:
-    """Repeats the line with a measure, for models that take their time; a quick load never hears of it."""
+    """Repeats the line with a measure every PERIOD_S; a load that is quicker reports none."""
 
     def __init__(self, operation: Operation[Any], line: str) -> None:
         self._operation = operation

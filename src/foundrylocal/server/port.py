@@ -1,87 +1,91 @@
-"""The gateway's way in: the owner of its open port, and of the gate that holds requests during an exchange."""
+"""The gateway's port: bound by a start, released by a stop, changed by a switch.
+
+Invariant: at most one port is open, except for the time of a switch that moves to another one.
+"""
 
 from __future__ import annotations
 
-import anyio
+from typing import Protocol
 
-from foundrylocal.server.requests import OpenPort, PortOpener
+import anyio
 
 GRACE_S = 2.0
 
 
-class ServerPort:
-    """At most one port is open, but for the moment in which a switch moves to another."""
-
-    def __init__(self, port_opener: PortOpener) -> None:
-        self._port_opener = port_opener
-        self._door: OpenPort | None = None
-        self._lock = anyio.Lock()
-        self._may_pass = anyio.Event()
-        self._may_pass.set()
+class OpenPort(Protocol):
+    """An open port of the gateway."""
 
     @property
-    def port(self) -> int | None:
-        return self._door.port if self._door else None
+    def port(self) -> int: ...
+
+    async def close(self, grace_s: float) -> None:
+        """Release the port; connections have `grace_s` to end."""
+
+
+class PortOpener(Protocol):
+    """Opens the gateway's port; the web side implements it."""
+
+    async def open(self, port: int) -> OpenPort:
+        """Bind and serve `port` (0: any free one). Raises PortInUse."""
+
+
+class ServerPort:
+    """The owner of the open port."""
+
+    def __init__(self, opener: PortOpener) -> None:
+        self._opener = opener
+        self._open: OpenPort | None = None
+        self._lock = anyio.Lock()
+
+    @property
+    def current(self) -> OpenPort | None:
+        return self._open
+
+    @property
+    def number(self) -> int | None:
+        return self._open.port if self._open else None
 
     @property
     def url(self) -> str | None:
         """The address that clients are given."""
-        return f"http://127.0.0.1:{self._door.port}/v1" if self._door else None
+        return f"http://127.0.0.1:{self._open.port}/v1" if self._open else None
 
-    @property
-    def door(self) -> OpenPort | None:
-        return self._door
-
-    async def open(self, port: int) -> None:
-        """Bind the port, or raise PortInUse; one that was to be closed is closed first."""
+    async def open(self, number: int) -> None:
+        """Bind the port, or raise PortInUse; one that is still open is closed first."""
         async with self._lock:
             await self._close()
-            self._door = await self._port_opener.open(port)
+            self._open = await self._opener.open(number)
 
     async def close(self) -> None:
         """Release the port; connections have GRACE_S to end."""
         async with self._lock:
             await self._close()
 
-    async def close_this(self, door: OpenPort | None) -> None:
-        """Release that port, unless another was opened since."""
+    async def close_if_current(self, port: OpenPort | None) -> None:
+        """Release that port, unless another one was opened since."""
         async with self._lock:
-            if self._door is door:
+            if self._open is port:
                 await self._close()
 
     async def _close(self) -> None:
-        door, self._door = self._door, None
-        if door is not None:
-            await door.close(GRACE_S)
+        port, self._open = self._open, None
+        if port is not None:
+            await port.close(GRACE_S)
 
-    async def open_another(self, port: int | None) -> OpenPort | None:
-        """A second port beside the first, when it is asked for and another one. Raises PortInUse."""
-        if port is None or port == self.port:
+    async def open_second(self, number: int | None) -> OpenPort | None:
+        """A second port for a switch; None when no other one is asked for. Raises PortInUse."""
+        if number is None or number == self.number:
             return None
         async with self._lock:
-            return await self._port_opener.open(port)
+            return await self._opener.open(number)
 
-    async def move_to(self, door: OpenPort | None) -> None:
+    async def move_to(self, second: OpenPort | None) -> None:
         """Make the second port the only one."""
-        if door is not None:
+        if second is not None:
             await self.close()
-            self._door = door
+            self._open = second
 
-    async def abandon(self, door: OpenPort | None) -> None:
+    async def abandon(self, second: OpenPort | None) -> None:
         """Release the second port again."""
-        if door is not None:
-            await door.close(GRACE_S)
-
-    # --- the gate ---------------------------------------------------------------------------------------
-
-    def hold(self) -> None:
-        """From now on requests wait at the gate."""
-        if self._may_pass.is_set():
-            self._may_pass = anyio.Event()
-
-    def let_pass(self) -> None:
-        self._may_pass.set()
-
-    async def pass_gate(self) -> None:
-        while not self._may_pass.is_set():
-            await self._may_pass.wait()
+        if second is not None:
+            await second.close(GRACE_S)

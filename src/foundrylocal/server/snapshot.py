@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import FoundryLocalError
-from foundrylocal.pool.pool import Pool
-from foundrylocal.server.health import HealthMonitor
-from foundrylocal.server.port import ServerPort
-from foundrylocal.server.recovery import Recovery
-from foundrylocal.server.requests import Health
-from foundrylocal.server.state import SERVING, ServerState, Status
+from foundrylocal.server.health import Health, HealthMonitor
+from foundrylocal.server.parts import ServerParts
+from foundrylocal.server.state import SERVING, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +28,22 @@ class Snapshot:
     uptime_s: int
 
 
-def take_snapshot(
-    state: ServerState, pool: Pool, monitor: HealthMonitor, entrance: ServerPort, recovery: Recovery
-) -> Snapshot:
+def take_snapshot(parts: ServerParts, monitor: HealthMonitor) -> Snapshot:
     """One consistent view: nothing is awaited in between."""
-    status, current = state.status, state.current
-    replica = pool.get(current) if current is not None else None
-    is_running = status in SERVING
+    state = parts.state
+    replica = parts.pool.get(state.current) if state.current is not None else None
+    is_running = state.status in SERVING
     health = monitor.health()
-    should_answer = is_running and (replica is not None or recovery.is_under_way)
+    should_answer = is_running and (replica is not None or parts.recovery.is_under_way)
     return Snapshot(
-        status=status,
+        status=state.status,
         is_running=is_running,
-        current=current,
-        loaded=current if replica is not None else None,
-        port=entrance.port if is_running else None,
-        endpoint=entrance.url if is_running else None,
+        current=state.current,
+        loaded=state.current if replica is not None else None,
+        port=parts.port.number if is_running else None,
+        endpoint=parts.port.url if is_running else None,
         health=health,
-        is_degraded=status is Status.ERROR or (should_answer and not health.is_healthy),
+        is_degraded=state.status is Status.ERROR or (should_answer and not health.is_healthy),
         last_error=state.last_error,
         changed_at_s=state.changed_at_s,
         uptime_s=state.uptime_s,

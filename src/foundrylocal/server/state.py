@@ -46,7 +46,7 @@ SERVING = frozenset({Status.RUNNING, Status.SWITCHING})
 
 
 class ServerState:
-    """What the server is, as one value; `move` refuses a step that is not in the table above."""
+    """Status, current model and last error; `move` refuses a step that is not in the table above."""
 
     def __init__(self) -> None:
         self.status = Status.STOPPED
@@ -57,7 +57,7 @@ class ServerState:
         self.changes: Broadcast[StateChanged] = Broadcast()
 
     def move(self, to: Status, current: Model | None) -> None:
-        """Go to `to` with `current` as the model it is about."""
+        """Change the status; `current` is the model that it is about."""
         if to not in _LEGAL[self.status]:
             raise RuntimeError(f"illegal step {self.status} -> {to}")
         before, self.status = self.status, to
@@ -74,6 +74,10 @@ class ServerState:
         """Remember the last failure, for /status."""
         self.last_error = error
         self.changed_at_s = now_s()
+
+    @property
+    def current_name(self) -> str:
+        return self.current.simple_name if self.current else ""
 
     @property
     def uptime_s(self) -> int:

@@ -145,10 +145,11 @@ class LocalLauncher:
                 raise ServerStartFailed(worker.reason or "It was stopped before it was ready.")
             endpoint = worker.endpoint
             try:
-                await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
+                first_probe_s = await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
             except WorkerCrashed as error:
                 raise ServerStartFailed(worker.reason or error.details or error.message) from None
-            return replace(endpoint, can_call_tools=await can_call_tools(endpoint, FIRST_PROBE_TIMEOUT_S))
+            has_tools = await can_call_tools(endpoint, FIRST_PROBE_TIMEOUT_S)
+            return replace(endpoint, can_call_tools=has_tools, first_probe_s=first_probe_s)
         assert limit.cancelled_caught  # noqa: S101 - the block returns or raises otherwise
         raise ServerStartTimeout(timeout_s)
 

@@ -1,0 +1,77 @@
+"""Start: from stopped (or failed) to running with one model.
+
+In order: the model can be had, the port is bound, the model is downloaded if need be, loaded and adopted. A start
+that fails or is cancelled releases the port and leaves the status `stopped`; the pool leaves no worker of a load
+that failed. After a stop, the stop does that.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.errors import FoundryLocalError, ServerAlreadyRunning
+from foundrylocal.events import Progress
+from foundrylocal.kit.operation import Operation
+from foundrylocal.server.load import load_and_report
+from foundrylocal.server.operations import STARTED
+from foundrylocal.server.parts import ServerParts
+from foundrylocal.server.requests import ServerInfo, StartRequest
+from foundrylocal.server.state import Status
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
+
+
+class Start:
+    """`begin` is the operation; the rest is its work."""
+
+    def __init__(self, parts: ServerParts) -> None:
+        self._parts = parts
+
+    async def begin(self, model: Model, request: StartRequest) -> Operation[ServerInfo]:
+        """Begin to start, and return when the port is bound.
+
+        Raises OperationInProgress, ServerAlreadyRunning, PortInUse and what Supply refuses; whatever happens after
+        that is the outcome of the operation.
+        """
+        parts = self._parts
+        parts.operations.refuse_unless_idle()
+        if parts.state.status is Status.RUNNING:
+            raise ServerAlreadyRunning(parts.state.current_name)
+        operation = parts.operations.begin_change(
+            "The start", lambda operation: self._run(operation, model, request)
+        )
+        parts.state.move(Status.STARTING, model)
+        await operation.begun()
+        return operation
+
+    async def _run(self, operation: Operation[ServerInfo], model: Model, request: StartRequest) -> ServerInfo:
+        parts = self._parts
+        try:
+            await parts.supply.refuse_unless_obtainable(model, request.may_download)
+            await parts.port.open(parts.settings.current.port if request.port is None else request.port)
+            operation.admit()
+            parts.pool.clear_cooldowns()
+            await parts.supply.obtain(model, report=operation.report)
+            operation.report(Progress("Starting FoundryLocal server..."))
+            spec = await parts.supply.specify(model, request.options)
+            replica = await load_and_report(parts.pool, operation, model, spec, request)
+            parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await self._undo(error)
+            raise
+        log.info(STARTED)
+        return parts.info(model)
+
+    async def _undo(self, error: BaseException) -> None:
+        parts = self._parts
+        if parts.operations.is_stopping:
+            return  # a start that was stopped on purpose has not failed, and the stop clears up
+        if isinstance(error, FoundryLocalError):
+            parts.state.fail(error)
+            log.error("Server failed to start: %s", error.details or error.message)
+        await parts.port.close()
+        parts.state.move(Status.STOPPED, None)

@@ -1,0 +1,125 @@
+"""Switch: a transaction that replaces the current model.
+
+When both models fit in memory, the new one loads beside the old one and traffic moves over; otherwise requests wait
+while the old one drains and makes room. When the new one fails to load, the old one keeps serving or is reloaded.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.errors import (
+    FoundryLocalError,
+    InsufficientMemory,
+    ModelCorrupted,
+    ServerStartFailed,
+    ServerStartTimeout,
+    SystemExhausted,
+)
+from foundrylocal.events import Progress
+from foundrylocal.kit.operation import Operation
+from foundrylocal.pool.roster import Replica
+from foundrylocal.server.load import load_and_report, report_ready
+from foundrylocal.server.parts import ServerParts
+from foundrylocal.server.port import OpenPort
+from foundrylocal.server.requests import ServerInfo, StartRequest
+from foundrylocal.server.start import Start
+from foundrylocal.server.state import Status
+from foundrylocal.wire.load_options import LoadOptions
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
+
+LOAD_FAILURES = (ServerStartFailed, ServerStartTimeout, InsufficientMemory, ModelCorrupted, SystemExhausted)
+
+
+class Switch:
+    """`begin` is the operation; the rest is its work."""
+
+    def __init__(self, parts: ServerParts, start: Start) -> None:
+        self._parts = parts
+        self._start = start
+
+    async def begin(self, model: Model, request: StartRequest) -> Operation[ServerInfo]:
+        """Begin to switch, or to start when nothing runs. Raises OperationInProgress and what a start raises."""
+        parts = self._parts
+        parts.operations.refuse_unless_idle()
+        await parts.operations.unload_ended()
+        parts.operations.refuse_unless_idle()
+        if parts.state.status is not Status.RUNNING:
+            return await self._start.begin(model, request)
+        operation = parts.operations.begin_change(
+            "The switch", lambda operation: self._run(operation, model, request)
+        )
+        parts.state.move(Status.SWITCHING, parts.state.current)
+        await operation.begun()
+        return operation
+
+    async def _run(self, operation: Operation[ServerInfo], model: Model, request: StartRequest) -> ServerInfo:
+        parts, previous = self._parts, self._parts.state.current
+        new_port: OpenPort | None = None
+        try:
+            await parts.supply.refuse_unless_obtainable(model, request.may_download)
+            new_port = await parts.port.open_second(request.port)
+            operation.admit()
+            await parts.supply.obtain(model, report=operation.report)
+            operation.report(Progress("Starting FoundryLocal server..."))
+            old = parts.pool.get(previous) if previous is not None else None
+            replica = await self._exchange(operation, old, model, request)
+            parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await self._undo(error, previous, new_port)
+            raise
+        finally:
+            parts.gate.open()
+        if old is not None and old is not replica:
+            parts.pool.retire(old)
+        with anyio.CancelScope(shield=True):
+            await parts.port.move_to(new_port)
+        log.info("Switched to %s", model.simple_name)
+        return parts.info(model)
+
+    async def _exchange(
+        self, operation: Operation[ServerInfo], old: Replica | None, model: Model, request: StartRequest
+    ) -> Replica:
+        parts = self._parts
+        spec = await parts.supply.specify(model, request.options)
+        there = parts.pool.get(model)
+        if there is None or request.options != self._options_of(there.model):
+            there = parts.pool.recall(spec)
+        if there is not None:
+            report_ready(operation)
+            return there
+        if old is not None and not await parts.pool.fits_beside(spec):
+            parts.gate.close()
+            await parts.pool.unload(old, parts.settings.current.drain_seconds)
+        return await load_and_report(parts.pool, operation, model, spec, request)
+
+    def _options_of(self, model: Model) -> LoadOptions:
+        """What a loaded model was loaded with: the current one as it was started, others without options."""
+        return self._parts.current.options_of(model) or LoadOptions()
+
+    async def _undo(self, error: BaseException, previous: Model | None, new_port: OpenPort | None) -> None:
+        parts = self._parts
+        if isinstance(error, FoundryLocalError) and not parts.operations.is_stopping:
+            parts.state.fail(error)
+            log.error("Switch failed: %s", error.details or error.message)
+        await parts.port.abandon(new_port)
+        if parts.operations.is_stopping or previous is None:
+            return
+        is_serving = True
+        if parts.pool.get(previous) is None:
+            try:
+                await parts.current.reload(previous)
+            except SystemExhausted:
+                is_serving = False  # our own shortage: the next request loads it when there is room again
+            except FoundryLocalError as second:
+                parts.current.give_up(second)
+                return
+        if is_serving and isinstance(error, LOAD_FAILURES):
+            still = f"The previous model '{previous.simple_name}' is still serving requests."
+            error.details = f"{error.details or error.message} {still}"
+        parts.state.move(Status.RUNNING, previous)
