@@ -201,6 +201,10 @@ def test_metrics(running_api: Service) -> None:
     assert answer.headers["content-type"].startswith("text/plain")
     names = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE ")}
     assert any(name.startswith("foundrylocal_") for name in names)
+    assert not any(name.endswith("_created") for name in names)
+    with running_api.gateway() as client:
+        assert client.get("/v1/models", headers={"Authorization": "Bearer fl-wrong"}).status_code == 401
+    assert 'outcome="invalid_api_key"' in running_api.get("/metrics").text
 
 
 @requirement("1.localhost")

@@ -1,4 +1,4 @@
-"""Long answers written straight to JSON: a list of ten thousand is not worth a validation of each entry."""
+"""Long answers encoded directly to JSON: validating each of ten thousand entries would take too long."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(data: Any) -> bytes:
-    """Compact JSON; what is encoded already (msgspec.Raw) goes in as it is."""
+    """Compact JSON; parts that are already encoded (msgspec.Raw) are inserted unchanged."""
     return _encoder.encode(data)
 
 
 def json_answer(data: Any) -> Response:
-    """A 200 with `data`, whose shape the route's response model describes and the contract suite checks."""
+    """A 200 with `data`; the route's response model describes its shape and the contract suite checks it."""
     return Response(encode(data), media_type="application/json")

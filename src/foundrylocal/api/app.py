@@ -1,4 +1,4 @@
-"""The management API, put together: routes, errors, who may call."""
+"""The ASGI app of the management port: routes, errors, and the checks of every call."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["BASE_PATH", "make_app"]
 log = logging.getLogger("foundrylocal.API")
 
 # `models` after the others under /models: its routes for a model's name match every path there.
-_ROUTERS = [
+ROUTERS = [
     *(
         (BASE_PATH, module.router)
         for module in (server, downloads, imports, search, verify, models, config, logs, health, events)
@@ -50,7 +50,7 @@ _OPEN = frozenset(prefix + path for prefix in ("", BASE_PATH) for path in pages.
 
 
 class _ManagementKey:
-    """When the setting says so, every call needs the key; it is read for each call, so a change holds at once."""
+    """Requires the management key if one is set; the setting is read on each call, so changes apply at once."""
 
     def __init__(self, app: App, settings: SettingsStore) -> None:
         self._app = app
@@ -97,8 +97,8 @@ def make_app(services: Services) -> App:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
-    app.state.methods = MethodTable(_ROUTERS)
-    for prefix, router in _ROUTERS:
+    app.state.methods = MethodTable(ROUTERS)
+    for prefix, router in ROUTERS:
         app.include_router(router, prefix=prefix)
     errors.install(app)
     openapi.install(app)

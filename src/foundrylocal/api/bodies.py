@@ -1,4 +1,4 @@
-"""A request's JSON body against its shape, whatever content type the client gave it."""
+"""JSON request bodies, validated against their shape; the content type is ignored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """The body as an object; an empty body is an empty one. Raises InvalidJson, InvalidRequest, RequestTooLarge."""
+    """The body as an object, empty if there is no body. Raises InvalidJson, InvalidRequest, RequestTooLarge."""
     body = await read_body(request.scope, request.receive, BODY_LIMIT)
     if not body.removeprefix(b"\xef\xbb\xbf").strip():
         return {}
@@ -27,7 +27,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 async def parse_body(request: Request, shape: type[Shape]) -> Shape:
-    """The body as `shape`. A model name that is missing or empty has an error of its own, as published."""
+    """The body as `shape`. Raises MissingModelName, as published, if a model name is missing or empty."""
     data = await json_object(request)
     if "model_name" in shape.model_fields and data.get("model_name") in (None, ""):
         raise MissingModelName
@@ -35,7 +35,7 @@ async def parse_body(request: Request, shape: type[Shape]) -> Shape:
 
 
 def check(data: Mapping[str, Any], shape: type[Shape]) -> Shape:
-    """Validate; raises InvalidRequest that names every field that is wrong."""
+    """Validate. Raises InvalidRequest, naming each invalid field."""
     try:
         return shape.model_validate(data)
     except ValidationError as error:
@@ -43,7 +43,7 @@ def check(data: Mapping[str, Any], shape: type[Shape]) -> Shape:
 
 
 def invalid_fields(problems: Any) -> InvalidRequest:
-    """One error for all the fields; `details` names each and says what is wrong with it."""
+    """One error for all fields; `details` names each field and what is wrong with it."""
     lines = []
     for problem in problems[:10]:
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))

@@ -1,6 +1,6 @@
-"""What OpenAPI says of a route beyond its signature: refusals with their statuses, bodies, event streams.
+"""OpenAPI descriptions of what a route's signature does not show: errors, request bodies, event streams.
 
-Invariant: a status stands here only through the web's one table, so the description cannot differ from it.
+Invariant: statuses come from the table in `web/errors.py`, so the description cannot differ from the behavior.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Described = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]
 _MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
 
-# One of each that a route may name; the examples of the description are made of these.
+# One instance of each error that a route may list; the examples in the document are made from these.
 _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.MissingModelName(),
     errors.InvalidJson("Expecting value at line 1 column 1."),
@@ -50,7 +50,7 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.InsufficientDiskSpace("2.1 GB", "1.0 GB", "the cache folder"),
     errors.InsufficientMemory("2.1 GB", "1.0 GB"),
 )
-# These can befall every call: who calls, and a fault inside.
+# Errors of every call: the checks of the caller, and internal faults.
 EVERYWHERE = (
     errors.InvalidManagementKey,
     errors.HostNotAllowed,
@@ -68,7 +68,7 @@ OF_A_DOWNLOAD = (
 
 
 def refusals(*kinds: type[FoundryLocalError]) -> Responses:
-    """The `responses` of a route that may end in these errors, with an example of each."""
+    """The `responses` of a route that may fail with these errors, with an example of each."""
     by_status: Responses = {}
     for sample in _SAMPLES:
         if type(sample) in kinds or type(sample) in EVERYWHERE:
@@ -82,27 +82,27 @@ def refusals(*kinds: type[FoundryLocalError]) -> Responses:
 
 
 def describe_body(shape: type[BaseModel] | str, *, is_required: bool = True) -> Described:
-    """The body's schema for OpenAPI, since the route reads it by itself."""
+    """The schema of a body that the route parses itself."""
     name = shape if isinstance(shape, str) else shape.__name__
     schema = {"$ref": f"#/components/schemas/{name}"}
     return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}
 
 
 class StreamAnswer(Response):
-    """The media type of an event stream, for the description alone."""
+    """The media type of an event stream; used in the description only."""
 
     media_type = "text/event-stream"
 
 
 def describe_stream(event: type[BaseModel] | str, example: str) -> Responses:
-    """A 200 that is an event stream; `event` is the shape of what stands after each `data: `."""
+    """A 200 that is an event stream; `event` is the shape of the JSON after each `data: `."""
     name = event if isinstance(event, str) else event.__name__
     data = {
         "type": "string",
         "contentMediaType": "application/json",
         "contentSchema": {"$ref": f"#/components/schemas/{name}"},
     }
-    # One event, as readers of such streams hold it; an event is one `data:` line and a blank line.
+    # One event as clients of event streams see it; on the wire it is one `data:` line and a blank line.
     event_schema = {
         "type": "object",
         "properties": {"data": data, "id": {"type": "string"}},

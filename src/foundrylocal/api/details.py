@@ -1,4 +1,4 @@
-"""What is known of one model beyond its line in the list: its file's facts and the memory it takes."""
+"""Details of one model: the facts in its file and the memory it needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FACTS = (
 
 
 async def of_model(ask: Services, model: Model) -> dict[str, Any]:
-    """The details; a damaged file is named in `problem`, and is no error of the call."""
+    """The details. A damaged file is reported in `problem`; the call itself succeeds."""
     replica = ask.server.pool.get(model)
     plan, problem = await _plan(ask, model)
     files = plan.files if plan else None

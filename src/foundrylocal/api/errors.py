@@ -1,4 +1,4 @@
-"""Every way in which a request can fail, in the one error shape; the statuses are the web's one table."""
+"""Exception handlers: every failure of a request becomes the standard error shape."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """Only the answer: the fault itself goes on to LastResort, which logs it."""
+    """Send the answer only; Starlette re-raises the exception, and LastResort logs it."""
     return _answer(InternalError())
 
 
@@ -77,7 +77,7 @@ def install(app: FastAPI) -> None:
 
 
 class LastResort:
-    """The outermost app: an unexpected fault is logged whole and answered with nothing of it."""
+    """The outermost app: logs an unexpected exception in full and answers without any of its details."""
 
     def __init__(self, app: App) -> None:
         self._app = app

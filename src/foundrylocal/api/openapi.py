@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, and the shapes of the bodies and events it does not see."""
+"""The OpenAPI document: what FastAPI derives, plus the bodies and events that it does not see."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from foundrylocal import wire
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
 
 _DESCRIPTION = (
-    "Manages FoundryLocal servers: models, downloads, start, stop, switch, configuration and logs. "
-    "Inference itself is on the FoundryLocal server's own port, in OpenAI's form."
+    "Manages the FoundryLocal server: models, downloads, start, stop, switch, configuration and logs. "
+    "Inference itself is on the FoundryLocal server's own port, in the format of the OpenAI API."
 )
 _REF = "#/components/schemas/{model}"
 
 
 def config_body() -> dict[str, Any]:
-    """The schema of POST /config: every setting that HTTP may change, all optional, and the reset."""
+    """The schema of POST /config: every setting that may be changed over HTTP, all optional, and `defaults`."""
     schema = Settings.model_json_schema(ref_template=_REF)
     properties = {
         name: {key: value for key, value in field.items() if key not in ("default", "title")}
         for name, field in schema["properties"].items()
         if name not in FILE_ONLY_SETTINGS
     }
-    properties["defaults"] = {"type": "boolean", "description": "Reset every setting first."}
+    properties["defaults"] = {"type": "boolean", "description": "First reset every setting to its default."}
     return {
         "type": "object",
         "title": "ConfigBody",
-        "description": "Any of the settings; what is not given stays as it is.",
+        "description": "Any of the settings; settings that are left out stay unchanged.",
         "properties": properties,
         "additionalProperties": False,
         "examples": [
@@ -47,7 +47,7 @@ def config_body() -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Make `app.openapi()` the whole document, built once."""
+    """Make `app.openapi()` return the complete document, built once."""
     document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
@@ -71,11 +71,13 @@ def _build(app: FastAPI) -> dict[str, Any]:
     schemas["ConfigBody"] = config_body()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for schema in schemas.values():
+        _describe_defaults(schema)
     for path in made["paths"].values():
         for operation in path.values():
             _polish(operation)
     for shape in _shapes():
-        # Schemas are written with sorted keys, their examples too; people read them in the published order.
+        # Pydantic sorts the keys of schemas and of their examples; keep the examples in the published order.
         extra = shape.model_config.get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in extra and shape.__name__ in schemas:
             schemas[shape.__name__]["examples"] = extra["examples"]
@@ -83,15 +85,24 @@ def _build(app: FastAPI) -> dict[str, Any]:
         "ManagementKey": {
             "type": "http",
             "scheme": "bearer",
-            "description": "Only where the setting management_key is set.",
+            "description": "Required only if the setting management_key is set.",
         }
     }
     made["security"] = [{}, {"ManagementKey": []}]
     return made
 
 
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Move defaults into the descriptions: code generators take a field with a default for one that is required."""
+    for field in schema.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default is not None and not isinstance(default, dict):
+            text = field.get("description", "")
+            field["description"] = f"{text} Default: {json.dumps(default)}.".strip()
+
+
 def _polish(operation: dict[str, Any]) -> None:
-    # The framework's own shape of a refusal; ours is a 400 in the one error shape.
+    # FastAPI's own validation error; ours is a 400 in the standard error shape.
     operation["responses"].pop("422", None)
     operation["summary"] = operation.pop("description").rstrip(".")
     success = operation["responses"]["200"]
@@ -108,7 +119,7 @@ def _referenced_shapes(document: dict[str, Any], known: dict[str, Any]) -> dict[
 
 
 def _shapes() -> list[type[BaseModel]]:
-    """Every shape of the wire."""
+    """All shapes in `wire/`."""
     modules = [import_module(f"{wire.__name__}.{found.name}") for found in iter_modules(wire.__path__)]
     return [
         value

@@ -1,4 +1,4 @@
-"""What the routes may ask: the program's owners, gathered once by the composition root."""
+"""The owners of the program's state, collected by the composition root for the routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foundrylocal.settings.store import SettingsStore
 
 
 class Line(Protocol):
-    """Who waits for one model now."""
+    """The queue of one model."""
 
     @property
     def limit(self) -> int: ...
@@ -33,7 +33,7 @@ class Line(Protocol):
 
 
 class Totals(Protocol):
-    """What the gateway has done since the service began."""
+    """Request and token counts of the gateway since the service started."""
 
     requests: int
     failed: int
@@ -43,7 +43,7 @@ class Totals(Protocol):
 
 
 class GatewayFigures(Protocol):
-    """The gateway as this side knows it: its figures."""
+    """What the management API needs of the gateway: its statistics."""
 
     def queues(self) -> Mapping[str, Line]: ...
     @property
@@ -53,7 +53,7 @@ class GatewayFigures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Owners of the state; a route holds none of its own."""
+    """Owners of the state; routes have no state of their own."""
 
     server: Server
     registry: Registry

@@ -1,4 +1,4 @@
-"""Events to server-sent events: the streaming report of the same operation that a blocking call awaits."""
+"""Operations as server-sent events: the streaming view of what a blocking call waits for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EventStream(StreamingResponse):
 
 
 async def with_keepalive(events: Subscription[T], period_s: float = KEEPALIVE_S) -> AsyncIterator[T | None]:
-    """The events, and None for each period without one."""
+    """Yield the events, and None after each period without one."""
     while True:
         item: T | None = None
         try:
@@ -51,7 +51,7 @@ async def with_keepalive(events: Subscription[T], period_s: float = KEEPALIVE_S)
 
 
 def stream_operation(operation: Operation[T], body: Callable[[T], dict[str, Any]]) -> EventStream:
-    """All that the operation reports until its outcome; `body` makes what the plain call would return."""
+    """Stream an operation until its outcome; `body` renders the result as the plain call would return it."""
 
     async def chunks() -> AsyncIterator[bytes]:
         with operation.watch() as events:
@@ -62,7 +62,7 @@ def stream_operation(operation: Operation[T], body: Callable[[T], dict[str, Any]
 
 
 def measured(measure: Measure) -> dict[str, Any]:
-    """How far it is; what is not known is left out."""
+    """A measure as JSON, without unknown values."""
     return {name: value for name, value in asdict(measure).items() if value is not None}
 
 

@@ -102,6 +102,7 @@ class Gateway:
             await send_whole(send, 200, ROOT_TEXT.encode(), content_type=b"text/plain; charset=utf-8")
             return
         if not has_key(scope, self._server.api_key):
+            self._metrics.note_refused(path if path in (*ROUTES, MODELS_PATH) else None, InvalidApiKey.code)
             raise InvalidApiKey
         route = ROUTES.get(path)
         if route is not None:

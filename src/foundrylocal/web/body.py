@@ -12,6 +12,7 @@ from foundrylocal.web.asgi import Receive, Scope, headers_named
 
 READ_TIMEOUT_S = 60.0
 MAX_DEPTH = 32
+MAX_LENGTH_DIGITS = 20
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -22,7 +23,7 @@ class ClientGone(Exception):
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
     """The complete body. Raises RequestTooLarge as early as possible, ClientGone, and InvalidRequest if it stalls."""
     for value in headers_named(scope, b"content-length"):
-        if value.isdigit() and int(value) > limit_bytes:
+        if value.isdigit() and (len(value) > MAX_LENGTH_DIGITS or int(value) > limit_bytes):
             raise RequestTooLarge(limit_bytes)
     chunks: list[bytes] = []
     total = 0

@@ -1,4 +1,4 @@
-"""Shapes of what stands after `data: ` in an event stream."""
+"""Shapes of the JSON after `data: ` in event streams."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ class ModelsEvent(BaseModel):
 
 
 class ChangeEvent(RootModel[StateEvent | DownloadsEvent | LoadedEvent | ModelsEvent]):
-    """One of each when the stream begins, then each as it changes; the newest is the whole truth."""
+    """One event of each kind at the start, then one per change; each carries the complete state of its kind."""
 
     model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})

@@ -1,4 +1,4 @@
-"""Shapes of the server's calls: start, switch, stop, status, health, info."""
+"""Shapes of start, switch, stop, status, health, info, and errors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ StatusName = Literal["stopped", "starting", "running", "switching", "stopping", 
 
 
 class StartOptions(LoadOptions):
-    """Options of a start or a switch; an unknown one is refused."""
+    """Options of a start or a switch; unknown options are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    auto_download: bool = Field(True, description="Fetch the model when it is not on disk.")
+    auto_download: bool = Field(True, description="Download the model if it is not on disk.")
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
-        180, description="Bounds loading, not downloading."
+        180, description="Time limit for loading; it does not include downloading."
     )
     health_check_interval_seconds: Annotated[float, Field(ge=0.1, le=3600, strict=False)] = Field(
         2, description="Period of the health monitor."
@@ -58,7 +58,7 @@ class StartBody(BaseModel):
     )
 
     model_name: str = Field(min_length=1, max_length=512, description="simple_name or model_id, any case.")
-    port: int | None = Field(None, ge=0, le=65535, description="Port of the server; 0 is any free one.")
+    port: int | None = Field(None, ge=0, le=65535, description="Port of the server; 0 picks any free port.")
     options: StartOptions = StartOptions.model_validate({})
 
 
@@ -99,13 +99,13 @@ class ErrorObject(BaseModel):
     message: str
     type: str
     code: str
-    details: str | None = Field(None, description="What to do, or which field is wrong.")
-    reason: str | None = Field(None, description="What is known of this case, where the details are fixed.")
-    param: str | None = Field(None, description="The one field that is to blame.")
+    details: str | None = Field(None, description="What to do next, or which field is invalid.")
+    reason: str | None = Field(None, description="The specific cause, if `details` is a fixed text.")
+    param: str | None = Field(None, description="The field that caused the error.")
 
 
 class ErrorAnswer(BaseModel):
-    """The one shape of every error on both ports."""
+    """The shape of every error on both ports."""
 
     model_config = _examples(
         {
@@ -192,8 +192,8 @@ class StatusAnswer(BaseModel):
     last_updated: str
     last_error: ErrorObject | None
     uptime_seconds: int
-    queues: list[QueueEntry] = Field(description="The requests of each model that run and wait.")
-    totals: TotalsEntry = Field(description="What the gateway has done since the service began.")
+    queues: list[QueueEntry] = Field(description="Running and waiting requests of each model.")
+    totals: TotalsEntry = Field(description="Gateway totals since the service started.")
 
 
 class HealthServer(BaseModel):

@@ -9,10 +9,10 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from foundrylocal.api.app import _ROUTERS
+from foundrylocal.api.app import ROUTERS
 from foundrylocal.api.paths import BASE_PATH, MethodTable
 
-ROUTES = [route for _, router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+ROUTES = [route for _, router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:
@@ -40,4 +40,4 @@ def test_a_model_named_like_a_route_can_be_shown_and_deleted(name: str) -> None:
         if method == "DELETE" and route.path_regex.match(f"/models/{name}")
     }
     assert shown == {"delete"}
-    assert MethodTable(_ROUTERS).allowed(path)
+    assert MethodTable(ROUTERS).allowed(path)

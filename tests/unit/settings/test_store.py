@@ -127,3 +127,60 @@ def test_one_home_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.delenv("FOUNDRYLOCAL_HOME")
     assert default_cache_dir() == Path.home() / ".cache" / "foundrylocal"
+
+
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [
+        ("*", "is not an origin"),
+        ("https://*", "'*' is only allowed"),
+        ("http://*.example", "'*' is only allowed"),
+        ("https://a.*", "'*' is only allowed"),
+        ("vscode-webview://*.x", "'*' is only allowed"),
+        ("https://x.example/path", "is not an origin"),
+    ],
+)
+def test_a_wildcard_that_would_not_work_as_written_is_refused_with_the_reason(
+    tmp_path: Path, origin: str, reason: str
+) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        SettingsStore(tmp_path).update({"allowed_origins": [origin]})
+    assert reason in (caught.value.details or "")
+
+
+@pytest.mark.parametrize(
+    "origin", ["vscode-webview://*", "app://obsidian.md", "null", "https://x.example:8443"]
+)
+def test_origins_of_apps_are_taken(tmp_path: Path, origin: str) -> None:
+    assert SettingsStore(tmp_path).update({"allowed_origins": [origin]}).allowed_origins == [origin]
+
+
+@pytest.mark.parametrize("name", ["gateway_host", "api_host"])
+@pytest.mark.parametrize(
+    "host", ["x" * 300, "x" * 200, "a" * 64 + ".b", "\u00e4" * 5, "a b", "a\0b", "", ".", "%"]
+)
+def test_an_address_of_any_form_is_refused_and_is_no_fault(tmp_path: Path, name: str, host: str) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        SettingsStore(tmp_path).update({name: host})
+    assert name in (caught.value.details or "")
+
+
+def test_settings_that_would_be_set_aside_at_the_next_start_are_not_saved(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path)
+    large = {f"name{number}": "x" * 4000 for number in range(100)}
+    with pytest.raises(InvalidConfiguration):
+        store.update({"aliases": large})
+    assert SettingsStore(tmp_path).current.aliases == {}
+
+
+def test_a_command_in_the_environment_is_split_as_a_shell_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOUNDRYLOCAL_WORKER_COMMAND", "python '/a folder/worker.py' --flag")
+    assert SettingsStore(tmp_path).current.worker_command == ["python", "/a folder/worker.py", "--flag"]
+    monkeypatch.setenv("FOUNDRYLOCAL_ALLOWED_HOSTS", '["a", "b"]')
+    assert SettingsStore(tmp_path).current.allowed_hosts == ["a", "b"]
+    monkeypatch.setenv("FOUNDRYLOCAL_WORKER_COMMAND", "'no end")
+    with pytest.raises(InvalidConfiguration) as caught:
+        SettingsStore(tmp_path)
+    assert "worker_command" in (caught.value.details or "")

@@ -1,4 +1,4 @@
-"""The settings and what the service is."""
+"""Routes: /info and /config."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _engine_version() -> str:
 
 @router.get("/info", response_model=InfoAnswer, responses=refusals())
 async def info(ask: Ask) -> Any:
-    """What this service is and can do, and how it is configured."""
+    """The service's version, capabilities and configuration."""
     settings = ask.settings.current
     stored = await anyio.to_thread.run_sync(ask.library.all)
     return {
@@ -60,7 +60,7 @@ async def info(ask: Ask) -> Any:
 
 
 def _config_answer() -> type[BaseModel]:
-    """The published fields, then every other setting; made from the settings' own schema."""
+    """The shape of the answer: the published fields, then every other setting, derived from the settings' schema."""
     fields: dict[str, Any] = {"success": (bool, ...), "message": (str, ...), "port": (int, ...)}
     fields |= {"cachedir": (str, ...), "default_log_level": (str, ...)}
     fields |= {
@@ -68,7 +68,7 @@ def _config_answer() -> type[BaseModel]:
     }
     fields["overridden"] = (
         list[str],
-        Field(description="Settings that the environment or the command line decides, whatever is saved."),
+        Field(description="Settings that the environment or the command line overrides, whatever is saved."),
     )
     example: dict[str, Any] = {
         "success": True,
@@ -80,7 +80,7 @@ def _config_answer() -> type[BaseModel]:
     answer: type[BaseModel] = create_model(
         "ConfigAnswer", __config__=ConfigDict(json_schema_extra={"examples": [example]}), **fields
     )
-    answer.__doc__ = "Every setting, and the cache folder under both of its names."
+    answer.__doc__ = "Every setting, with the cache folder under both of its names."
     return answer
 
 
@@ -91,7 +91,7 @@ def _config_answer() -> type[BaseModel]:
     responses=refusals(*OF_A_BODY, InvalidConfiguration, ConfigurationUpdateFailed),
 )
 async def update_config(request: Request, ask: Ask) -> Any:
-    """Change any of the settings; what is not given stays as it is."""
+    """Change any of the settings; settings that are left out stay unchanged."""
     changes = await json_object(request)
     reset = changes.pop("defaults", False)
     if not isinstance(reset, bool):

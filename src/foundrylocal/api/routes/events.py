@@ -1,6 +1,6 @@
-"""Everything that changes, as one stream: the server's state, downloads, models loaded and on disk.
+"""Route: /events, one stream of everything that changes: server state, downloads, loaded and downloaded models.
 
-Invariant: each event carries the whole of what it is about, so a reader that missed one has missed nothing.
+Invariant: each event carries the complete state of its kind, so a reader that misses one catches up with the next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from foundrylocal.kit import sse
 from foundrylocal.wire.events import ChangeEvent
 
 router = APIRouter(tags=["Health and Monitoring"])
-LOOK_PERIOD_S = 0.5
+POLL_PERIOD_S = 0.5
 DISK_PERIOD_S = 3.0
 _STREAM = (
     'data: {"type":"state","data":{"status":"running","current_model":"Qwen2.5-0.5B-Instruct-Q8_0-GGUF",'
@@ -31,7 +31,7 @@ _STREAM = (
     "/events", response_class=StreamAnswer, responses=describe_stream(ChangeEvent, _STREAM) | refusals()
 )
 async def events(ask: Annotated[Services, Depends(services)]) -> EventStream:
-    """What there is now, then each change."""
+    """The current state, then each change."""
     return EventStream(_changes(ask))
 
 
@@ -55,7 +55,7 @@ async def _changes(ask: Services) -> AsyncIterator[bytes]:
                 quiet_since_s = now
                 yield sse.KEEPALIVE
             try:
-                with anyio.move_on_after(LOOK_PERIOD_S):
+                with anyio.move_on_after(POLL_PERIOD_S):
                     await anext(moves)
             except StopAsyncIteration:
                 return

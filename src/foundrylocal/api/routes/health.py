@@ -1,4 +1,4 @@
-"""Whether the API lives, and the server with it."""
+"""Routes: /health and /metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @router.get("/health", response_model=HealthAnswer, responses=refusals())
 async def health(ask: Annotated[Services, Depends(services)]) -> Any:
-    """Always 200 while the API lives; `degraded` when the server should answer and does not."""
+    """Always 200 while the API runs; `degraded` if the server should answer and does not."""
     now = ask.server.snapshot()
     return {
         "status": "degraded" if now.is_degraded else "healthy",
@@ -38,12 +38,12 @@ async def health(ask: Annotated[Services, Depends(services)]) -> Any:
 
 
 class MetricsAnswer(Response):
-    """The media type of the figures, for the description alone."""
+    """The media type of the metrics; used in the description only."""
 
     media_type = "text/plain"
 
 
 @router.get("/metrics", response_class=MetricsAnswer, responses=refusals())
 async def metrics(ask: Annotated[Services, Depends(services)]) -> Response:
-    """The figures of all requests in Prometheus' text form."""
+    """Request metrics in the Prometheus text format."""
     return Response(ask.gateway.render_metrics(), headers={"content-type": METRICS_TYPE})

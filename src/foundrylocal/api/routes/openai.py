@@ -1,4 +1,4 @@
-"""The downloaded models in OpenAI's form, at the root of the management port."""
+"""Route: /v1/models at the root of the management port, the downloaded models in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["OpenAI Compatibility"])
 
 @router.get("/v1/models", response_model=OpenAIModelList, responses=refusals())
 async def list_openai_models(ask: Annotated[Services, Depends(services)]) -> Any:
-    """Only downloaded models, as OpenAI lists only what can be used."""
+    """Downloaded models only, since OpenAI lists only models that can be used."""
     stored = await anyio.to_thread.run_sync(ask.library.all)
     body = {
         "object": "list",

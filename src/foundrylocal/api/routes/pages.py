@@ -1,4 +1,4 @@
-"""The OpenAPI document and the page that shows it, whole and offline; neither needs the management key."""
+"""Routes: the OpenAPI document and the offline page that renders it; neither needs the management key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's lifecycle: start, stop, status, switch. Thin: parse, ask the owner, render."""
+"""Routes: start, stop, switch and status of the server. Each parses, asks the owner, and renders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusA
 router = APIRouter(tags=["Server Management"])
 Ask = Annotated[Services, Depends(services)]
 
-# What speaks against a start before anything is done, and what may go wrong after.
+# Errors before anything is done, and errors of the operation itself.
 _AT_ONCE = (
     *OF_A_BODY,
     MissingModelName,
@@ -109,7 +109,7 @@ def _started(info: ServerInfo) -> dict[str, Any]:
     responses=refusals(*_AT_ONCE, *_LATER, ServerAlreadyRunning),
 )
 async def start(request: Request, ask: Ask) -> Any:
-    """Start the FoundryLocal server with a model, fetching it when it is not on disk."""
+    """Start the FoundryLocal server with a model; download it first if necessary."""
     operation = await ask.server.start(_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
@@ -122,7 +122,7 @@ async def start(request: Request, ask: Ask) -> Any:
     | refusals(*_AT_ONCE, OperationCancelled, ServerAlreadyRunning),
 )
 async def start_stream(request: Request, ask: Ask) -> EventStream:
-    """Start the FoundryLocal server, with its progress as server-sent events."""
+    """Start the FoundryLocal server and report progress as server-sent events."""
     operation = await ask.server.start(_request(await parse_body(request, StartBody)))
     return stream_operation(operation, _started)
 
@@ -134,20 +134,20 @@ async def start_stream(request: Request, ask: Ask) -> EventStream:
     responses=refusals(*_AT_ONCE, *_LATER),
 )
 async def switch_model(request: Request, ask: Ask) -> Any:
-    """Replace the model in use; the former one serves on when the new one cannot be loaded."""
+    """Switch to another model; the previous model keeps serving if the new one cannot be loaded."""
     operation = await ask.server.switch(_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 
 @router.post("/stop", response_model=DoneAnswer, responses=refusals())
 async def stop(ask: Ask) -> Any:
-    """Stop the FoundryLocal server, cancelling a start or a switch under way."""
+    """Stop the FoundryLocal server; cancel a start or switch in progress."""
     return {"success": True, "message": await ask.server.stop()}
 
 
 @router.get("/status", response_model=StatusAnswer, response_model_exclude_unset=True, responses=refusals())
 async def status(ask: Ask) -> Any:
-    """The FoundryLocal server as it is now, with the key for those who may manage it."""
+    """The current status of the FoundryLocal server, with its key for callers that may manage it."""
     now = ask.server.snapshot()
     health: dict[str, Any] = {
         "is_healthy": now.is_running and now.health.is_healthy,

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -18,6 +18,9 @@ from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+# A time of creation for each series doubles their number and is of no use here.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _FIRST_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 _WAIT_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600)
@@ -98,6 +101,10 @@ class Metrics:
     @property
     def totals(self) -> Totals:
         return self._totals
+
+    def note_refused(self, endpoint: str | None, code: str) -> None:
+        """Count a request that was refused before it was read; `endpoint` is None for an unknown path."""
+        self._requests.labels("none", endpoint or "other", code).inc()
 
     def note(self, stats: RequestStats) -> None:
         """A request has ended: count it, and write its line; the prompt is in neither."""

@@ -44,6 +44,17 @@ def test_a_request_that_came_to_nothing_counts_as_cancelled() -> None:
     assert (found.totals.cancelled, found.totals.failed) == (1, 0)
 
 
+def test_a_refused_request_is_counted_by_its_code_and_no_series_has_a_time_of_creation() -> None:
+    found = metrics()
+    found.note_refused("/v1/chat/completions", "invalid_api_key")
+    found.note_refused(None, "invalid_api_key")
+    text = found.render().decode()
+    for endpoint in ("/v1/chat/completions", "other"):
+        labels = f'endpoint="{endpoint}",model="none",outcome="invalid_api_key"'
+        assert f"foundrylocal_requests_total{{{labels}}} 1.0" in text
+    assert "_created" not in text
+
+
 def test_one_token_has_no_rate() -> None:
     ended = RequestStats("/x", 0.0)
     ended.note_timings({"prompt_n": 3, "predicted_n": 1, "predicted_ms": 0.001})

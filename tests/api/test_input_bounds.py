@@ -1,0 +1,125 @@
+"""Values at and past every bound, on both ports: a 4xx that names the field, or success, and never a 5xx."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
+from tests.running import Service
+
+DIGITS = "9" * 5000
+HOSTILE: list[Any] = [
+    "",
+    "x" * 300,
+    "x" * 60_000,
+    "\u0000",
+    "a\nb\u202e\U0001f600",
+    DIGITS,
+    -1,
+    2**31,
+    2**63,
+    2**64,
+    1e308,
+    0.5,
+    True,
+    None,
+    [],
+    {},
+    ["x" * 300],
+    [[[[]]]],
+    {"x" * 300: "x" * 300},
+    {DIGITS: 1},
+]
+CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+FIELDS = [
+    "model",
+    "messages",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stream",
+    "stop",
+    "seed",
+    "logit_bias",
+    "user",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "stream_options",
+    "grammar",
+    "json_schema",
+    "chat_template_kwargs",
+]
+
+
+def numerals() -> list[str]:
+    """Bodies that json.dumps cannot write: endless numbers, deep nesting, lone surrogates, cut text."""
+    return [
+        f'{{"port": {DIGITS}}}',
+        f'{{"port": -{DIGITS}}}',
+        f'{{"port": 1e{DIGITS[:20]}}}',
+        '{"port": NaN}',
+        "[" * 5000,
+        '{"a":' * 5000,
+        '{"port": "\\ud800"}',
+        '{"aliases": {"\\ud800": "x"}}',
+        '{"port": 1',
+        '"' + "\\" * 999,
+        "\ufeff{}",
+        "null",
+        "1",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - FILE_ONLY_SETTINGS))
+def test_no_value_of_a_setting_is_a_fault(service: Service, name: str) -> None:
+    for value in HOSTILE:
+        if name == "management_key" and isinstance(value, str) and 16 <= len(value) <= 256:
+            continue
+        answer = service.post("/config", {name: value})
+        assert answer.status_code in (200, 400, 413), (name, str(value)[:80], answer.text)
+        service.post("/config", {"defaults": True})
+
+
+def test_no_body_is_a_fault_on_either_port(service: Service) -> None:
+    started = service.start()
+    with service.gateway() as client:
+        for text in numerals():
+            for path in ("/config", "/start", "/switch-model", "/models/import", "/models/search"):
+                answer = service.http.post(path, content=text.encode())
+                assert answer.status_code < 500, (path, text[:80], answer.text)
+            for path in (
+                "/v1/chat/completions",
+                "/v1/completions",
+                "/v1/messages",
+                "/v1/responses",
+                "/v1/embeddings",
+            ):
+                answer = client.post(path, content=text.encode())
+                assert answer.status_code < 500, (path, text[:80], answer.text)
+    assert started["success"] and service.get("/health").json()["foundry_local"]["status"] == "running"
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_value_of_a_field_of_a_chat_is_a_fault(service: Service, field: str) -> None:
+    service.start()
+    with service.gateway() as client:
+        for value in HOSTILE:
+            answer = client.post("/v1/chat/completions", json=CHAT | {field: value})
+            assert answer.status_code < 500, (field, str(value)[:80], answer.text)
+
+
+@pytest.mark.parametrize("length", [str(2**63), str(2**64), DIGITS, "-1", "1_0", "+1", "0x10"])
+def test_no_content_length_is_a_fault(service: Service, length: str) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), 10) as connection:
+        head = f"POST /iblink/v1/foundry-local/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).split()[1][:1] == b"4"
