@@ -13,6 +13,7 @@ from foundrylocal.gateway.dialects.openai_text.dialect import OpenAiText
 from foundrylocal.gateway.dialects.plain import check as plain_checks
 from foundrylocal.gateway.dialects.plain import shapes as plain_shapes
 from foundrylocal.gateway.dialects.plain.dialect import Plain
+from foundrylocal.gateway.dialects.plain.embeddings import Embeddings
 from foundrylocal.gateway.dialects.responses.dialect import Responses, ResponsesTokens
 from foundrylocal.gateway.dialects.sampling import check_sampling
 
@@ -36,7 +37,6 @@ class Route:
     takes_slot: bool = True
 
 
-_EMBEDDINGS = Plain("/v1/embeddings", plain_shapes.EmbeddingBody, plain_checks.check_embedding)
 _RERANK = Plain("/v1/rerank", plain_shapes.RerankBody, plain_checks.check_rerank)
 _INFILL = Plain("/infill", plain_shapes.InfillBody, check_sampling)
 _TOKENIZE = Plain("/tokenize", plain_shapes.TokenizeBody)
@@ -47,7 +47,7 @@ _ANTHROPIC = TokenCount()
 _ALL = (
     Route("/v1/chat/completions", _CHAT),
     Route("/v1/completions", OpenAiText()),
-    Route("/v1/embeddings", _EMBEDDINGS, Ability.EMBED),
+    Route("/v1/embeddings", Embeddings(), Ability.EMBED),
     Route("/v1/rerank", _RERANK, Ability.RERANK),
     Route("/v1/responses", Responses()),
     Route("/v1/responses/input_tokens", ResponsesTokens(), takes_slot=False),

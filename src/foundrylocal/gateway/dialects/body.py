@@ -11,12 +11,16 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
+from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
+from foundrylocal.gateway.dialects.refusals import refuse
+
 Json = dict[str, Any]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 # The engine allocates as many tokens as a request lets it look back.
 Window = Annotated[int, Meta(ge=0, le=65536)]
-Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# Checked by `engine_seed`: msgspec has no bounds beyond 64 bits.
+Seed = int
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -28,6 +32,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Stop = Annotated[str, Meta(min_length=1, max_length=1024)]
 Stops = Stop | Annotated[list[Stop], Meta(max_length=16)]
 Schema = Json
+MIN_SEED, MAX_SEED = -(2**63), 2**64
+_RANDOM_SEED = 2**32 - 1
 
 
 class Part(msgspec.Struct, omit_defaults=True):
@@ -65,6 +71,11 @@ class Body(Part, kw_only=True):
         return False
 
     @property
+    def prefill(self) -> Prefill:
+        """The begun answer that the model continues, when the conversation ends with one."""
+        return NO_PREFILL
+
+    @property
     def prompt_count(self) -> int:
         """How many prompts the engine reads for it."""
         return 1
@@ -87,6 +98,15 @@ def engine_fields(body: Body) -> Json:
         for name in body.__struct_fields__
         if name not in body.gateway_fields and (value := getattr(body, name)) is not None
     }
+
+
+def engine_seed(seed: int | None) -> int | None:
+    """A seed as the engine takes it: 32 bits, where the largest number means random. Raises InvalidRequest."""
+    if seed is None:
+        return None
+    if not MIN_SEED <= seed <= MAX_SEED:
+        refuse("seed", f"must be a number from {MIN_SEED} to {MAX_SEED}")
+    return seed % _RANDOM_SEED
 
 
 def texts_in(prompt: str | list[Any]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ _INTERNAL = frozenset(
     }
 )
 _INTERNAL_PREFIX = "speculative."
+_MAX_WHOLE = 2.0**53
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 B = TypeVar("B", bound=Body)
 
@@ -32,11 +33,27 @@ def parse_body(raw: bytes, decoder: msgspec.json.Decoder[B]) -> B:
         raise InvalidJson(f"It is nested deeper than {MAX_DEPTH} levels.")
     try:
         _refuse_internal(_keys.decode(raw))
-        return decoder.decode(raw)
+        try:
+            return decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            if "got `float`" not in str(error):
+                raise
+            return msgspec.convert(_with_whole_numbers(msgspec.json.decode(raw)), decoder.type)
     except msgspec.ValidationError as error:
         refuse_invalid(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"{error}.") from None
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """The same JSON with 1 for 1.0, which is one number in JSON and in JavaScript, and two types here."""
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(one) for one in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_WHOLE:
+        return int(value)
+    return value
 
 
 def _refuse_internal(fields: dict[str, msgspec.Raw]) -> None:

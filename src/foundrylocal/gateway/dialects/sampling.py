@@ -19,6 +19,7 @@ from foundrylocal.gateway.dialects.body import (
     Stops,
     Temperature,
     Window,
+    engine_seed,
 )
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.limits.grammar import check_grammar
@@ -88,8 +89,7 @@ class Completions(Sampling, kw_only=True):
 
 def check_sampling(body: Sampling) -> None:
     """Refuse what the types let pass; raises InvalidRequest."""
-    if body.seed is not None:
-        body.seed &= 0xFFFFFFFF
+    body.seed = engine_seed(body.seed)
     if body.grammar is not None and body.json_schema is not None:
         refuse("json_schema", "cannot be combined with 'grammar'")
     if body.grammar is not None:

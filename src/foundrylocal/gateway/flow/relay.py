@@ -62,8 +62,10 @@ async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyG
         raise error_of(answer.status, raw, request.body)
     stats = request.stats
     try:
+        if prefill := request.body.prefill:
+            raw = prefill.remove_from_answer(raw)
         whole = request.route.dialect.whole(raw, request.body, stats)
-    except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise EngineFailed("Its answer does not have the published form.") from error
     stats.status = answer.status
     stats.note_first()
@@ -107,6 +109,15 @@ async def _begin(request: InferenceRequest) -> None:
     await request.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
+def _rewriter(request: InferenceRequest) -> Rewriter:
+    """What turns the engine's events into the client's."""
+    rewrite = request.route.dialect.stream(request.body, request.stats)
+    prefill = request.body.prefill
+    if not prefill:
+        return rewrite
+    return lambda block: rewrite(prefill.remove_from_events(block))
+
+
 class _Passage:
     """The way of a stream's bytes to the client. It is called for every token: nothing in it but bytes.
 
@@ -114,7 +125,7 @@ class _Passage:
     """
 
     def __init__(self, request: InferenceRequest) -> None:
-        self._rewrite = request.route.dialect.stream(request.body, request.stats)
+        self._rewrite = _rewriter(request)
         self._request = request
         self._stats = request.stats
         self._write = request.peer.write_chunk

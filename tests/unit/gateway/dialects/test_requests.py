@@ -174,9 +174,9 @@ def test_what_changes_nothing_is_left_out() -> None:
 
 def test_a_refusal_is_what_was_said() -> None:
     part = {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}
-    messages = [*HELLO["messages"], {"role": "assistant", "content": None, "refusal": "no"}, part]
+    messages = [{"role": "assistant", "content": None, "refusal": "no"}, part, *HELLO["messages"]]
     sent = for_engine(CHAT, {"messages": messages})["messages"]
-    assert sent[1:] == [
+    assert sent[:-1] == [
         {"role": "assistant", "content": "no"},
         {"role": "assistant", "content": [{"type": "text", "text": "no"}]},
     ]
@@ -187,9 +187,9 @@ def test_thoughts_that_nobody_can_read_are_dropped() -> None:
     text = {"type": "text", "text": "a"}
     contents = ([redacted, text], [redacted], [])
     messages = [{"role": "assistant", "content": content} for content in contents]
-    asked = {"max_tokens": 1, "messages": [*HELLO["messages"], *messages]}
-    sent = for_engine("/v1/messages", asked)["messages"]
-    assert [turn["content"] for turn in sent[1:]] == [[text], "", ""]
+    body = {"max_tokens": 1, "messages": [*messages, *HELLO["messages"]]}
+    sent = for_engine("/v1/messages", body)["messages"]
+    assert [turn["content"] for turn in sent[:-1]] == [[text], "", ""]
 
 
 def test_documents_may_be_objects() -> None:

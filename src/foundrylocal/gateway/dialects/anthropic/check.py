@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from foundrylocal.gateway.dialects.anthropic.shapes import Block, CountBody, RedactedThinkingBlock, Turn
+from foundrylocal.gateway.dialects.anthropic.shapes import (
+    Block,
+    CountBody,
+    RedactedThinkingBlock,
+    TextBlock,
+    ThinkingBlock,
+    Turn,
+)
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.limits.json_schema import check_schema
 
@@ -18,6 +25,20 @@ def check_turns(body: CountBody) -> None:
         check_schema(tool.input_schema, f"tools[{number}].input_schema")
     for number, turn in enumerate(body.messages):
         _drop_redacted(turn, f"messages[{number}].content")
+    _join_prefill(body.messages)
+
+
+def _join_prefill(turns: list[Turn]) -> None:
+    """Write the text of a last turn that the model is to continue as one block; an empty one begins nothing."""
+    last = turns[-1]
+    if last.role != "assistant":
+        return
+    if isinstance(last.content, list) and all(isinstance(b, TextBlock | ThinkingBlock) for b in last.content):
+        text = "".join(block.text for block in last.content if isinstance(block, TextBlock))
+        thoughts: list[Block] = [block for block in last.content if isinstance(block, ThinkingBlock)]
+        last.content = [*thoughts, TextBlock(text)] if thoughts else text
+    if not last.content and len(turns) > 1:
+        turns.pop()
 
 
 def _drop_redacted(turn: Turn, place: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from foundrylocal.gateway.dialects.body import Body, Count, CountOrZero, Json, Name, Part, Share, Stop
+from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
 
 
 class TextBlock(Part, tag_field="type", tag="text"):
@@ -98,6 +99,19 @@ class CountBody(Body, kw_only=True):
             if isinstance(turn.content, list)
             for block in turn.content
         )
+
+    @property
+    def prefill(self) -> Prefill:
+        last = self.messages[-1]
+        if last.role != "assistant":
+            return NO_PREFILL
+        if isinstance(last.content, str):
+            return Prefill(last.content)
+        if not all(isinstance(block, TextBlock | ThinkingBlock) for block in last.content):
+            return NO_PREFILL
+        texts = (block.text for block in last.content if isinstance(block, TextBlock))
+        thoughts = (block.thinking for block in last.content if isinstance(block, ThinkingBlock))
+        return Prefill("".join(texts), "".join(thoughts))
 
     @property
     def constraint_field(self) -> str | None:

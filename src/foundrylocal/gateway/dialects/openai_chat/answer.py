@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundrylocal.gateway.dialects.body import Json
+from foundrylocal.gateway.dialects.logprobs import tokens_of_text, without_empty_end
 from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody
 
 
@@ -12,8 +13,19 @@ def complete_chat(answer: Json, body: ChatBody) -> Json:
         message = choice["message"]
         message.setdefault("content", None)
         message.setdefault("refusal", None)
-        choice["logprobs"] = chat_logprobs(choice.get("logprobs"), body)
+        choice["logprobs"] = chat_logprobs(_tokens_of(choice, body), body)
     return answer
+
+
+def _tokens_of(choice: Json, body: ChatBody) -> Json | None:
+    """The logprobs of the tokens that the answer consists of."""
+    given, message = choice.get("logprobs"), choice["message"]
+    if not given or given.get("content") is None:
+        return None
+    is_text_only = not message.get("tool_calls") and not message.get("reasoning_content")
+    if body.stop and is_text_only:
+        return {"content": tokens_of_text(given["content"], message["content"] or "")}
+    return {"content": without_empty_end(given["content"])}
 
 
 def chat_logprobs(given: Json | None, body: ChatBody) -> Json | None:

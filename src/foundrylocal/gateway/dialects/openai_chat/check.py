@@ -44,6 +44,7 @@ def check_chat(body: ChatBody) -> None:
     check_tools(body.tools)
     _check_choice(body)
     check_messages(body.messages)
+    _join_prefill(body.messages)
 
 
 def _check_choice(body: ChatBody) -> None:
@@ -89,6 +90,17 @@ def check_messages(messages: list[Message]) -> None:
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if isinstance(part, ImagePart):
                 check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
+
+
+def _join_prefill(messages: list[Message]) -> None:
+    """Write the text of a last message that the model is to continue as one string; an empty one begins nothing."""
+    last = messages[-1]
+    if last.role != "assistant" or last.tool_calls:
+        return
+    if isinstance(last.content, list) and all(isinstance(part, TextPart) for part in last.content):
+        last.content = "".join(part.text for part in last.content if isinstance(part, TextPart))
+    if not last.content and not last.reasoning_content and len(messages) > 1:
+        messages.pop()
 
 
 def _write_refusals(message: Message) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from foundrylocal.gateway.dialects.body import Count, Json, Name, Part, Schema
+from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
 from foundrylocal.gateway.dialects.sampling import Completions
 
 
@@ -134,6 +135,13 @@ class ChatBody(Completions, kw_only=True):
     @property
     def has_images(self) -> bool:
         return has_images(self.messages)
+
+    @property
+    def prefill(self) -> Prefill:
+        last = self.messages[-1]
+        if last.role != "assistant" or last.tool_calls or not isinstance(last.content, str):
+            return NO_PREFILL
+        return Prefill(last.content, last.reasoning_content or "")
 
     @property
     def constraint_field(self) -> str | None:

@@ -9,6 +9,7 @@ import json
 
 from foundrylocal.gateway.dialects.events import NO_DATA, dump, note_timings, split_events
 from foundrylocal.gateway.dialects.ids import replace_prefix
+from foundrylocal.gateway.dialects.logprobs import TokenNames
 from foundrylocal.gateway.dialects.openai_text.answer import ID_PREFIX, text_logprobs
 from foundrylocal.gateway.dialects.openai_text.shapes import CompletionBody
 from foundrylocal.gateway.dialects.usage import UsageTotal
@@ -54,6 +55,7 @@ class ParsedText(UnparsedText):
         super().__init__(body, stats)
         self._body = body
         self._offsets: dict[int, int] = {}
+        self._names: dict[int, TokenNames] = {}
 
     def __call__(self, block: bytes) -> bytes:
         return b"".join(self._one(event) for event in split_events(super().__call__(block)))
@@ -63,8 +65,11 @@ class ParsedText(UnparsedText):
             return event + b"\n\n"
         chunk = json.loads(event[6:])
         for choice in chunk.get("choices", ()):
-            index = choice["index"]
+            index, given = choice["index"], choice.get("logprobs")
+            if given and given.get("content") is not None:
+                names = self._names.setdefault(index, TokenNames())
+                given = {"content": names.add(given["content"])}
             choice["logprobs"], self._offsets[index] = text_logprobs(
-                choice.get("logprobs"), self._offsets.get(index, 0), self._body
+                given, self._offsets.get(index, 0), self._body
             )
         return b"data: " + dump(chunk) + b"\n\n"

@@ -9,8 +9,6 @@ from foundrylocal.gateway.dialects.refusals import refuse
 
 def check_embedding(body: EmbeddingBody) -> None:
     """Raises InvalidRequest."""
-    if body.dimensions is not None:
-        refuse("dimensions", "is not supported: the model's own length is given")
     if body.input == "" or (isinstance(body.input, list) and "" in body.input):
         refuse("input", "must not be an empty string")
 

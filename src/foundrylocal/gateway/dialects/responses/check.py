@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundrylocal.gateway.dialects.body import Json
+from foundrylocal.gateway.dialects.body import Json, engine_seed
 from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, NamedSchema, SchemaFormat
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.dialects.responses.items import items_for_engine
@@ -18,8 +18,7 @@ def check_responses(body: ResponsesBody) -> None:
     if body.text is not None and body.text.format is not None:
         body.response_format = _response_format(body.text.format)
     _check_tools(body)
-    if body.seed is not None:
-        body.seed &= 0xFFFFFFFF
+    body.seed = engine_seed(body.seed)
     if isinstance(body.input, list):
         body.input = items_for_engine(body.input)
 

@@ -30,7 +30,18 @@ def items_for_engine(given: list[Json]) -> list[Json]:
         items += _for_engine(_parse(item, place), place)
     if not items:
         refuse("input", "must hold a message")
+    _join_prefill(items)
     return items
+
+
+def _join_prefill(items: list[Json]) -> None:
+    """Write the text of a last message that the model is to continue as one part; an empty one begins nothing."""
+    last = items[-1]
+    if last.get("role") == "assistant":
+        text = "".join(part["text"] for part in last["content"])
+        last["content"] = [_text(text, is_output=True)]
+        if not text and len(items) > 1:
+            items.pop()
 
 
 def _parse(given: Json, place: str) -> Item:

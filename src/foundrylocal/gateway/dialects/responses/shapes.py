@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from foundrylocal.gateway.dialects.body import Body, Count, Json, Name, Part, Schema, Seed, Share, Temperature
 from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, SchemaFormat
+from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
 
 
 class InputText(Part, tag_field="type", tag="input_text"):
@@ -107,6 +108,13 @@ class ResponsesBody(Body, kw_only=True):
     @property
     def has_images(self) -> bool:
         return isinstance(self.input, list) and any(_has_image(item) for item in self.input)
+
+    @property
+    def prefill(self) -> Prefill:
+        last = self.input[-1] if isinstance(self.input, list) else {}
+        if last.get("role") != "assistant" or not isinstance(last.get("content"), list):
+            return NO_PREFILL
+        return Prefill("".join(part["text"] for part in last["content"]))
 
     @property
     def constraint_field(self) -> str | None:
