@@ -1,4 +1,4 @@
-# Each target makes what it needs from nothing but python3; a second run is quick.
+# Each target creates what it needs from python3 alone; a second run is fast.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,9 +28,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# Two minutes each: the API from its own description, and many clients at once; ten of hostile GGUF files.
+# Fuzzing: two minutes of the API by its own description, two of hostile requests to both ports, ten of GGUF files.
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m scripts.fuzz_api $(ARGS)
+	$(BIN)/python -m scripts.fuzz_ports $(ARGS)
 
 fuzz-gguf: $(VENV)/.fuzz
 	$(BIN)/python scripts/fuzz_gguf.py --seconds 600 $(ARGS)
@@ -38,11 +39,11 @@ fuzz-gguf: $(VENV)/.fuzz
 storm: $(VENV)/.dev
 	$(BIN)/python -m scripts.storm $(ARGS)
 
-# Ten minutes of the real engine: requests of every kind, clients that leave, killed workers, switches, downloads.
+# Ten minutes with the real engine: requests of every kind, disconnects, killed workers, switches, downloads.
 soak: $(VENV)/.dev
 	$(BIN)/python -m scripts.soak $(ARGS)
 
-# The clients pin old versions of what the service uses itself, so they have an environment of their own.
+# The clients pin old versions of packages that the service uses itself, so they get a separate environment.
 clients:
 	$(MAKE) VENV=.venv-clients .venv-clients/.clients
 	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py $(ARGS)
@@ -50,7 +51,7 @@ clients:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# pip 25.1 or newer is a dependency: it goes first, so that the old one of the venv installs nothing else.
+# pip 25.1 or newer is a dependency; it is upgraded first, so that the old pip installs nothing else.
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

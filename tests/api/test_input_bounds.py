@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 import pytest
 
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
+from tests.hostile import BODIES, DIGITS, VALUES
 from tests.running import Service
 
-DIGITS = "9" * 5000
-HOSTILE: list[Any] = [
-    "",
-    "x" * 300,
-    "x" * 60_000,
-    "\u0000",
-    "a\nb\u202e\U0001f600",
-    DIGITS,
-    -1,
-    2**31,
-    2**63,
-    2**64,
-    1e308,
-    0.5,
-    True,
-    None,
-    [],
-    {},
-    ["x" * 300],
-    [[[[]]]],
-    {"x" * 300: "x" * 300},
-    {DIGITS: 1},
-]
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 FIELDS = [
     "model",
@@ -60,28 +37,9 @@ FIELDS = [
 ]
 
 
-def numerals() -> list[str]:
-    """Bodies that json.dumps cannot write: endless numbers, deep nesting, lone surrogates, cut text."""
-    return [
-        f'{{"port": {DIGITS}}}',
-        f'{{"port": -{DIGITS}}}',
-        f'{{"port": 1e{DIGITS[:20]}}}',
-        '{"port": NaN}',
-        "[" * 5000,
-        '{"a":' * 5000,
-        '{"port": "\\ud800"}',
-        '{"aliases": {"\\ud800": "x"}}',
-        '{"port": 1',
-        '"' + "\\" * 999,
-        "\ufeff{}",
-        "null",
-        "1",
-    ]
-
-
 @pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - FILE_ONLY_SETTINGS))
 def test_no_value_of_a_setting_is_a_fault(service: Service, name: str) -> None:
-    for value in HOSTILE:
+    for value in VALUES:
         if name == "management_key" and isinstance(value, str) and 16 <= len(value) <= 256:
             continue
         answer = service.post("/config", {name: value})
@@ -92,7 +50,7 @@ def test_no_value_of_a_setting_is_a_fault(service: Service, name: str) -> None:
 def test_no_body_is_a_fault_on_either_port(service: Service) -> None:
     started = service.start()
     with service.gateway() as client:
-        for text in numerals():
+        for text in BODIES:
             for path in ("/config", "/start", "/switch-model", "/models/import", "/models/search"):
                 answer = service.http.post(path, content=text.encode())
                 assert answer.status_code < 500, (path, text[:80], answer.text)
@@ -112,7 +70,7 @@ def test_no_body_is_a_fault_on_either_port(service: Service) -> None:
 def test_no_value_of_a_field_of_a_chat_is_a_fault(service: Service, field: str) -> None:
     service.start()
     with service.gateway() as client:
-        for value in HOSTILE:
+        for value in VALUES:
             answer = client.post("/v1/chat/completions", json=CHAT | {field: value})
             assert answer.status_code < 500, (field, str(value)[:80], answer.text)
 

@@ -1,0 +1,52 @@
+"""The documentation names files that exist, and the map in docs/architecture.md shows every package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SOURCE = REPOSITORY / "src" / "foundrylocal"
+PAGES = [
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+]
+_CODE = re.compile(r"`([^`\n]{1,200})`")
+_FILE = re.compile(r"[\w./-]{1,200}\.(?:py|md|toml)")
+_FOLDER = re.compile(r"[a-z_]{2,40}(?:/[a-z_]{2,40}){0,6}/")
+_LINK = re.compile(r"\]\(([^)#:]{1,200})\)")
+
+
+def named_paths(page: Path) -> Iterator[str]:
+    """Files and folders of the repository that a page names as code or links to."""
+    text = page.read_text("utf-8")
+    for code in _CODE.findall(text):
+        if _FILE.fullmatch(code) or _FOLDER.fullmatch(code):
+            yield code
+    yield from _LINK.findall(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    if "Superseded" in page.read_text("utf-8"):
+        pytest.skip("a superseded decision names what is gone")
+    roots = (REPOSITORY, SOURCE, page.parent)
+    missing = [name for name in named_paths(page) if not any((root / name).exists() for root in roots)]
+    assert not missing
+
+
+def test_the_architecture_names_every_package_and_answers_with_files() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    map_of_packages = text.partition("## Map")[2].partition("```\n\n")[0]
+    packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert not [name for name in packages if f"{name}/" not in map_of_packages]
+    named = set(named_paths(REPOSITORY / "docs" / "architecture.md"))
+    assert len([name for name in named if name.endswith(".py")]) > 30
+
+
+def test_the_page_of_contributing_leads_to_the_architecture() -> None:
+    assert "docs/architecture.md" in (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
