@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Any
 
 
-def wheel(package: str, version: str, replicas: Mapping[str, bytes]) -> tuple[str, bytes]:
-    """The file name and the bytes of a wheel that pip accepts, holding `replicas` stored plain."""
+def wheel(package: str, version: str, members: Mapping[str, bytes]) -> tuple[str, bytes]:
+    """The file name and the bytes of a wheel that pip accepts, holding `members` stored plain."""
     stem = f"{package.replace('-', '_')}-{version}"
     info = f"{stem}.dist-info"
     files = {
-        **replicas,
+        **members,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: fake\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -65,10 +65,10 @@ class FakeIndex:
         return {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": "/dev/null", "PIP_RETRIES": "1", "NO_PROXY": "*"}
 
     def add(
-        self, package: str, version: str, replicas: Mapping[str, bytes], *, listed_sha256: str | None = None
+        self, package: str, version: str, members: Mapping[str, bytes], *, listed_sha256: str | None = None
     ) -> dict[str, Any]:
-        """Publish a wheel; the fields of its PackagePart but for the replica."""
-        name, data = wheel(package, version, replicas)
+        """Publish a wheel; the fields of its PackagePart but for the member."""
+        name, data = wheel(package, version, members)
         sha256 = hashlib.sha256(data).hexdigest()
         self.wheels[package] = (name, data, listed_sha256 or sha256)
         return {

@@ -1,8 +1,8 @@
-"""What is on disk: `<cache>/models/<organisation>/<name>/`, with a manifest written last.
+"""The models on disk: `<cache>/models/<organization>/<name>/`, with a manifest that is written last.
 
-Invariant: a model is listed only while its manifest says so and the size and time of each of its files
-agree; nothing outside the cache folder is written or removed. A commit and a delete each leave a record
-before they touch a file, so that one cut short is carried through by the next `recover` or `sweep`.
+Invariant: a model is listed only while it has a manifest and the size and time of each of its files match it;
+nothing outside the cache folder is written or removed. A commit and a delete each write a record before they touch
+a file, so that the next `recover` or `sweep` completes an interrupted one.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from foundrylocal.kit.atomic_file import sync_folder, write_atomically
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.exhaustion import is_exhaustion
 
-PARTIAL_KEPT_S = 7 * 24 * 3600.0
+PARTIAL_MAX_AGE_S = 7 * 24 * 3600.0
 
 __all__ = ["Library", "Place", "StagedFile", "Stored", "StoredFile"]
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A verified file that waits in `partial` under its final name, or a foreign one to link to."""
+    """A verified file in `partial` under its final name, or a foreign file to link to."""
 
     path: Path
     sha256: str
     is_linked: bool = False
     original: Path | None = None
-    """A file of the user's that is to be removed once this one is committed."""
+    """The user's file, to be removed once this one is committed."""
 
 
 class Library:
-    """The owner of the models on disk. All calls block on the disk and may come from any thread."""
+    """Owner of the models on disk. Every call blocks on the disk and may come from any thread."""
 
     def __init__(self, cache_dir: Path) -> None:
         self._cache_dir = cache_dir
@@ -58,36 +58,36 @@ class Library:
         return self._cache_dir
 
     def set_cache_dir(self, cache_dir: Path) -> None:
-        """Look in another folder from now on; models in the old one stay where they are."""
+        """Use another folder from now on; models in the old one stay where they are."""
         with self._lock:
             self._cache_dir = cache_dir
             self._read.clear()
 
     def place(self, model_id: str) -> Place:
-        """The folders of a model in the cache folder of now; makes nothing."""
+        """The folders of a model in the current cache folder; creates nothing."""
         return Place.of(self._cache_dir, model_id)
 
-    # --- what is there --------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------
 
     def get(self, model_id: str) -> Stored | None:
-        """The stored model when all of it is there unchanged, else None."""
+        """The stored model if all its files are present and unchanged, else None."""
         stored = self.recorded(model_id)
         return stored if stored is not None and stored.problem() is None else None
 
     def all(self) -> list[Stored]:
-        """Every model that is stored whole, sorted by id; each file's size and time are looked at."""
+        """Every complete model, sorted by id; checks the size and time of each file."""
         with self._lock:
             found = [self._manifest_of(folder) for folder in self._folders()]
-        whole = [stored for stored in found if stored is not None and stored.problem() is None]
-        return sorted(whole, key=lambda stored: names.key(stored.model_id))
+        complete = [stored for stored in found if stored is not None and stored.problem() is None]
+        return sorted(complete, key=lambda stored: names.key(stored.model_id))
 
     def check(self, model: Model) -> Stored | None:
-        """The stored model, its headers read, or None when it was never stored; raises ModelCorrupted."""
+        """The stored model after reading its headers, or None if it was never stored; raises ModelCorrupted."""
         found = self.inspect(model)
         return found[0] if found else None
 
     def inspect(self, model: Model) -> tuple[Stored, GgufHeader] | None:
-        """The stored model and its header, each file's header read once; None when it was never stored.
+        """The stored model and its header, each file's header read once; None if it was never stored.
 
         Raises ModelCorrupted when a file is missing, changed or cut short, or a header is not valid.
         """
@@ -108,7 +108,7 @@ class Library:
         return stored, headers[stored.model_path]
 
     def holders(self, sha256: str) -> list[StoredFile]:
-        """The stored files with that content, ours before linked ones; their names are absolute."""
+        """The stored files with that content, own files before linked ones; their names are absolute."""
         found = [
             replace(file, name=file.path_in(str(stored.folder)))
             for stored in self.all()
@@ -118,7 +118,7 @@ class Library:
         return sorted(found, key=lambda file: file.is_linked)
 
     def holds_size(self, size_bytes: int) -> bool:
-        """Whether a file of ours has that size, so that its content may be the same."""
+        """Whether one of the library's own files has that size, so that its content may be the same."""
         return any(
             file.size_bytes == size_bytes and not file.is_linked
             for stored in self.all()
@@ -126,10 +126,10 @@ class Library:
         )
 
     def _folders(self) -> Iterator[Path]:
-        for organisation in self._organisations("models"):
-            yield from folders.real_folders(organisation)
+        for organization in self._organizations("models"):
+            yield from folders.real_folders(organization)
 
-    def _organisations(self, kind: str) -> list[Path]:
+    def _organizations(self, kind: str) -> list[Path]:
         root = self._cache_dir / kind
         return [] if folders.is_link(root) else folders.real_folders(root)
 
@@ -147,10 +147,10 @@ class Library:
             self._read.pop(path, None)
             return None
         stored = known[1]
-        organisation, name = names.folder_parts(stored.model_id)
-        # A copied or renamed folder must not be listed under a name it does not have.
+        organization, name = names.folder_parts(stored.model_id)
+        # A copied or renamed folder must not be listed under another name.
         is_own = (folder.parent.name.casefold(), folder.name.casefold()) == (
-            organisation.casefold(),
+            organization.casefold(),
             name.casefold(),
         )
         return stored if is_own else None
@@ -158,10 +158,10 @@ class Library:
     # --- storing --------------------------------------------------------------------------------------
 
     def commit(self, model: Model, place: Place, staged: Sequence[StagedFile]) -> Stored:
-        """Make verified files a stored model: headers, fsync, record, rename, manifest; then it is listed.
+        """Store verified files as a model: headers, fsync, record, rename, manifest; then it is listed.
 
-        Raises GgufInvalid for a header that is not valid, OSError when the disk refuses; then nothing
-        new is listed and the next `recover` carries on or clears up.
+        Raises GgufInvalid for an invalid header, OSError when the disk refuses; then nothing new is listed, and the
+        next `recover` completes or undoes it.
         """
         place.require_own()
         headers = folders.read_headers([file.path for file in staged])
@@ -172,12 +172,12 @@ class Library:
             place.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(place.folder / COMMITTING, manifest.render(stored))
             if not finish_commit(place):
-                raise OSError(errno.EIO, "A file was changed while it was stored")
+                raise OSError(errno.EIO, "A file changed while it was stored")
         place.try_to_clear_partial()
         return stored
 
     def recover(self, place: Place) -> None:
-        """Carry through a commit or a delete of this model that was cut short; raises OSError."""
+        """Complete an interrupted commit or delete of this model; raises OSError."""
         with self._lock:
             place.require_own()
             if (place.folder / DELETING).exists():
@@ -188,10 +188,10 @@ class Library:
     # --- removing -------------------------------------------------------------------------------------
 
     def delete(self, model_id: str) -> int:
-        """Remove a stored model, damaged or not, and what of it was gathered; the bytes that became free.
+        """Delete a stored model, damaged or not, and its partial download; the bytes that became free.
 
-        Raises ModelNotOnDisk when there is neither, or OSError when the disk refuses. Linked files are left
-        alone, and a file that has another name elsewhere frees nothing.
+        Raises ModelNotOnDisk if there is neither, or OSError when the disk refuses. Linked files are left alone, and
+        a file that has another name elsewhere frees nothing.
         """
         place = self.place(model_id)
         with self._lock:
@@ -212,19 +212,19 @@ class Library:
         return freed
 
     def restamp(self, stored: Stored) -> Stored:
-        """Note the times that the files have now, after their content was found to be right; raises OSError."""
+        """Record the files' present times, after their content was found correct; raises OSError."""
         with self._lock:
             self.place(stored.model_id).require_own()
             folder = str(stored.folder)
             files = tuple(
                 replace(file, mtime_ns=Path(file.path_in(folder)).stat().st_mtime_ns) for file in stored.files
             )
-            again = replace(stored, files=files)
-            write_atomically(stored.folder / manifest.FILE_NAME, manifest.render(again))
-        return again
+            updated = replace(stored, files=files)
+            write_atomically(stored.folder / manifest.FILE_NAME, manifest.render(updated))
+        return updated
 
     def reclaim(self, stored: Stored, sound: Collection[str]) -> None:
-        """Take a damaged model apart: the files named go back to `partial`, the others away; raises OSError."""
+        """Take a damaged model apart: the sound files move back to `partial`, the others go; raises OSError."""
         place = self.place(stored.model_id)
         with self._lock:
             place.require_own()
@@ -237,37 +237,37 @@ class Library:
             finish_delete(place.folder)
 
     def recorded(self, model_id: str) -> Stored | None:
-        """What the manifest says of a model, whether the files agree or not."""
+        """What the manifest says of a model, whether its files match or not."""
         place = self.place(model_id)
         with self._lock:
             return self._manifest_of(place.folder) if place.is_own else None
 
     def sweep(self) -> None:
-        """At start: finish what was cut short, remove what was left over; never fails for one bad folder."""
+        """At startup: complete interrupted work and remove leftovers; one bad folder does not stop it."""
         for folder in list(self._folders()):
             partial = self._cache_dir / "partial" / folder.parent.name / folder.name
             with contextlib.suppress(OSError):
                 self.recover(Place(self._cache_dir, partial, folder))
             for pattern in (f".{COMMITTING}.*.new", f".{manifest.FILE_NAME}.*.new"):
-                for left in folder.glob(pattern):
+                for leftover in folder.glob(pattern):
                     with contextlib.suppress(OSError):
-                        left.unlink()
+                        leftover.unlink()
             folders.remove_empty(folder)
         self._sweep_partials()
 
     def _sweep_partials(self) -> None:
-        oldest = time.time() - PARTIAL_KEPT_S
-        for organisation in self._organisations("partial"):
-            for partial in folders.real_folders(organisation):
+        oldest = time.time() - PARTIAL_MAX_AGE_S
+        for organization in self._organizations("partial"):
+            for partial in folders.real_folders(organization):
                 with contextlib.suppress(OSError):
                     newest = max(path.lstat().st_mtime for path in (partial, *partial.iterdir()))
                     if newest < oldest:
                         shutil.rmtree(partial, ignore_errors=True)
-            folders.remove_empty(organisation)
+            folders.remove_empty(organization)
 
 
 def _settle(staged: StagedFile, is_projector: bool) -> StoredFile:
-    """Bring a file's bytes to the disk and note its size and time."""
+    """Sync a file's bytes to disk and record its size and time."""
     if not staged.is_linked:
         folders.settle_time(staged.path)
     found = staged.path.stat()

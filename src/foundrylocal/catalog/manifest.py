@@ -1,7 +1,7 @@
-"""The manifest beside a model's files: what was stored, so that it can be told from what is there now.
+"""The manifest in a model's folder: what was stored, to compare with what is there now.
 
-Invariant: a manifest names files of its own folder only, by plain names; a linked file, which belongs to
-somebody else, is named by its absolute path and is never written or removed.
+Invariant: a manifest names only files in its own folder, by plain names. A linked file belongs to another program
+or the user: it is named by its absolute path, and never written or removed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _VERSION = 1
 
 
 class ManifestInvalid(ValueError):
-    """A manifest that cannot be read; the model is treated as not stored."""
+    """The manifest cannot be read; the model counts as not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file of a stored model as it was when it was verified; `name` is absolute when linked."""
+    """One file of a stored model, as it was when it was verified; `name` is absolute if it is linked."""
 
     name: str
     size_bytes: int
@@ -41,24 +41,24 @@ class StoredFile:
         return self.name if self.is_linked else os.path.join(folder, self.name)  # noqa: PTH118 - speed
 
     def problem_in(self, folder: str) -> str | None:
-        """What is wrong with the file on disk by size and time, or None; reads no content."""
+        """What is wrong with the file on disk, by its size and time, or None; reads no content."""
         label = os.path.basename(self.name)  # noqa: PTH119
         try:
             found = os.stat(self.path_in(folder), follow_symlinks=self.is_linked)  # noqa: PTH116
         except OSError:
             return f"File '{label}' is missing."
         if not stat.S_ISREG(found.st_mode):
-            return f"'{label}' is not a plain file."
+            return f"'{label}' is not a regular file."
         if found.st_size != self.size_bytes:
             return f"File '{label}' has {found.st_size} bytes instead of {self.size_bytes}."
         if found.st_mtime_ns != self.mtime_ns:
-            return f"File '{label}' was changed after it was downloaded."
+            return f"File '{label}' changed after it was downloaded."
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A model on disk as its manifest has it; sizes in bytes, `downloaded_at` in seconds since the epoch."""
+    """A model on disk, as its manifest describes it; sizes in bytes, `downloaded_at` in seconds since the epoch."""
 
     model_id: str
     folder: Path
@@ -71,7 +71,7 @@ class Stored:
 
     @property
     def model_path(self) -> Path:
-        """The file to load; of a split model the first part, which leads to the others."""
+        """The file to load; the first part of a split model, from which the engine finds the others."""
         own = [file for file in self.files if not file.is_projector]
         return self._path(min(own or self.files, key=lambda file: file.name))
 
@@ -84,7 +84,7 @@ class Stored:
         return Path(file.path_in(str(self.folder)))
 
     def problem(self) -> str | None:
-        """The first thing on disk that does not agree with the manifest, or None."""
+        """The first difference between the disk and the manifest, or None."""
         folder = str(self.folder)
         return next((problem for file in self.files if (problem := file.problem_in(folder))), None)
 
@@ -100,7 +100,7 @@ def render(stored: Stored) -> bytes:
 
 
 def load(path: Path) -> Stored:
-    """Read a manifest, whose folder is the model's; raises OSError or ManifestInvalid."""
+    """Read a manifest; its folder is the model's. Raises OSError or ManifestInvalid."""
     with path.open("rb") as file:
         text = file.read(MAX_BYTES + 1)
     try:
@@ -124,11 +124,11 @@ def _parse_file(entry: Mapping[str, Any]) -> StoredFile:
         mtime_ns=int(entry["mtime_ns"]),
         sha256=str(entry["sha256"]),
         is_linked=bool(entry["is_linked"]),
-        # Manifests of earlier versions left this to the name.
+        # Manifests of earlier versions relied on the name.
         is_projector=bool(entry.get("is_projector", is_projector(str(entry["name"])))),
     )
     if file.is_linked != Path(file.name).is_absolute():
-        raise ValueError("a file outside the folder")
+        raise ValueError("a file is outside the folder")
     if not file.is_linked and not names.is_safe_file_name(file.name):
-        raise ValueError("a file name that is not plain")
+        raise ValueError("a file name is not plain")
     return file

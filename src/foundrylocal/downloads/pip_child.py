@@ -1,6 +1,6 @@
-"""The child process that runs pip; a program of its own, which nothing imports.
+"""The child process that runs pip: a program that nothing imports.
 
-Invariant: it is pip, with the arguments given, and it ends with its parent.
+Invariant: it is pip with the given arguments, and it ends with its parent.
 """
 
 from __future__ import annotations

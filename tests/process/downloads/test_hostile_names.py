@@ -80,7 +80,7 @@ async def _walk(root: Path, hub: FakeHub, model_id: str, path: str, answer: byte
     library = Library(root / "cache")
     fetchers = {
         HubSource: HuggingFaceFetcher(
-            allowed_hosts=fake_hub_hosts, stall_s=2.0, first_delay_s=0.01, fruitless_tries=1
+            allowed_hosts=fake_hub_hosts, stall_s=2.0, first_delay_s=0.01, max_fruitless_attempts=1
         )
     }
     manager = DownloadManager(Registry([model]), library, state_dir=root / "state", fetchers=fetchers)

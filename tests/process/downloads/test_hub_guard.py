@@ -33,7 +33,7 @@ MODEL = Model(
 
 def fetcher(*allowed_hosts: str) -> dict[type, HuggingFaceFetcher]:
     one = HuggingFaceFetcher(
-        allowed_hosts=lambda: allowed_hosts, stall_s=5.0, first_delay_s=0.01, fruitless_tries=2
+        allowed_hosts=lambda: allowed_hosts, stall_s=5.0, first_delay_s=0.01, max_fruitless_attempts=2
     )
     return {HubSource: one}
 

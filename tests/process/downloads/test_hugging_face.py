@@ -135,7 +135,7 @@ async def test_row_12_a_stall_is_noticed_and_the_part_is_kept(
 ) -> None:
     hub.add("me/repo", "q4/tiny.gguf", CONTENT)
     hub.storage_faults.extend([f"stall:{6 * MB}"] * 3)
-    async with running(**quick(stall_s=0.5, fruitless_tries=2)) as manager:
+    async with running(**quick(stall_s=0.5, max_fruitless_attempts=2)) as manager:
         error = await failing(manager)
         assert isinstance(error, DownloadFailed)
         part = library.place("me/Tiny-GGUF").partial / "tiny.gguf.part"
@@ -196,7 +196,7 @@ async def test_row_13_a_body_that_is_too_long_is_never_taken(
 ) -> None:
     hub.add("me/repo", "q4/tiny.gguf", CONTENT)
     hub.storage_faults.extend([answer] * 3)
-    async with running(**quick(fruitless_tries=2)) as manager:
+    async with running(**quick(max_fruitless_attempts=2)) as manager:
         error = await failing(manager)
         assert isinstance(error, DownloadFailed)
         assert library.all() == []
@@ -211,7 +211,7 @@ async def test_row_14_a_file_that_changed_between_tries_is_fetched_anew(
     hub.add("me/repo", "tiny.gguf", CONTENT)
     hub.storage_faults.append(f"cut:{6 * MB}")
     other = gguf() + bytes(5 * MB)
-    async with running(**quick(fruitless_tries=1)) as manager:
+    async with running(**quick(max_fruitless_attempts=1)) as manager:
         await failing(manager, model)
         hub.add("me/repo", "tiny.gguf", other)
         assert await fetched(manager, library, model) == other
@@ -262,8 +262,8 @@ async def test_row_16_a_hub_that_asks_to_wait_is_waited_for(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("status:429:86400", "asked to wait"),
-        ("loop", "circle"),
+        ("status:429:86400", "rate limit"),
+        ("loop", "too many redirects"),
         ("status:403", "refused access"),
         ("status:404", "HTTP 404"),
     ],
@@ -273,7 +273,7 @@ async def test_row_16_a_hub_that_does_not_deliver_ends_in_words(
 ) -> None:
     hub.add("me/repo", "q4/tiny.gguf", CONTENT)
     hub.hub_faults.extend([fault] * 10)
-    async with running(**quick(fruitless_tries=2)) as manager:
+    async with running(**quick(max_fruitless_attempts=2)) as manager:
         error = await failing(manager)
     assert isinstance(error, DownloadFailed)
     assert words in str(error.details)
@@ -284,7 +284,7 @@ async def test_row_16_no_name_for_the_hub_ends_in_words(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
-    async with running(**quick(fruitless_tries=2)) as manager:
+    async with running(**quick(max_fruitless_attempts=2)) as manager:
         error = await failing(manager)
     assert isinstance(error, DownloadFailed)
     assert str(error.details).startswith("Network connection error or model not available")

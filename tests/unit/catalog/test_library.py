@@ -14,7 +14,7 @@ import pytest
 from fakes.gguf_corpus import gguf, write_split
 from foundrylocal.catalog import manifest
 from foundrylocal.catalog.gguf.read import GgufInvalid
-from foundrylocal.catalog.library import PARTIAL_KEPT_S, Library, StagedFile, Stored
+from foundrylocal.catalog.library import PARTIAL_MAX_AGE_S, Library, StagedFile, Stored
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
 from foundrylocal.errors import ModelCorrupted, ModelNotOnDisk
 
@@ -336,7 +336,7 @@ def test_the_sweep_removes_leftovers_and_keeps_what_can_resume(library: Library)
     for folder in (fresh, old):
         folder.mkdir(parents=True)
         (folder / "x.part").write_text("half")
-    past = time.time() - PARTIAL_KEPT_S - 60
+    past = time.time() - PARTIAL_MAX_AGE_S - 60
     for path in (old / "x.part", old):
         os.utime(path, (past, past))
     library.sweep()

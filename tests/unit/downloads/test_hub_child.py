@@ -56,7 +56,7 @@ AFTER_A_BREAK = """
 import contextlib
 from huggingface_hub.utils import get_session, http_backoff
 from foundrylocal.downloads.hub_child.session import prepare
-from foundrylocal.downloads.hub_child.wire import Failure
+from foundrylocal.downloads.hub_child.messages import Failure
 
 prepare({"allowed_hosts": HOSTS})
 first = get_session()
@@ -85,7 +85,7 @@ def test_a_name_that_turns_out_to_be_an_inner_place_is_not_connected_to(inner_pl
     code = """
 import socket
 from foundrylocal.downloads.hub_child.session import prepare
-from foundrylocal.downloads.hub_child.wire import Failure
+from foundrylocal.downloads.hub_child.messages import Failure
 prepare({"allowed_hosts": []})
 try:
     socket.create_connection(("127.0.0.1", PORT))

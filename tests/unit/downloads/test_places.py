@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from foundrylocal.downloads.hub_child.messages import Failure
 from foundrylocal.downloads.hub_child.places import Places, origin_of
-from foundrylocal.downloads.hub_child.wire import Failure
 
 PUBLIC_HUB = Places("https://8.8.8.8", ())
 INNER_HUB = Places("http://127.0.0.1:8080", ["files.internal", "[::1]"])

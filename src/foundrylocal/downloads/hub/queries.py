@@ -74,7 +74,7 @@ async def _repositories(request: dict[str, Any], allowed_hosts: Sequence[str]) -
     try:
         with anyio.fail_after(RESPONSE_TIMEOUT_S):
             folder = Path(tempfile.gettempdir())
-            async with aclosing(hub.ask(request, cwd=folder, allowed_hosts=allowed_hosts)) as events:
+            async with aclosing(hub.run_request(request, cwd=folder, allowed_hosts=allowed_hosts)) as events:
                 async for event in events:
                     match event["event"]:
                         case "repository":

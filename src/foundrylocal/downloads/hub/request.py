@@ -1,7 +1,6 @@
-"""Talking to the hub through a child process: one request, its events, its failure.
+"""Requests to the hub through a child process: one request, its events, its failure.
 
-Invariant: huggingface_hub is never loaded into the service, and a child that says nothing for the stall
-time is ended.
+Invariant: huggingface_hub is never loaded into the service, and a child that is silent for the stall time is ended.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from foundrylocal.downloads import child
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalError
 
 STALL_S = 30.0
-# The child notices a stall by itself; this much later it is ended from outside.
+# The child notices a stall itself; it is killed this much later.
 STALL_MARGIN_S = 5.0
 
 _log = logging.getLogger("foundrylocal.DownloadService")
@@ -30,7 +29,7 @@ PUBLISHED_REASON = "Network connection error or model not available"
 
 
 class HubFailed(Exception):
-    """One try failed; `error` is what a caller is told when there is no other."""
+    """One attempt failed; `error` is what the caller gets if there is no further attempt."""
 
     def __init__(
         self, error: FoundryLocalError | OSError, *, may_retry: bool, retry_after_s: float | None
@@ -41,22 +40,22 @@ class HubFailed(Exception):
         self.retry_after_s = retry_after_s
 
 
-async def ask(
+async def run_request(
     request: dict[str, Any], *, cwd: Path, allowed_hosts: Sequence[str], stall_s: float = STALL_S
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Carry out a request in a child and yield what it tells; raises HubFailed or DownloadFailed.
+    """Carry out a request in a child process and yield its events; raises HubFailed or DownloadFailed.
 
-    `allowed_hosts` are those that the hub may lead to although they are private or without TLS.
+    `allowed_hosts` are hosts that the hub may redirect to although they are private or without TLS.
     """
-    is_done = False
+    has_succeeded = False
     request = {**request, "allowed_hosts": list(allowed_hosts), "stall_s": stall_s}
-    # Without this every call would tell the hub about the machine, and ask it for more than was asked for.
+    # Without this every call would send the hub data about this machine, in extra requests.
     environment = {"HF_HUB_DISABLE_TELEMETRY": os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1")}
     async with child.running(
         "foundrylocal.downloads.hub_child", (), cwd=cwd, environment=environment
     ) as process:
-        assert process.stdin is not None  # noqa: S101 - it was asked for
-        # A child that is dead already says why by its end, which is seen below.
+        assert process.stdin is not None  # noqa: S101 - it is always a pipe
+        # Writing to a dead child fails; its exit is handled below.
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await process.stdin.send(json.dumps(request).encode() + b"\n")
         async with aclosing(child.lines(process.stdout, silence_s=stall_s + STALL_MARGIN_S)) as lines:
@@ -70,21 +69,21 @@ async def ask(
             except TimeoutError:
                 reason = f"{PUBLISHED_REASON}: the hub sent nothing for {stall_s:g} seconds."
                 raise HubFailed(DownloadFailed(reason), may_retry=True, retry_after_s=None) from None
-        is_done = await process.wait() == 0
-    if not is_done:
+        has_succeeded = await process.wait() == 0
+    if not has_succeeded:
         raise HubFailed(
-            DownloadFailed("The process that downloads ended unexpectedly."),
+            DownloadFailed("The download process ended unexpectedly."),
             may_retry=True,
             retry_after_s=None,
         )
 
 
 def _parse(line: str) -> dict[str, Any]:
-    """An event, or an empty one for a line that is none, such as a warning of a library."""
+    """An event; an empty one for a line that is none, such as a library's warning."""
     try:
         event = json.loads(line)
     except ValueError:
-        _log.debug("The process that talks to the hub said: %s", line[:300])
+        _log.debug("Output of the hub process: %s", line[:300])
         return {}
     return event if isinstance(event, dict) else {}
 
@@ -97,11 +96,11 @@ def _failure(event: dict[str, Any]) -> HubFailed:
         case "full" | "disk":
             error = OSError(event.get("errno", errno.EIO), event["text"])
         case "network" | "missing" | "busy":
-            error = DownloadFailed(f"{PUBLISHED_REASON}: {_continued(event['text'])}")
+            error = DownloadFailed(f"{PUBLISHED_REASON}: {_lower_first(event['text'])}")
         case _:
             error = DownloadFailed(event["text"])
     return HubFailed(error, may_retry=event["may_retry"], retry_after_s=event["retry_after_s"])
 
 
-def _continued(sentence: str) -> str:
+def _lower_first(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]

@@ -1,8 +1,8 @@
-"""One try at the files of a repository: metadata of all, then the bytes of each that is not there yet.
+"""One attempt at the files of a repository: metadata of all, then the bytes of each that is missing.
 
-Invariant: only bytes that the server says belong at the end of the part are added to it; an answer that
-ignores the range, or is of another size, never is. huggingface_hub's `hf_hub_download` cannot resume over
-processes, so its pieces are used: metadata, headers, session, errors and Xet.
+Invariant: only bytes that the server says belong at the end of the partial file are appended to it; a response
+that ignores the range, or has another size, is never used. huggingface_hub's `hf_hub_download` cannot resume
+across processes, so its building blocks are used: metadata, headers, session, errors and Xet.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from huggingface_hub.file_download import HfFileMetadata
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from foundrylocal.downloads.hub_child import xet
+from foundrylocal.downloads.hub_child.messages import Failure, emit
 from foundrylocal.downloads.hub_child.places import Places
 from foundrylocal.downloads.hub_child.session import CONNECT_S, timeouts
-from foundrylocal.downloads.hub_child.wire import Failure, tell
 from foundrylocal.downloads.hub_child.xet import XetSource
 from foundrylocal.downloads.staging.partial_file import PartialFile
 
-TELL_EVERY_S = 0.1
+REPORT_EVERY_S = 0.1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One file of the request with what the hub says of it."""
+    """One requested file with its metadata from the hub."""
 
     url: str
     partial: PartialFile
@@ -50,26 +50,26 @@ class _Wanted:
 
 
 class _Progress:
-    """The bytes of all files together, told by a thread of its own while they change.
+    """The bytes of all files together, reported by a thread while they change.
 
-    A reader that told of them itself would keep the last ones to itself when the connection stalls.
+    If the reading code reported them itself, the last ones would go unreported while the connection stalls.
     """
 
     def __init__(self) -> None:
         self._finished = 0
         self._now = 0
-        self._told = -1
+        self._reported = -1
         self._lock = threading.Lock()
-        threading.Thread(target=self._tell_for_ever, name="progress", daemon=True).start()
+        threading.Thread(target=self._report_forever, name="progress", daemon=True).start()
 
     def find(self, size_bytes: int) -> None:
-        """So many bytes of the next file are there from an earlier try."""
+        """The next file has this many bytes from an earlier attempt."""
         with self._lock:
-            self._now = self._told = self._finished + size_bytes
-            tell({"event": "found", "bytes": self._told})
+            self._now = self._reported = self._finished + size_bytes
+            emit({"event": "found", "bytes": self._reported})
 
     def at(self, size_bytes: int) -> None:
-        """So many bytes of the file that is on its way are there."""
+        """The current file has this many bytes."""
         self._now = self._finished + size_bytes
 
     def end_file(self, size_bytes: int) -> None:
@@ -79,18 +79,18 @@ class _Progress:
 
     def flush(self) -> None:
         with self._lock:
-            if self._now != self._told:
-                self._told = self._now
-                tell({"event": "bytes", "bytes": self._told})
+            if self._now != self._reported:
+                self._reported = self._now
+                emit({"event": "bytes", "bytes": self._reported})
 
-    def _tell_for_ever(self) -> None:
+    def _report_forever(self) -> None:
         while True:
             self.flush()
-            time.sleep(TELL_EVERY_S)
+            time.sleep(REPORT_EVERY_S)
 
 
 def download(request: dict[str, Any], places: Places) -> None:
-    """Fetch `files` (path, name, size_bytes, sha256) of `repo` at `revision` into `folder`."""
+    """Download `files` (path, name, size_bytes, sha256) of `repo` at `revision` into `folder`."""
     folder, stall_s = Path(request["folder"]), float(request["stall_s"])
     progress = _Progress()
     wanted = []
@@ -101,15 +101,15 @@ def download(request: dict[str, Any], places: Places) -> None:
             size = partial.final.stat().st_size
             progress.find(size)
             progress.end_file(size)
-            tell({"event": "file", "name": entry["name"], "sha256": sha256, "size_bytes": size})
+            emit({"event": "file", "name": entry["name"], "sha256": sha256, "size_bytes": size})
         else:
             wanted.append(_look_up(request, places, entry, partial, stall_s))
-    tell({"event": "plan", "sizes": {file.partial.final.name: file.size_bytes for file in wanted}})
+    emit({"event": "plan", "sizes": {file.partial.final.name: file.size_bytes for file in wanted}})
     for file in wanted:
         sha256 = _fetch(file, progress)
         size = file.partial.size_bytes
         progress.end_file(size)
-        tell({"event": "file", "name": file.partial.final.name, "sha256": sha256, "size_bytes": size})
+        emit({"event": "file", "name": file.partial.final.name, "sha256": sha256, "size_bytes": size})
 
 
 def _look_up(
@@ -124,7 +124,7 @@ def _look_up(
     if published is not None and etag_sha256 not in (None, published):
         raise Failure(
             "mismatch",
-            "The file on the hub is not the published one any more.",
+            "The file on the hub no longer matches the published one.",
             expected=published,
             actual=etag_sha256,
             name=entry["name"],
@@ -137,11 +137,11 @@ def _look_up(
 
 
 def _fetch(file: _Wanted, progress: _Progress) -> str:
-    """All bytes of one file; its sha256."""
+    """Fetch all bytes of one file; returns its sha256."""
     partial = file.partial
 
     def heartbeat() -> None:
-        tell({"event": "checking"})
+        emit({"event": "checking"})
 
     partial.open(file.version, file.size_bytes, heartbeat)
     try:
@@ -151,28 +151,28 @@ def _fetch(file: _Wanted, progress: _Progress) -> str:
                 partial.write(data)
                 progress.at(partial.size_bytes)
                 if file.size_bytes is not None and partial.size_bytes > file.size_bytes:
-                    raise _unfit(partial, "more bytes than the file has")
+                    raise _unfit(partial, "more bytes than the file's size")
         if file.size_bytes is not None and partial.size_bytes < file.size_bytes:
-            raise Failure("network", "The connection to the hub ended too early.", may_retry=True)
+            raise Failure("network", "The connection to the hub was closed too early.", may_retry=True)
         return partial.finish(file.sha256)
     finally:
         partial.close()
 
 
 def _bytes(file: _Wanted) -> Iterator[bytes]:
-    """The bytes that are missing: by Xet where the hub offers it and it works, else by plain HTTP."""
+    """The missing bytes: by Xet if the hub offers it and it works, else by plain HTTP."""
     if file.xet is not None:
         try:
             yield from file.xet.stream(file.partial.size_bytes)
             return
         except xet.XetFailed:
-            # Whatever arrived is good: plain HTTP goes on behind it.
-            tell({"event": "checking"})
+            # What has arrived is good: plain HTTP continues after it.
+            emit({"event": "checking"})
     yield from _http_bytes(file)
 
 
 def _http_bytes(file: _Wanted) -> Iterator[bytes]:
-    """From the hub's own address, so that a redirect is fresh; the client drops the token on the way."""
+    """From the hub's own URL, so that the redirect is fresh; the client drops the token on the way."""
     partial = file.partial
     for _ in range(2):
         start = partial.size_bytes
@@ -189,14 +189,14 @@ def _http_bytes(file: _Wanted) -> Iterator[bytes]:
                 if response.status_code != 200:
                     continue
             _require_fit(response, file)
-            # As they come: a reader that waited for a whole chunk would make a slow connection look like a stall.
+            # As they arrive: waiting for a full chunk would make a slow connection look stalled.
             yield from response.iter_raw()
             return
-    raise _unfit(partial, "parts of another size or place than asked for")
+    raise _unfit(partial, "byte ranges other than the requested ones")
 
 
 def _continues(response: Any, start: int, size_bytes: int | None) -> bool:
-    """Whether an answer begins where the part ends; a whole file in answer to a range does not."""
+    """Whether a response begins where the partial file ends; a whole file in response to a range does not."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if response.status_code != 206 or found is None or int(found[1]) != start:
         return False
@@ -204,14 +204,14 @@ def _continues(response: Any, start: int, size_bytes: int | None) -> bool:
 
 
 def _require_fit(response: Any, file: _Wanted) -> None:
-    """Refuse an answer of another size than the rest of the file before a byte of it is taken."""
+    """Refuse a response larger than the rest of the file before any of its bytes is used."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _unfit(file.partial, "a compressed file")
     length = response.headers.get("Content-Length")
     if length is None or file.size_bytes is None:
         return
     if int(length) > file.size_bytes - file.partial.size_bytes:
-        raise _unfit(file.partial, "more bytes than the file has")
+        raise _unfit(file.partial, "more bytes than the file's size")
 
 
 def _unfit(partial: PartialFile, what: str) -> Failure:

@@ -1,6 +1,6 @@
-"""Bytes by Xet, the hub's content-addressed storage, in order and from any place of the file.
+"""Bytes from Xet, the hub's content-addressed storage, in order and from any position in the file.
 
-Invariant: a failure of it is a XetFailed, and never worse than not having tried; only the hub sees the token.
+Invariant: any failure is a XetFailed and leaves things as if Xet had not been tried; only the hub gets the token.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from foundrylocal.downloads.hub_child.places import Places
 
 
 class XetFailed(Exception):
-    """Xet did not deliver; plain HTTP may."""
+    """Xet failed; plain HTTP may work."""
 
 
 @dataclass(frozen=True, slots=True)
 class XetSource:
-    """One file as Xet has it; `headers` hold the hub's token."""
+    """One file in Xet; `headers` contain the hub's token."""
 
     file: Any
     headers: dict[str, str]
@@ -39,12 +39,12 @@ class XetSource:
             raise XetFailed from error
 
     def _stream(self, start: int) -> Iterator[bytes]:
-        # Only some platforms have it, and the hub's side of it is not public: whatever fails here is XetFailed.
+        # Only some platforms have it, and its interface is not public: any failure here is XetFailed.
         hf_xet: Any = importlib.import_module("hf_xet")
         hub_xet: Any = importlib.import_module(f"{utils.__name__}._xet")
         connection = hub_xet.refresh_xet_connection_info(file_data=self.file, headers=self.headers)
-        # The client is native: it looks the name up once more by itself, and goes on to where this place sends
-        # it, so this check is of the first address only, and no more can be done from here.
+        # The client is native: it resolves the name again itself and follows redirects, so this checks the first
+        # address only. No more can be done from here.
         self.places.require(connection.endpoint)
         session = hub_xet.get_xet_session()
         group = session.new_download_stream_group(
@@ -60,11 +60,11 @@ class XetSource:
 
 
 def source(file: Any, headers: dict[str, str], size_bytes: int | None, places: Places) -> XetSource | None:
-    """A file's source by Xet; None where the hub or this machine has none.
+    """A file's Xet source; None if the hub or this machine does not support it.
 
-    None too when the token would have to be shown to anyone but the hub, who alone may ask for it.
+    None also if the token would have to go to anyone but the hub.
     """
-    is_there = not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
-    if file is None or not is_there or not places.is_hub(file.refresh_route):
+    is_available = not constants.HF_HUB_DISABLE_XET and importlib.util.find_spec("hf_xet") is not None
+    if file is None or not is_available or not places.is_hub(file.refresh_route):
         return None
     return XetSource(file, headers, size_bytes, places)

@@ -1,6 +1,6 @@
-"""What pip prints, read: its progress lines, and why it failed in words for a person.
+"""Reads pip's output: its progress lines, and why it failed, in words for people.
 
-Invariant: no address, host name or path that pip printed goes into an error.
+Invariant: no URL, host name or path that pip printed goes into an error.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _MISSING = re.compile(
 
 
 def failure(output: Iterable[str], code: int, part: PackagePart) -> FoundryLocalError | OSError:
-    """The error for a pip that ended with `code`, from the last lines it printed."""
+    """The error for a pip run that exited with `code`, from the last lines of its output."""
     text = "\n".join(output)
-    _log.debug("pip ended with code %d: %s", code, _without_addresses(text[-2000:]))
+    _log.debug("pip exited with code %d: %s", code, _without_addresses(text[-2000:]))
     package = f"{part.package} {part.version}"
     if mismatch := _MISMATCH.search(text):
         return ChecksumMismatch(part.wheel, mismatch[1], mismatch[2])
@@ -45,13 +45,13 @@ def failure(output: Iterable[str], code: int, part: PackagePart) -> FoundryLocal
     if _REFUSED.search(text):
         return DownloadFailed(f"The package index refused access to {package}.")
     if _CERTIFICATE.search(text):
-        return DownloadFailed("The certificate of the package index could not be verified.")
+        return DownloadFailed("The package index's certificate could not be verified.")
     if _NETWORK.search(text):
         return DownloadFailed(f"{_PUBLISHED}: the package index could not be reached.")
     if _MISSING.search(text):
         return DownloadFailed(f"{_PUBLISHED}: the package index does not have {package}.")
     return DownloadFailed(
-        f"pip could not fetch {package} (exit code {code}). The log says more at level DEBUG."
+        f"pip could not download {package} (exit code {code}). Set default_log_level to DEBUG for pip's output."
     )
 
 

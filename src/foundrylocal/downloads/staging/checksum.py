@@ -1,4 +1,4 @@
-"""Whether a file is the one that was published: size and sha256, computed off the event loop.
+"""Checks whether a file is the published one: size and sha256, computed off the event loop.
 
 Invariant: every loop here ends soon after the task that waits for it is cancelled.
 """
@@ -19,7 +19,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 class Hasher(Protocol):
-    """What of hashlib's objects is used here."""
+    """The methods of hashlib's objects that are used here."""
 
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
@@ -30,7 +30,7 @@ def new_hasher() -> Hasher:
 
 
 def hash_into(hasher: Hasher, path: Path, *, on_bytes: Callable[[int], None] | None = None) -> int:
-    """Add a whole file to a hash; the bytes read. Runs in a worker thread of anyio; raises OSError."""
+    """Add a whole file to a hash; returns the bytes read. Runs in an anyio worker thread; raises OSError."""
     count = 0
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -43,14 +43,14 @@ def hash_into(hasher: Hasher, path: Path, *, on_bytes: Callable[[int], None] | N
 
 
 def hash_file(path: Path, *, on_bytes: Callable[[int], None] | None = None) -> str:
-    """The sha256 of a file in hex. Runs in a worker thread of anyio; raises OSError."""
+    """The sha256 of a file, in hex. Runs in an anyio worker thread; raises OSError."""
     hasher = new_hasher()
     hash_into(hasher, path, on_bytes=on_bytes)
     return hasher.hexdigest()
 
 
 def require(published: SourceFile, size_bytes: int, sha256: str) -> None:
-    """Compare what was fetched with what was published; raises ChecksumMismatch or DownloadFailed."""
+    """Compare a fetched file with the published one; raises ChecksumMismatch or DownloadFailed."""
     name = published.path.rpartition("/")[2]
     if published.sha256 is not None and sha256 != published.sha256.lower():
         raise ChecksumMismatch(name, published.sha256, sha256)

@@ -1,6 +1,6 @@
-"""What the child tells the service: one JSON object a line on stdout.
+"""What the child and the service exchange: the request on stdin, events on stdout, one JSON object per line.
 
-Invariant: a line is written whole and at once, and holds no address, token or path outside the cache.
+Invariant: a line is written at once and completely, and contains no URL, token or path outside the cache.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _lock = threading.Lock()
 
 
 class Failure(Exception):
-    """Why the child gives up: `kind` is for the service, `text` for a person.
+    """Why the child gives up: `kind` is for the service, `text` for people.
 
-    `may_retry` says that the same request may succeed later, `retry_after_s` when at the earliest.
+    `may_retry` says that the same request may succeed later, after `retry_after_s` seconds at the earliest.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Failure(Exception):
         }
 
 
-def tell(event: dict[str, Any]) -> None:
-    """Write one line, from any thread; a service that is gone ends the child."""
+def emit(event: dict[str, Any]) -> None:
+    """Write one event, from any thread; if the service is gone, this ends the child."""
     data = json.dumps(event, ensure_ascii=True).encode() + b"\n"
     with _lock:
         while data:
@@ -56,7 +56,7 @@ def tell(event: dict[str, Any]) -> None:
 
 
 def read_request() -> dict[str, Any]:
-    """The one line that the service writes first; byte by byte, so that nothing after it is taken."""
+    """The request, which is the first line on stdin; read byte by byte, so that nothing after it is consumed."""
     line = bytearray()
     while not line.endswith(b"\n"):
         data = os.read(0, 1)
