@@ -241,3 +241,23 @@ async def can_call_tools(endpoint: Address, timeout_s: float) -> bool:
     except (WorkerUnreachable, AnswerBroken, TimeoutError, msgspec.DecodeError):
         return True  # its health check was answered, and that is what counts
     return told.chat_template_caps.supports_tools
+
+
+class _Prompt(msgspec.Struct):
+    prompt: str = ""
+
+
+async def opens_thoughts(endpoint: Address, timeout_s: float) -> bool:
+    """Whether the chat template begins an answer inside the model's thoughts even when it is asked for none."""
+    question = {
+        "messages": [{"role": "user", "content": "Hello"}],
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+    try:
+        with anyio.fail_after(timeout_s):
+            async with ask(endpoint, "/apply-template", msgspec.json.encode(question)) as answer:
+                body = await answer.read()
+                rendered = msgspec.json.decode(body, type=_Prompt) if answer.status == 200 else _Prompt()
+    except (WorkerUnreachable, AnswerBroken, TimeoutError, msgspec.DecodeError):
+        return False
+    return rendered.prompt.rstrip().endswith("<think>")

@@ -63,8 +63,9 @@ class ListenAddress:
 class Address:
     """Where a ready replica answers; `incarnation` differs for each process that ever served it.
 
-    `can_call_tools` is whether the model's chat template has a place for tools, `first_probe_s` how long its first
-    health check took.
+    `can_call_tools` is whether the model's chat template has a place for tools; `opens_thoughts` is whether it begins
+    every answer inside the model's thoughts, even for a request that wants none. `first_probe_s` is how long its
+    first health check took.
     """
 
     url: str
@@ -72,6 +73,7 @@ class Address:
     incarnation: int
     can_call_tools: bool = True
     first_probe_s: float = 0.0
+    opens_thoughts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from foundrylocal.gateway.dialects.openai_chat.dialect import OpenAiChat
 from foundrylocal.gateway.dialects.openai_text.dialect import OpenAiText
 from foundrylocal.gateway.dialects.plain import check as plain_checks
 from foundrylocal.gateway.dialects.plain import shapes as plain_shapes
-from foundrylocal.gateway.dialects.plain.dialect import Plain
+from foundrylocal.gateway.dialects.plain.dialect import Infill, Plain, Template
 from foundrylocal.gateway.dialects.plain.embeddings import Embeddings
 from foundrylocal.gateway.dialects.responses.dialect import Responses, ResponsesTokens
-from foundrylocal.gateway.dialects.sampling import check_sampling
 
 
 class Ability(Enum):
@@ -38,10 +37,10 @@ class Route:
 
 
 _RERANK = Plain("/v1/rerank", plain_shapes.RerankBody, plain_checks.check_rerank)
-_INFILL = Plain("/infill", plain_shapes.InfillBody, check_sampling)
+_INFILL = Infill()
 _TOKENIZE = Plain("/tokenize", plain_shapes.TokenizeBody)
 _DETOKENIZE = Plain("/detokenize", plain_shapes.DetokenizeBody)
-_TEMPLATE = Plain("/apply-template", plain_shapes.TemplateBody, plain_checks.check_template)
+_TEMPLATE = Template("/apply-template", plain_shapes.TemplateBody, plain_checks.check_template)
 _CHAT = OpenAiChat()
 _ANTHROPIC = TokenCount()
 _ALL = (

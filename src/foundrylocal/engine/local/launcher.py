@@ -17,7 +17,7 @@ import anyio
 import anyio.abc
 
 from foundrylocal.catalog.memory import available_bytes
-from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, probe
+from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.local.process import WorkerProcess
 from foundrylocal.engine.replica import (
@@ -148,8 +148,12 @@ class LocalLauncher:
                 first_probe_s = await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
             except WorkerCrashed as error:
                 raise ServerStartFailed(worker.reason or error.details or error.message) from None
-            has_tools = await can_call_tools(endpoint, FIRST_PROBE_TIMEOUT_S)
-            return replace(endpoint, can_call_tools=has_tools, first_probe_s=first_probe_s)
+            return replace(
+                endpoint,
+                can_call_tools=await can_call_tools(endpoint, FIRST_PROBE_TIMEOUT_S),
+                opens_thoughts=await opens_thoughts(endpoint, FIRST_PROBE_TIMEOUT_S),
+                first_probe_s=first_probe_s,
+            )
         assert limit.cancelled_caught  # noqa: S101 - the block returns or raises otherwise
         raise ServerStartTimeout(timeout_s)
 

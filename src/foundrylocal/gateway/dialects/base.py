@@ -15,11 +15,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from foundrylocal.engine.replica import Address
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.body import Body, Json, engine_fields
+from foundrylocal.gateway.dialects.constrained.filters import FilterFactory
 from foundrylocal.gateway.dialects.events import note_timings
 from foundrylocal.gateway.dialects.parse import parse_body
 from foundrylocal.gateway.errors import client_error
+from foundrylocal.gateway.limits.constraint import Constraint
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
 Rewriter = Callable[[bytes], bytes]
@@ -29,10 +32,19 @@ B = TypeVar("B", bound=Body)
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """What the engine gets: its path, and the JSON body."""
+    """What the engine gets: its path, and the JSON body; and what the answer has to keep, with who sees to it."""
 
     path: str
     body: bytes
+    constraint: Constraint | None = None
+    new_filter: FilterFactory | None = None
+
+    def body_for(self, address: Address) -> bytes:
+        """The body for a replica: one whose template opens the model's thoughts has them before the answer."""
+        if self.constraint is None or not address.opens_thoughts:
+            return self.body
+        before, after = self.constraint.grammar, self.constraint.grammar_after_thoughts
+        return self.body.replace(msgspec.json.encode(before), msgspec.json.encode(after), 1)
 
 
 class Dialect(Generic[B]):

@@ -22,9 +22,8 @@ from foundrylocal.gateway.dialects.body import (
     engine_seed,
 )
 from foundrylocal.gateway.dialects.refusals import refuse
-from foundrylocal.gateway.limits.grammar import check_grammar
-from foundrylocal.gateway.limits.grammar_tree import GrammarTooMuch
-from foundrylocal.gateway.limits.json_schema import check_schema
+from foundrylocal.gateway.limits.constraint import Constraint, grammar_constraint, schema_constraint
+from foundrylocal.gateway.limits.schema_text import SchemaBudget
 
 Grammar = Annotated[str, Meta(max_length=65536)]
 LogitBias = Annotated[dict[str, Bias], Meta(max_length=4096)]
@@ -92,16 +91,18 @@ def check_sampling(body: Sampling) -> None:
     body.seed = engine_seed(body.seed)
     if body.grammar is not None and body.json_schema is not None:
         refuse("json_schema", "cannot be combined with 'grammar'")
-    if body.grammar is not None:
-        try:
-            check_grammar(body.grammar)
-        except GrammarTooMuch as error:
-            refuse("grammar", str(error))
-    if body.json_schema is not None:
-        check_schema(body.json_schema, "json_schema")
     for key in body.logit_bias or {}:
         if not key.isdecimal() or len(key) > 10 or int(key) >= 2**31:
             refuse("logit_bias", "must have token numbers as its keys")
+
+
+def sampling_constraint(body: Sampling, budget: SchemaBudget) -> Constraint | None:
+    """What the engine's own fields say of the answer. Raises InvalidRequest for what cannot be kept."""
+    if body.grammar:
+        return grammar_constraint(body.grammar, "grammar")
+    if body.json_schema is not None:
+        return schema_constraint(body.json_schema, "json_schema", budget)
+    return None
 
 
 def check_stream_options(body: Completions) -> None:

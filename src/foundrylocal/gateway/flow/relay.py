@@ -13,6 +13,7 @@ from foundrylocal.engine.client import Answer, AnswerBroken, WorkerUnreachable, 
 from foundrylocal.engine.replica import Address
 from foundrylocal.errors import FoundryLocalError, InternalError
 from foundrylocal.gateway.dialects.base import Rewriter
+from foundrylocal.gateway.dialects.constrained.filters import ConstraintBroken
 from foundrylocal.gateway.dialects.engine_errors import EngineFailed, error_in_event, error_of
 from foundrylocal.gateway.dialects.events import split_events, whole_events
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S, given_up_when_stalled
@@ -40,7 +41,7 @@ async def relay(
     Raises NothingSent, ClientStalled, and the error that the worker's answer or its end stands for.
     """
     try:
-        async with ask(address, request.engine.path, request.engine.body) as answer:
+        async with ask(address, request.engine.path, request.engine.body_for(address)) as answer:
             try:
                 await answer.head()
             except AnswerBroken as error:
@@ -64,6 +65,8 @@ async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyG
     try:
         if prefill := request.body.prefill:
             raw = prefill.remove_from_answer(raw)
+        if request.engine.new_filter is not None:
+            raw = request.engine.new_filter().whole(raw)
         whole = request.route.dialect.whole(raw, request.body, stats)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise EngineFailed("Its answer does not have the published form.") from error
@@ -85,19 +88,28 @@ async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyG
                     await _begin(request)
                     await request.send({"type": "http.response.body", "body": block, "more_body": True})
             await answer.pour(passage)
+    except ConstraintBroken as error:
+        if not has_begun:
+            raise
+        await _end_with(error, request)
+        return
     except AnswerBroken as error:
         reason = await why_gone(has_begun)
         if not has_begun:
             raise reason from error
-        failure = reason if isinstance(reason, FoundryLocalError) else InternalError()
-        request.stats.note_outcome(failure.code)
-        event = request.route.dialect.error_event(failure)
-        await request.send({"type": "http.response.body", "body": event})
+        await _end_with(reason if isinstance(reason, FoundryLocalError) else InternalError(), request)
         return
     if not has_begun:
         await _begin(request)
     request.stats.note_outcome("ok")
     await request.send({"type": "http.response.body", "body": b""})
+
+
+async def _end_with(failure: FoundryLocalError, request: InferenceRequest) -> None:
+    """End a stream that has begun with an error event."""
+    request.stats.note_outcome(failure.code)
+    event = request.route.dialect.error_event(failure)
+    await request.send({"type": "http.response.body", "body": event})
 
 
 async def _begin(request: InferenceRequest) -> None:
@@ -110,12 +122,22 @@ async def _begin(request: InferenceRequest) -> None:
 
 
 def _rewriter(request: InferenceRequest) -> Rewriter:
-    """What turns the engine's events into the client's."""
+    """What turns the engine's events into the client's: without a prefill, followed when they keep a constraint."""
     rewrite = request.route.dialect.stream(request.body, request.stats)
-    prefill = request.body.prefill
-    if not prefill:
+    steps: list[Rewriter] = []
+    if request.body.prefill:
+        steps.append(request.body.prefill.remove_from_events)
+    if request.engine.new_filter is not None:
+        steps.append(request.engine.new_filter().events)
+    if not steps:
         return rewrite
-    return lambda block: rewrite(prefill.remove_from_events(block))
+
+    def rewrite_in_steps(block: bytes) -> bytes:
+        for step in steps:
+            block = step(block)
+        return rewrite(block) if block else b""
+
+    return rewrite_in_steps
 
 
 class _Passage:

@@ -7,7 +7,9 @@ import re
 from foundrylocal.gateway.dialects.refusals import refuse
 
 MAX_DEPTH = 32
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+# A string that does not end reaches to the end of the text: looked for again at each later quote, the work would be
+# quadratic.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def is_too_deep(data: bytes) -> bool:

@@ -51,15 +51,9 @@ def _pattern(pattern: str) -> tuple[str, object]:
 
 _FILE_IMAGE = {"type": "input_image", "image_url": "file:///etc/passwd"}
 _SCHEMA = "response_format.json_schema.schema"
-_LOOP: dict[str, Any] = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "allOf": [{"$ref": "#/$defs/a"}]}
-_ITSELF: dict[str, Any] = {"$ref": "#"}
-_OF_ITSELF: dict[str, Any] = {"type": "json_schema", "schema": _ITSELF}
-_WIDE: dict[str, Any] = {
-    **{f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 10} for n in range(12)},
-    "a12": {"type": "string"},
-}
-_AT_PATTERN = f"{_SCHEMA}.properties.a.pattern"
-_DOUBLED = "\n".join([f"r{n} ::= r{n + 1} | r{n + 1}" for n in range(30)])
+_NOT: dict[str, Any] = {"type": "object", "not": {}}
+_FORMAT: dict[str, Any] = {"type": "json_schema", "schema": _NOT}
+_NAMED = {"name": "f", "input_schema": _NOT}
 _URL = "messages[0].content[0].image_url.url"
 BAD_FIELDS: list[tuple[str, object, str]] = [
     # what is missing, empty, or of another type
@@ -145,51 +139,35 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_chat(dry_allowed_length=2**31 - 1), "dry_allowed_length"),
     (*_chat(grammar="(" * 40), "grammar"),
     (*_chat(grammar="x" * 70000), "grammar"),
-    # what the engine would not come back from
-    (*_schema(_LOOP), f"{_SCHEMA}.$defs.a"),
-    (*_schema(_ITSELF), _SCHEMA),
-    (*_schema({"anyOf": [{"type": "string"}, {"oneOf": [{"$ref": "#"}]}]}), _SCHEMA),
-    (*_schema({"anyOf": [{"type": "array", "items": {"$ref": "#"}}] * 2}), _SCHEMA),
-    (*_schema({"$ref": "#/$defs/none"}), f"{_SCHEMA}.$ref"),
-    (*_schema({"$ref": "#a"}), f"{_SCHEMA}.$ref"),
-    (*_schema({"$ref": 5}), f"{_SCHEMA}.$ref"),
-    (*_schema({"$ref": "https://example.org/x.json"}), f"{_SCHEMA}.$ref"),
-    (*_schema({"$defs": _WIDE, "$ref": "#/$defs/a0"}), f"{_SCHEMA}.$defs.a8"),
-    (*_schema({"enum": list(range(1001))}), _SCHEMA),
-    (*_schema({"enum": ["x" * 100 + str(n) for n in range(300)]}), f"{_SCHEMA}.enum"),
-    (*_schema({"properties": {f"p{n}": {} for n in range(501)}}), _SCHEMA),
+    # what cannot be kept, by the place that has it
+    (*_schema({"not": {}}), _SCHEMA),
+    (*_schema({"$ref": "#/$defs/none"}), _SCHEMA),
+    (*_schema({"$ref": "#a"}), _SCHEMA),
+    (*_schema({"$ref": 5}), _SCHEMA),
+    (*_schema({"$ref": "https://example.org/x.json"}), _SCHEMA),
     (*_schema({"allOf": [{"properties": {f"p{n}": {}}} for n in range(501)]}), _SCHEMA),
-    (*_schema({"prefixItems": [{}] * 5000}), _SCHEMA),
-    (*_schema({"type": "string", "minLength": 5, "maxLength": 1}), f"{_SCHEMA}.maxLength"),
-    (*_schema({"items": {"type": "array", "minItems": 5, "maxItems": 1}}), f"{_SCHEMA}.items.maxItems"),
-    (*_schema({"type": "array", "minItems": 10**9}), f"{_SCHEMA}.minItems"),
-    (*_schema({"type": "string", "maxLength": -1}), f"{_SCHEMA}.maxLength"),
-    (*_schema({"type": "string", "maxLength": 1.5}), f"{_SCHEMA}.maxLength"),
-    (*_pattern("^((a{1000}){1000})$"), _AT_PATTERN),
-    (*_pattern("^a{5,1}$"), _AT_PATTERN),
-    (*_pattern("^((.{0,50}){0,50}){0,50}$"), _AT_PATTERN),
-    (*_pattern("^" + "a?" * 250 + "$"), _AT_PATTERN),
-    (*_pattern("^" + "(" * 33 + "a" + ")" * 33 + "$"), _AT_PATTERN),
-    (*_pattern("a" * 1001), _AT_PATTERN),
-    (*_chat(json_schema=_LOOP), "json_schema.$defs.a"),
-    (*_chat(response_format={"type": "json_object", "schema": _ITSELF}), "response_format.schema"),
-    (*_chat(tools=[_tool(parameters=_ITSELF)]), "tools[0].function.parameters"),
-    ("/apply-template", HELLO | {"tools": [_tool(parameters=_ITSELF)]}, "tools[0].function.parameters"),
-    (RESPONSES, {"input": "a", "text": {"format": _OF_ITSELF}}, "text.format.schema"),
-    (RESPONSES, {"input": "a", "tools": [_offer(parameters=_ITSELF)]}, "tools[0].parameters"),
-    (MESSAGES, TURN | {"output_config": {"format": _OF_ITSELF}}, "output_config.format.schema"),
-    (MESSAGES, TURN | {"output_format": _OF_ITSELF}, "output_format.schema"),
-    (MESSAGES, TURN | {"tools": [{"name": "f", "input_schema": _ITSELF}]}, "tools[0].input_schema"),
-    (TEXT, PROMPT | {"grammar": "root ::= root"}, "grammar"),
-    (*_chat(grammar='root ::= a\na ::= n n n a "x" | "y"\nn ::= m\nm ::= "" | "z"'), "grammar"),
+    (*_schema({"properties": {f"p{n}": {} for n in range(1001)}}), f"{_SCHEMA}.properties"),
+    (*_schema({"enum": ["x" * 100 + str(n) for n in range(2000)]}), _SCHEMA),
+    (*_schema({"type": "string", "minLength": 5, "maxLength": 1}), _SCHEMA),
+    (*_schema({"type": "string", "maxLength": -1}), _SCHEMA),
+    (*_schema({"type": "string", "maxLength": 1.5}), _SCHEMA),
+    (*_pattern("^a{5,1}$"), _SCHEMA),
+    (*_pattern("(?=a)b"), _SCHEMA),
+    (*_chat(json_schema=_NOT), "json_schema"),
+    (*_chat(response_format={"type": "json_object", "schema": _NOT}), "response_format.schema"),
+    (*_chat(tools=[TOOL, _tool(parameters=_NOT)], tool_choice="required"), "tools[1].function.parameters"),
+    (RESPONSES, {"input": "a", "text": {"format": _FORMAT}}, "text.format.schema"),
+    (RESPONSES, {"input": "a", "tools": [_offer(parameters=_NOT)], "tool_choice": "required"}, "tools[0].parameters"),
+    (MESSAGES, TURN | {"output_config": {"format": _FORMAT}}, "output_config.format.schema"),
+    (MESSAGES, TURN | {"output_format": _FORMAT}, "output_format.schema"),
+    (MESSAGES, TURN | {"tools": [_NAMED], "tool_choice": {"type": "any"}}, "tools[0].input_schema"),
+    (MESSAGES, TURN | {"tool_choice": {"type": "any"}}, "tool_choice"),
+    (*_chat(grammar="r ::= r"), "grammar"),
+    (*_chat(grammar="root ::= x"), "grammar"),
     (*_chat(grammar='root ::= "a"{5,1}'), "grammar"),
     (*_chat(grammar='root ::= "a"{1000000}'), "grammar"),
-    (*_chat(grammar='root ::= (("a"{999}){999}){999}'), "grammar"),
-    (*_chat(grammar='root ::= ("a"{0,300}){0,300}'), "grammar"),
-    (*_chat(grammar="root ::= r0\n" + _DOUBLED + '\nr30 ::= "a"'), "grammar"),
-    (*_chat(grammar="\n".join(f"r{n} ::= r{n + 1}" for n in range(4000))), "grammar"),
-    (*_chat(grammar="root ::= " + '"a"? ' * 17), "grammar"),
-    (*_chat(grammar='root ::= "a" root "b" | "a" root "c" | "x"'), "grammar"),
+    (*_chat(grammar="root ::= " + "(" * 33 + '"a"' + ")" * 33), "grammar"),
+    (*_chat(grammar="%llguidance {}\nstart: (("), "grammar"),
     (*_chat(grammar='root ::= "a'), "grammar"),
     (*_chat(grammar="root ::= )"), "grammar"),
     (*_chat(grammar="root ::= *"), "grammar"),

@@ -86,7 +86,7 @@ def test_an_answer_that_nobody_can_read_is_an_error_all_the_same(body: bytes) ->
     ("path", "body", "param"),
     [
         ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, "response_format"),
-        ("/v1/chat/completions", {"grammar": "root ::= x"}, "grammar"),
+        ("/v1/chat/completions", {"grammar": 'root ::= "x"'}, "grammar"),
         ("/v1/chat/completions", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ("/v1/chat/completions", {}, "messages"),
         ("/v1/responses", {"input": "a", "text": {"format": {"type": "json_object"}}}, "text.format"),

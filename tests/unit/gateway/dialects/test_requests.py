@@ -111,10 +111,11 @@ def test_tool_calls_and_their_results_pass() -> None:
     }
 
 
-def test_a_text_format_of_responses_becomes_the_engines() -> None:
+def test_a_text_format_of_responses_becomes_a_grammar() -> None:
     wanted = {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}
     sent = for_engine("/v1/responses", {"input": "a", "text": wanted})
-    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert "response_format" not in sent
+    assert sent["grammar"].startswith("%llguidance {}\n") and '"type":"object"' in sent["grammar"]
 
 
 def test_items_of_responses_reach_the_engine_in_its_forms() -> None:
@@ -151,19 +152,65 @@ def test_items_of_responses_reach_the_engine_in_its_forms() -> None:
     ]
 
 
-def test_a_named_tool_is_the_only_one_and_required() -> None:
-    two = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
-    chosen = {"type": "function", "function": {"name": "g"}}
-    sent = for_engine(CHAT, HELLO | {"tools": two, "tool_choice": chosen})
-    assert ([tool["function"]["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], "required")
-    offers = [{"type": "function", "name": name} for name in ("f", "g")]
-    asked = {"input": "a", "tools": offers, "tool_choice": {"type": "function", "name": "g"}}
-    sent = for_engine("/v1/responses", asked)
-    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], "required")
-    tools = [{"name": name, "input_schema": {}} for name in ("f", "g")]
-    turns = HELLO | {"max_tokens": 1, "tools": tools, "tool_choice": {"type": "tool", "name": "g"}}
-    sent = for_engine("/v1/messages", turns)
-    assert ([tool["name"] for tool in sent["tools"]], sent["tool_choice"]) == (["g"], {"type": "any"})
+_CHOICES: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {"tool_choice": {"type": "function", "function": {"name": "g"}}}),
+    (
+        CHAT,
+        {
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "g"}}],
+                },
+            }
+        },
+    ),
+    ("/v1/responses", {"tool_choice": {"type": "function", "name": "g"}}),
+    (
+        "/v1/responses",
+        {
+            "tool_choice": {
+                "type": "allowed_tools",
+                "mode": "required",
+                "tools": [{"type": "function", "name": "g"}],
+            }
+        },
+    ),
+    ("/v1/messages", {"tool_choice": {"type": "tool", "name": "g"}}),
+]
+
+
+def _two_tools(path: str) -> dict[str, Any]:
+    if path == CHAT:
+        return HELLO | {"tools": [{"type": "function", "function": {"name": name}} for name in ("f", "g")]}
+    if path == "/v1/responses":
+        return {"input": "a", "tools": [{"type": "function", "name": name} for name in ("f", "g")]}
+    return HELLO | {"max_tokens": 1, "tools": [{"name": name, "input_schema": {}} for name in ("f", "g")]}
+
+
+@pytest.mark.parametrize(("path", "choice"), _CHOICES)
+def test_a_chosen_tool_is_the_only_one_that_the_grammar_has(path: str, choice: dict[str, Any]) -> None:
+    sent = for_engine(path, _two_tools(path) | choice)
+    shown = [tool["function"]["name"] for tool in sent["chat_template_kwargs"]["tools"]]
+    assert shown == ["f", "g"]
+    assert "tools" not in sent and "tool_choice" not in sent
+    assert '"g' in sent["grammar"].replace("\\", "") and '"f"' not in sent["grammar"].replace("\\", "")
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages"])
+def test_tools_that_may_be_called_reach_the_engine_as_outlines_and_the_prompt_whole(path: str) -> None:
+    whole = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^x+$", "minLength": 1}}}
+    outline = {"type": "object", "properties": {"a": {"type": "string"}}}
+    body = _two_tools(path)
+    for tool in body["tools"]:
+        tool.get("function", tool)["input_schema" if path == "/v1/messages" else "parameters"] = whole
+    sent = for_engine(path, body)
+    assert "grammar" not in sent
+    shown = [tool["function"]["parameters"] for tool in sent["chat_template_kwargs"]["tools"]]
+    assert shown == [whole, whole]
+    tools = [tool.get("function", tool) for tool in sent["tools"]]
+    assert [tool.get("parameters", tool.get("input_schema")) for tool in tools] == [outline, outline]
 
 
 def test_what_changes_nothing_is_left_out() -> None:
@@ -202,4 +249,4 @@ def test_a_function_of_responses_may_be_without_parameters() -> None:
         sent = for_engine(
             "/v1/responses", {"input": "a", "tools": [{"type": "function", "name": "f", **tool}]}
         )
-        assert sent["tools"][0]["parameters"] == {"type": "object", "properties": {}}
+        assert sent["tools"][0]["parameters"] == {"type": "object"}

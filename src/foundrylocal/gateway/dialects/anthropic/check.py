@@ -11,7 +11,6 @@ from foundrylocal.gateway.dialects.anthropic.shapes import (
     Turn,
 )
 from foundrylocal.gateway.dialects.refusals import refuse
-from foundrylocal.gateway.limits.json_schema import check_schema
 
 
 def check_turns(body: CountBody) -> None:
@@ -21,8 +20,8 @@ def check_turns(body: CountBody) -> None:
         names = {tool.name for tool in body.tools or ()}
         if choice.name not in names:
             refuse("tool_choice.name", "names a tool that is not in 'tools'")
-    for number, tool in enumerate(body.tools or ()):
-        check_schema(tool.input_schema, f"tools[{number}].input_schema")
+    if choice is not None and choice.type == "any" and not body.tools:
+        refuse("tool_choice", "is 'any', and there are no 'tools'")
     for number, turn in enumerate(body.messages):
         _drop_redacted(turn, f"messages[{number}].content")
     _join_prefill(body.messages)

@@ -5,25 +5,17 @@ from __future__ import annotations
 import json
 from typing import TypeVar
 
-import msgspec
-
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.anthropic.answer import complete_message
 from foundrylocal.gateway.dialects.anthropic.check import check_turns
-from foundrylocal.gateway.dialects.anthropic.engine import messages_for_engine
+from foundrylocal.gateway.dialects.anthropic.engine import is_by_chat, messages_request
 from foundrylocal.gateway.dialects.anthropic.errors import anthropic_error
+from foundrylocal.gateway.dialects.anthropic.formats import check_formats
+from foundrylocal.gateway.dialects.anthropic.from_chat import ChatAsMessageStream, message_of_chat
 from foundrylocal.gateway.dialects.anthropic.shapes import CountBody, MessagesBody
 from foundrylocal.gateway.dialects.anthropic.stream import MessagesStream
-from foundrylocal.gateway.dialects.anthropic.structured import (
-    ChatAsMessageStream,
-    chat_for_engine,
-    check_schema_request,
-    message_of_chat,
-    schema_of,
-)
 from foundrylocal.gateway.dialects.base import Dialect, EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Json
-from foundrylocal.gateway.dialects.openai_chat.dialect import CHAT_PATH
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
 C = TypeVar("C", bound=CountBody)
@@ -36,7 +28,7 @@ class _Anthropic(Dialect[C]):
         check_turns(body)
 
     def to_engine(self, body: C) -> EngineRequest:
-        return EngineRequest(self.engine_path, msgspec.json.encode(messages_for_engine(body)))
+        return messages_request(body, self.engine_path)
 
     def error_body(self, error: FoundryLocalError) -> Json:
         return anthropic_error(error)
@@ -54,22 +46,17 @@ class TokenCount(_Anthropic[CountBody]):
 
 
 class Messages(_Anthropic[MessagesBody]):
-    """POST /v1/messages; structured outputs go by way of the engine's chat."""
+    """POST /v1/messages; an answer that is held to a schema goes by way of the engine's chat."""
 
     def __init__(self) -> None:
         super().__init__("/v1/messages", MessagesBody)
 
     def check(self, body: MessagesBody) -> None:
         super().check(body)
-        check_schema_request(body)
-
-    def to_engine(self, body: MessagesBody) -> EngineRequest:
-        if (schema := schema_of(body)) is None:
-            return super().to_engine(body)
-        return EngineRequest(CHAT_PATH, msgspec.json.encode(chat_for_engine(body, schema)))
+        check_formats(body)
 
     def answer(self, answer: Json, body: MessagesBody, stats: RequestStats) -> Json:
-        return complete_message(answer if schema_of(body) is None else message_of_chat(answer))
+        return complete_message(message_of_chat(answer) if is_by_chat(body) else answer)
 
     def stream(self, body: MessagesBody, stats: RequestStats) -> Rewriter:
-        return MessagesStream(stats) if schema_of(body) is None else ChatAsMessageStream(stats)
+        return ChatAsMessageStream(stats) if is_by_chat(body) else MessagesStream(stats)

@@ -136,6 +136,11 @@ class MessagesBody(CountBody, kw_only=True):
     output_format: dict[str, Any] | None = None
 
     @property
+    def has_format(self) -> bool:
+        """Whether the answer must follow a schema."""
+        return (self.output_config or {}).get("format") is not None or self.output_format is not None
+
+    @property
     def constraint_field(self) -> str | None:
         if (self.output_config or {}).get("format") is not None:
             return "output_config.format"

@@ -6,19 +6,16 @@ from foundrylocal.gateway.dialects.openai_chat.shapes import (
     ChatBody,
     ChosenTool,
     ImagePart,
-    JsonFormat,
     Message,
+    OnlyAllowed,
     RefusalPart,
     SchemaFormat,
-    TextFormat,
     TextPart,
-    Tool,
 )
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.dialects.sampling import check_sampling, check_stream_options
 from foundrylocal.gateway.limits.images import check_image
 from foundrylocal.gateway.limits.json_depth import check_arguments
-from foundrylocal.gateway.limits.json_schema import check_schema
 
 _NOT_SUPPORTED = {
     "functions": "is no longer supported: use 'tools'",
@@ -40,36 +37,24 @@ def check_chat(body: ChatBody) -> None:
     if body.top_logprobs is not None and not body.logprobs:
         refuse("top_logprobs", "needs 'logprobs' to be true")
     check_stream_options(body)
-    _check_format(body.response_format)
-    check_tools(body.tools)
+    if isinstance(body.response_format, SchemaFormat) and body.response_format.json_schema.schema is None:
+        refuse("response_format.json_schema.schema", "is required")
     _check_choice(body)
     check_messages(body.messages)
     _join_prefill(body.messages)
 
 
 def _check_choice(body: ChatBody) -> None:
+    names = {tool.function.name for tool in body.tools or ()}
     if isinstance(body.tool_choice, ChosenTool):
-        names = {tool.function.name for tool in body.tools or ()}
         if body.tool_choice.function.name not in names:
             refuse("tool_choice", "names a function that is not in 'tools'")
+    elif isinstance(body.tool_choice, OnlyAllowed):
+        for tool in body.tool_choice.allowed_tools.tools:
+            if tool.function.name not in names:
+                refuse("tool_choice.allowed_tools.tools", "names a function that is not in 'tools'")
     elif body.tool_choice == "required" and not body.tools:
         refuse("tool_choice", "is 'required', and there are no 'tools'")
-
-
-def _check_format(wanted: TextFormat | JsonFormat | SchemaFormat | None) -> None:
-    if isinstance(wanted, SchemaFormat):
-        if wanted.json_schema.schema is None:
-            refuse("response_format.json_schema.schema", "is required")
-        check_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
-    elif isinstance(wanted, JsonFormat) and wanted.schema is not None:
-        check_schema(wanted.schema, "response_format.schema")
-
-
-def check_tools(tools: list[Tool] | None) -> None:
-    """Check the schemas of functions. Raises InvalidRequest."""
-    for number, tool in enumerate(tools or ()):
-        if tool.function.parameters is not None:
-            check_schema(tool.function.parameters, f"tools[{number}].function.parameters")
 
 
 def check_messages(messages: list[Message]) -> None:

@@ -11,7 +11,7 @@ from foundrylocal.gateway.dialects.base import Dialect, EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.openai_chat.answer import complete_chat
 from foundrylocal.gateway.dialects.openai_chat.check import check_chat
-from foundrylocal.gateway.dialects.openai_chat.engine import chat_for_engine
+from foundrylocal.gateway.dialects.openai_chat.engine import chat_request
 from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody
 from foundrylocal.gateway.dialects.openai_chat.stream import ParsedChat, UnparsedChat
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -29,7 +29,7 @@ class OpenAiChat(Dialect[ChatBody]):
         check_chat(body)
 
     def to_engine(self, body: ChatBody) -> EngineRequest:
-        return EngineRequest(self.engine_path, msgspec.json.encode(chat_for_engine(body)))
+        return chat_request(body, self.engine_path)
 
     def decode_answer(self, raw: bytes, body: ChatBody, stats: RequestStats) -> Any:
         return assemble(raw, body, stats) if body.answer_count > 1 else msgspec.json.decode(raw)

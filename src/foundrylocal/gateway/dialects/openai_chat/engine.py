@@ -2,23 +2,89 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from foundrylocal.gateway.dialects.assembly import AS_STREAM
+from foundrylocal.gateway.dialects.base import EngineRequest
 from foundrylocal.gateway.dialects.body import Json, engine_fields
+from foundrylocal.gateway.dialects.constrained.engine import (
+    MAX_PARALLEL_CALLS,
+    OfferedTool,
+    ToolUse,
+    chat_tool,
+    engine_form,
+)
 from foundrylocal.gateway.dialects.logprobs import MAX_ALTERNATIVES
-from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody, ChosenTool
+from foundrylocal.gateway.dialects.openai_chat.shapes import (
+    ChatBody,
+    ChosenTool,
+    JsonFormat,
+    OnlyAllowed,
+    SchemaFormat,
+    Tool,
+)
+from foundrylocal.gateway.dialects.sampling import sampling_constraint
+from foundrylocal.gateway.limits.constraint import Constraint, schema_constraint
+from foundrylocal.gateway.limits.schema_text import SchemaBudget
+
+_CONSTRAINED = ("grammar", "json_schema", "response_format", "tools", "tool_choice")
+_ANY_ARGUMENTS: Json = {"type": "object"}
 
 
-def chat_for_engine(body: ChatBody) -> Json:
-    """The fields that the engine gets."""
-    fields = engine_fields(body)
+def chat_request(body: ChatBody, path: str) -> EngineRequest:
+    """The request to the engine. Raises InvalidRequest for a schema or grammar that cannot be kept."""
+    budget = SchemaBudget()
+    form = engine_form(
+        _tool_use(body),
+        _words(body, budget),
+        budget,
+        field=body.constraint_field or "tools",
+        kwargs=body.chat_template_kwargs,
+        must_end=not body.stop,
+        own_tool=chat_tool,
+    )
+    fields = {name: value for name, value in engine_fields(body).items() if name not in _CONSTRAINED}
     # The engine takes 0 as no logprobs at all, and stop strings need more; the answer loses those alternatives again.
     if body.logprobs:
         fields["top_logprobs"] = MAX_ALTERNATIVES if body.stop else body.top_logprobs or 1
-    # The engine takes a name for 'auto': the named tool becomes the only one, and one is required.
-    if isinstance(body.tool_choice, ChosenTool):
-        name = body.tool_choice.function.name
-        fields["tools"] = [tool for tool in body.tools or () if tool.function.name == name]
-        fields["tool_choice"] = "required"
     if body.answer_count > 1 and not body.is_stream:
         fields |= AS_STREAM
-    return fields
+    return EngineRequest(path, msgspec.json.encode(fields | form.fields), form.constraint, form.new_filter)
+
+
+def _words(body: ChatBody, budget: SchemaBudget) -> Constraint | None:
+    wanted = body.response_format
+    if isinstance(wanted, SchemaFormat) and wanted.json_schema.schema is not None:
+        return schema_constraint(wanted.json_schema.schema, "response_format.json_schema.schema", budget)
+    if isinstance(wanted, JsonFormat):
+        return schema_constraint(wanted.schema or {"type": "object"}, "response_format.schema", budget)
+    return sampling_constraint(body, budget)
+
+
+def _tool_use(body: ChatBody) -> ToolUse:
+    tools = offered_tools(body.tools)
+    choice = body.tool_choice
+    if choice == "none":
+        return ToolUse(tools)
+    names = {tool.name for tool in tools}
+    is_required = choice == "required"
+    if isinstance(choice, ChosenTool):
+        names, is_required = {choice.function.name}, True
+    elif isinstance(choice, OnlyAllowed):
+        names = {tool.function.name for tool in choice.allowed_tools.tools}
+        is_required = choice.allowed_tools.mode == "required"
+    max_calls = MAX_PARALLEL_CALLS if body.parallel_tool_calls else 1
+    return ToolUse(tools, [tool for tool in tools if tool.name in names], is_required, max_calls)
+
+
+def offered_tools(tools: list[Tool] | None) -> list[OfferedTool]:
+    """The functions of a request."""
+    return [
+        OfferedTool(
+            tool.function.name,
+            tool.function.description,
+            tool.function.parameters or _ANY_ARGUMENTS,
+            f"tools[{number}].function.parameters",
+        )
+        for number, tool in enumerate(tools or ())
+    ]

@@ -80,9 +80,17 @@ class ChosenFunction(Part):
     name: Name
 
 
-class ChosenTool(Part):
-    type: Literal["function"]
+class ChosenTool(Part, tag_field="type", tag="function"):
     function: ChosenFunction
+
+
+class AllowedTools(Part):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ChosenTool], Meta(min_length=1, max_length=128)]
+
+
+class OnlyAllowed(Part, tag_field="type", tag="allowed_tools"):
+    allowed_tools: AllowedTools
 
 
 class NamedSchema(Part):
@@ -114,7 +122,7 @@ class ChatBody(Completions, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChosenTool | OnlyAllowed | None = None
     parallel_tool_calls: bool | None = None
     response_format: TextFormat | JsonFormat | SchemaFormat | None = None
     reasoning_effort: str | None = None

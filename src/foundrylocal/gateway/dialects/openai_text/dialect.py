@@ -11,7 +11,7 @@ from foundrylocal.gateway.dialects.base import Dialect, EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.openai_text.answer import complete_text
 from foundrylocal.gateway.dialects.openai_text.check import check_completion
-from foundrylocal.gateway.dialects.openai_text.engine import completion_for_engine
+from foundrylocal.gateway.dialects.openai_text.engine import completion_request
 from foundrylocal.gateway.dialects.openai_text.shapes import CompletionBody
 from foundrylocal.gateway.dialects.openai_text.stream import ParsedText, UnparsedText
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -27,7 +27,7 @@ class OpenAiText(Dialect[CompletionBody]):
         check_completion(body)
 
     def to_engine(self, body: CompletionBody) -> EngineRequest:
-        return EngineRequest(self.engine_path, msgspec.json.encode(completion_for_engine(body)))
+        return completion_request(body, self.engine_path)
 
     def decode_answer(self, raw: bytes, body: CompletionBody, stats: RequestStats) -> Any:
         return assemble(raw, body, stats) if body.answer_count > 1 else msgspec.json.decode(raw)

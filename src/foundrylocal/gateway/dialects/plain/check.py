@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundrylocal.gateway.dialects.openai_chat.check import check_messages, check_tools
+from foundrylocal.gateway.dialects.openai_chat.check import check_messages
 from foundrylocal.gateway.dialects.plain.shapes import Document, EmbeddingBody, RerankBody, TemplateBody
 from foundrylocal.gateway.dialects.refusals import refuse
 
@@ -20,5 +20,4 @@ def check_rerank(body: RerankBody) -> None:
 
 def check_template(body: TemplateBody) -> None:
     """Raises InvalidRequest."""
-    check_tools(body.tools)
     check_messages(body.messages)

@@ -6,8 +6,7 @@ from foundrylocal.gateway.dialects.body import Json, engine_seed
 from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, NamedSchema, SchemaFormat
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.dialects.responses.items import items_for_engine
-from foundrylocal.gateway.dialects.responses.shapes import ChosenFunction, ResponsesBody
-from foundrylocal.gateway.limits.json_schema import check_schema
+from foundrylocal.gateway.dialects.responses.shapes import ChosenFunction, OnlyAllowed, ResponsesBody
 
 
 def check_responses(body: ResponsesBody) -> None:
@@ -24,13 +23,15 @@ def check_responses(body: ResponsesBody) -> None:
 
 
 def _check_tools(body: ResponsesBody) -> None:
-    for number, tool in enumerate(body.tools or ()):
+    for tool in body.tools or ():
         if tool.parameters is None:  # a function without arguments; the engine requires a schema
             tool.parameters = {"type": "object", "properties": {}}
-        check_schema(tool.parameters, f"tools[{number}].parameters")
     choice = body.tool_choice
-    if isinstance(choice, ChosenFunction) and choice.name not in {tool.name for tool in body.tools or ()}:
+    names = {tool.name for tool in body.tools or ()}
+    if isinstance(choice, ChosenFunction) and choice.name not in names:
         refuse("tool_choice.name", "names a function that is not in 'tools'")
+    if isinstance(choice, OnlyAllowed) and not names.issuperset(tool.name for tool in choice.tools):
+        refuse("tool_choice.tools", "names a function that is not in 'tools'")
     if choice == "required" and not body.tools:
         refuse("tool_choice", "is 'required', and there are no 'tools'")
 
@@ -45,5 +46,4 @@ def _response_format(wanted: Json) -> SchemaFormat | JsonFormat | None:
         refuse(
             "text.format", "must be of the type text, json_object or json_schema, the latter with a schema"
         )
-    check_schema(wanted["schema"], "text.format.schema")
     return SchemaFormat(NamedSchema(wanted["schema"], str(wanted.get("name") or "answer")))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 
-import msgspec
-
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.base import Dialect, EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.responses.answer import complete_response
 from foundrylocal.gateway.dialects.responses.check import check_responses
-from foundrylocal.gateway.dialects.responses.engine import responses_for_engine
+from foundrylocal.gateway.dialects.responses.engine import responses_request
 from foundrylocal.gateway.dialects.responses.shapes import ResponsesBody
 from foundrylocal.gateway.dialects.responses.stream import ResponsesStream
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -27,7 +25,8 @@ class ResponsesTokens(Dialect[ResponsesBody]):
         check_responses(body)
 
     def to_engine(self, body: ResponsesBody) -> EngineRequest:
-        return EngineRequest(self.engine_path, msgspec.json.encode(responses_for_engine(body)))
+        request = responses_request(body, self.engine_path)
+        return EngineRequest(request.path, request.body)  # a count keeps no constraint
 
 
 class Responses(ResponsesTokens):
@@ -35,6 +34,9 @@ class Responses(ResponsesTokens):
 
     def __init__(self) -> None:
         super().__init__("/v1/responses")
+
+    def to_engine(self, body: ResponsesBody) -> EngineRequest:
+        return responses_request(body, self.engine_path)
 
     def answer(self, answer: Json, body: ResponsesBody, stats: RequestStats) -> Json:
         return complete_response(answer, body, stats.context_size)

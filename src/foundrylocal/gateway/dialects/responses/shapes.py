@@ -68,6 +68,11 @@ class ChosenFunction(Part, tag_field="type", tag="function"):
     name: Name
 
 
+class OnlyAllowed(Part, tag_field="type", tag="allowed_tools"):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ChosenFunction], Meta(min_length=1, max_length=128)]
+
+
 class ResponseText(Part):
     format: Json | None = None
     verbosity: str | None = None
@@ -88,7 +93,7 @@ class ResponsesBody(Body, kw_only=True):
     top_p: Share | None = None
     seed: Seed | None = None
     tools: Annotated[list[FunctionTool], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ChosenFunction | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChosenFunction | OnlyAllowed | None = None
     parallel_tool_calls: bool | None = None
     reasoning: Json | None = None
     text: ResponseText | None = None

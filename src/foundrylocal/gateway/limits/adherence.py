@@ -1,0 +1,55 @@
+"""Whether an answer keeps its constraint, looked at byte by byte as it comes.
+
+The engine drops a grammar in the middle of an answer when a step of it is too much work, and generates on without it.
+Only the text shows that.
+
+Invariant: an answer that is passed on as complete kept its constraint from its first byte to its last.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+from foundrylocal.gateway.limits.constraint import Constraint
+
+# Less than the engine's own limit, so that one byte never takes long: what is more, the engine cannot do either.
+_LIMITS = LLParserLimits(max_items_in_row=500, verbose_errors=False)
+_END = 256
+
+
+class _Bytes:
+    """A vocabulary of the 256 bytes."""
+
+    eos_token_id = _END
+    bos_token_id = None
+    tokens = (*(bytes([number]) for number in range(256)), b"<end>")
+    special_token_ids = (_END,)
+
+    def __call__(self, text: bytes) -> list[int]:
+        return list(text)
+
+
+@cache
+def _tokenizer() -> LLTokenizer:
+    return LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
+
+
+class Adherence:
+    """Follows one answer."""
+
+    def __init__(self, constraint: Constraint) -> None:
+        self._matcher = LLMatcher(_tokenizer(), constraint.grammar, log_level=0, limits=_LIMITS)
+        self._is_broken = self._matcher.is_error()
+
+    def follow(self, text: str) -> bool:
+        """Whether the answer so far, with `text` added, may become one that keeps the constraint."""
+        data = text.encode("utf-8", "surrogatepass")
+        if not self._is_broken and data:
+            self._is_broken = self._matcher.try_consume_tokens(list(data)) < len(data)
+        return not self._is_broken
+
+    def is_complete(self) -> bool:
+        """Whether the answer may end here."""
+        return not self._is_broken and self._matcher.is_accepting()
