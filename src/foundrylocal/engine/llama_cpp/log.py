@@ -6,6 +6,8 @@ import logging
 import re
 from collections import deque
 
+from foundrylocal.engine.llama_cpp.request_text import without_request_text
+
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 # `0.00.033.491 E llama_model_load: error loading model: ...`
@@ -37,6 +39,11 @@ class EngineLog:
 
     def __init__(self) -> None:
         self._last: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
+        self._is_serving = False
+
+    def start_serving(self) -> None:
+        """Requests may come from now on: their text, which some lines quote, is removed from the lines."""
+        self._is_serving = True
 
     def add(self, line: str) -> None:
         line = line.rstrip()[:LINE_LENGTH]
@@ -44,6 +51,11 @@ class EngineLog:
             return
         found = _LINE.match(line)
         level, text = (found["level"], found["text"]) if found else ("I", line)
+        if self._is_serving:
+            kept = without_request_text(text, is_stamped=found is not None)
+            if kept is None:
+                return
+            text = kept
         self._last.append((level, text))
         rank = logging.DEBUG if level in "IW" and _CHATTER.match(text) else _LEVELS[level]
         if log.isEnabledFor(rank):  # most of them are not: with each request come some ten

@@ -54,7 +54,7 @@ class WorkerProcess:
         self._address = address
         self._command = command
         self._on_state = on_state
-        self._journal = EngineLog()
+        self._engine_log = EngineLog()
         self._process: asyncio.subprocess.Process | None = None
         self._is_stop_asked = False
 
@@ -155,6 +155,7 @@ class WorkerProcess:
             except (ValueError, KeyError, TypeError):
                 continue
             if event == "ready":
+                self._engine_log.start_serving()
                 url = str(report.get("address") or f"unix://{self._address.socket}")
                 self.endpoint = Address(url, self._address.api_key, self.incarnation)
                 self._move(ReplicaState.READY)
@@ -164,7 +165,7 @@ class WorkerProcess:
 
     async def _read_log(self, stream: asyncio.StreamReader) -> None:
         async for line in _lines(stream):
-            self._journal.add(line)
+            self._engine_log.add(line)
 
     def _finish(self) -> None:
         code = self._process.returncode if self._process else None
@@ -172,7 +173,7 @@ class WorkerProcess:
             self._move(ReplicaState.STOPPED)
         else:
             exit_text = processes.describe_exit(code) if code is not None else ""
-            told = None if self.endpoint else (self._journal.reason(self.reason) or self.reason)
+            told = None if self.endpoint else (self._engine_log.reason(self.reason) or self.reason)
             self.reason = _sentence(told) if told else exit_text or "It could not be started."
             self._move(ReplicaState.FAILED)
         self.endpoint = None

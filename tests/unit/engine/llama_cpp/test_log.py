@@ -16,10 +16,10 @@ CORRUPT = """\
 
 
 def test_the_reason_is_the_engines_own() -> None:
-    journal = EngineLog()
+    lines = EngineLog()
     for line in CORRUPT.splitlines():
-        journal.add(line)
-    assert journal.reason() == "tensor 'token_embd.weight' data is not within the file bounds"
+        lines.add(line)
+    assert lines.reason() == "tensor 'token_embd.weight' data is not within the file bounds"
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_the_reason_is_the_engines_own() -> None:
 def test_without_a_known_line_the_workers_word_counts_unless_it_says_nothing(
     reported: str, expected: str
 ) -> None:
-    journal = EngineLog()
-    journal.add("0.00.053.808 E srv    load_model: failed to load model, '/a/b.gguf'")
-    assert journal.reason(reported) == expected
+    lines = EngineLog()
+    lines.add("0.00.053.808 E srv    load_model: failed to load model, '/a/b.gguf'")
+    assert lines.reason(reported) == expected
 
 
 def test_folders_are_cut_from_what_is_shown() -> None:
