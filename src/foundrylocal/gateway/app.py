@@ -18,6 +18,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotFound,
 )
+from foundrylocal.gateway.dialects.hosted_tools import known_name
 from foundrylocal.gateway.errors import client_headers
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
@@ -141,6 +142,7 @@ class Gateway:
         try:
             body, engine = route.dialect.prepare(raw)
             stats.is_stream = body.is_stream
+            stats.unsupported_tools = [known_name(kind) for kind in body.unsupported_tools]
             client = _client(scope, body.end_user)
             request = InferenceRequest(route, body, engine, client, stats, send, peer)
             with anyio.CancelScope() as while_there, peer.told_when_lost(while_there.cancel):

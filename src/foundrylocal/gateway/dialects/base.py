@@ -55,6 +55,7 @@ class Dialect(Generic[B]):
     def __init__(self, engine_path: str, shape: type[B]) -> None:
         self.engine_path = engine_path
         self._decoder = msgspec.json.Decoder(shape)
+        self._function_types = shape.function_types
 
     # --- the request ------------------------------------------------------------------------------------
 
@@ -66,7 +67,7 @@ class Dialect(Generic[B]):
 
     def parse(self, raw: bytes) -> B:
         """Raises InvalidJson, or InvalidRequest that names the field."""
-        return parse_body(raw, self._decoder)
+        return parse_body(raw, self._decoder, self._function_types)
 
     def check(self, body: B) -> None:
         """Refuse what the types of the body let pass, and settle its older spellings. Raises InvalidRequest."""

@@ -48,8 +48,13 @@ class Body(Part, kw_only=True):
     content_field: ClassVar[str] = "messages"
     """The field that holds what the model reads: an error about that names it."""
 
+    function_types: ClassVar[tuple[str | None, ...]] = ()
+    """The types of tools that the client runs itself; others are left out, see `unsupported_tools`."""
+
     model: str | None = None
     user: str | None = None
+    # A list of types. Set when the body is read, whatever a client sends under this name.
+    unsupported_tools: Any = None
 
     @property
     def is_stream(self) -> bool:
@@ -96,7 +101,8 @@ def engine_fields(body: Body) -> Json:
     return {
         name: value
         for name in body.__struct_fields__
-        if name not in body.gateway_fields and (value := getattr(body, name)) is not None
+        if name not in (*body.gateway_fields, "unsupported_tools")
+        and (value := getattr(body, name)) is not None
     }
 
 

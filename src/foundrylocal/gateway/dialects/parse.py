@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
 
 from foundrylocal.errors import InvalidJson
 from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.dialects.hosted_tools import split_tools
 from foundrylocal.gateway.dialects.refusals import refuse, refuse_invalid
 from foundrylocal.gateway.limits.json_depth import MAX_DEPTH, is_too_deep
 
@@ -26,23 +28,39 @@ _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 B = TypeVar("B", bound=Body)
 
 
-def parse_body(raw: bytes, decoder: msgspec.json.Decoder[B]) -> B:
-    """Decode a request. Raises InvalidJson, or InvalidRequest that names the field."""
+def parse_body(
+    raw: bytes, decoder: msgspec.json.Decoder[B], function_types: Collection[str | None] = ()
+) -> B:
+    """Decode a request. Raises InvalidJson, or InvalidRequest that names the field.
+
+    `function_types` are the types of tools that the dialect's clients run; those of providers are left out.
+    """
     raw = raw.removeprefix(_BOM)
     if is_too_deep(raw):
         raise InvalidJson(f"It is nested deeper than {MAX_DEPTH} levels.")
     try:
-        _refuse_internal(_keys.decode(raw))
-        try:
-            return decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            if "got `float`" not in str(error):
-                raise
-            return msgspec.convert(_with_whole_numbers(msgspec.json.decode(raw)), decoder.type)
+        fields = _keys.decode(raw)
+        _refuse_internal(fields)
+        hosted: list[str] = []
+        if function_types and "tools" in fields:
+            fields["tools"], hosted = split_tools(fields["tools"], function_types)
+            raw = msgspec.json.encode(fields) if hosted else raw
+        body = _decode(raw, decoder)
+        body.unsupported_tools = hosted
+        return body
     except msgspec.ValidationError as error:
         refuse_invalid(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"{error}.") from None
+
+
+def _decode(raw: bytes, decoder: msgspec.json.Decoder[B]) -> B:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return msgspec.convert(_with_whole_numbers(msgspec.json.decode(raw)), decoder.type)
 
 
 def _with_whole_numbers(value: Any) -> Any:

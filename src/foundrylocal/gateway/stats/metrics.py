@@ -94,6 +94,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._unsupported_tools = Counter(
+            "foundrylocal_unsupported_tools",
+            "Tools of requests that a provider would run, and that were left out",
+            ["tool"],
+            registry=registry,
+        )
+
     def render(self) -> bytes:
         """All metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
@@ -126,6 +133,8 @@ class Metrics:
             self._rate.labels(model).observe(rate)
         if stats.model_id:
             self._wait.labels(model).observe(stats.queue_s)
+        for tool in stats.unsupported_tools:
+            self._unsupported_tools.labels(tool).inc()
         log.info("%s", _line(stats, rate))
 
 
@@ -145,5 +154,7 @@ def _line(stats: RequestStats, rate: float | None) -> str:
         parts.append(f"queue={stats.queue_s * 1000:.0f}ms")
     if stats.load_s >= 0.1:
         parts.append(f"load={stats.load_s * 1000:.0f}ms")
+    if stats.unsupported_tools:
+        parts.append(f"left_out_tools={','.join(sorted(set(stats.unsupported_tools)))}")
     parts.append(f"total={stats.total_s * 1000:.0f}ms")
     return " ".join(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -32,6 +32,7 @@ class RequestStats:
     tokens_in: int | None = None
     tokens_out: int | None = None
     events: int = 0
+    unsupported_tools: list[str] = field(default_factory=list)
 
     def note_first(self) -> None:
         """Now the first byte of the answer goes out."""

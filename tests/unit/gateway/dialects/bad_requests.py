@@ -49,6 +49,7 @@ def _pattern(pattern: str) -> tuple[str, object]:
     return _schema({"properties": {"a": {"type": "string", "pattern": pattern}}})
 
 
+_CALL_OUTPUT = {"type": "function_call_output", "call_id": "a"}
 _FILE_IMAGE = {"type": "input_image", "image_url": "file:///etc/passwd"}
 _SCHEMA = "response_format.json_schema.schema"
 _NOT: dict[str, Any] = {"type": "object", "not": {}}
@@ -252,7 +253,7 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_item({"role": "user", "content": [{"type": "input_file", "file_id": "a"}]}), "input[0].content[0].type"),
     (*_item({"role": "user", "content": [_FILE_IMAGE]}), "input[0].content[0].image_url"),
     (*_item({"role": "assistant", "content": [_FILE_IMAGE]}), "input[0].content[0]"),
-    (*_item({"type": "function_call_output", "call_id": "a", "output": [_FILE_IMAGE]}), "input[0].output[0].type"),
+    (*_item(_CALL_OUTPUT | {"output": [_FILE_IMAGE]}), "input[0].output[0].image_url"),
     (*_item({"type": "function_call_output", "output": "a"}), "input[0].call_id"),
     (*_item({"type": "function_call", "call_id": "a", "name": "f"}), "input[0].arguments"),
     (*_item({"type": "item_reference", "id": "msg_1"}), "input[0]"),

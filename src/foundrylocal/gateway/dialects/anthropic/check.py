@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundrylocal.gateway.dialects.anthropic.documents import read_documents
 from foundrylocal.gateway.dialects.anthropic.shapes import (
     Block,
     CountBody,
@@ -24,6 +25,7 @@ def check_turns(body: CountBody) -> None:
         refuse("tool_choice", "is 'any', and there are no 'tools'")
     for number, turn in enumerate(body.messages):
         _drop_redacted(turn, f"messages[{number}].content")
+        read_documents(turn, f"messages[{number}].content")
     _join_prefill(body.messages)
 
 

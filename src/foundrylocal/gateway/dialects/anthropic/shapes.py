@@ -23,6 +23,14 @@ class ImageBlock(Part, tag_field="type", tag="image"):
     source: Base64Image
 
 
+class DocumentBlock(Part, tag_field="type", tag="document"):
+    """A document; only text can be read here."""
+
+    source: Json
+    title: str | None = None
+    context: str | None = None
+
+
 class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
     id: str
     name: Name
@@ -31,7 +39,7 @@ class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
 
 class ToolResultBlock(Part, tag_field="type", tag="tool_result"):
     tool_use_id: str
-    content: str | list[TextBlock | ImageBlock] | None = None
+    content: str | list[TextBlock | ImageBlock | DocumentBlock] | None = None
     is_error: bool | None = None
 
 
@@ -44,7 +52,15 @@ class RedactedThinkingBlock(Part, tag_field="type", tag="redacted_thinking"):
     """Thoughts that only the model that had them can read."""
 
 
-Block = RedactedThinkingBlock | TextBlock | ImageBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock
+Block = (
+    RedactedThinkingBlock
+    | TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ThinkingBlock
+)
 
 
 class Turn(Part):
@@ -76,6 +92,8 @@ class Metadata(Part):
 
 class CountBody(Body, kw_only=True):
     gateway_fields: ClassVar[tuple[str, ...]] = ("model", "user", "metadata")
+    function_types: ClassVar[tuple[str | None, ...]] = ("custom",)
+
     messages: Annotated[list[Turn], Meta(min_length=1)]
     system: str | list[TextBlock] | None = None
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
@@ -94,7 +112,7 @@ class CountBody(Body, kw_only=True):
     @property
     def has_images(self) -> bool:
         return any(
-            isinstance(block, ImageBlock)
+            _has_image(block)
             for turn in self.messages
             if isinstance(turn.content, list)
             for block in turn.content
@@ -145,3 +163,9 @@ class MessagesBody(CountBody, kw_only=True):
         if (self.output_config or {}).get("format") is not None:
             return "output_config.format"
         return "output_format" if self.output_format is not None else super().constraint_field
+
+
+def _has_image(block: Block) -> bool:
+    if isinstance(block, ToolResultBlock) and isinstance(block.content, list):
+        return any(isinstance(part, ImageBlock) for part in block.content)
+    return isinstance(block, ImageBlock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foundrylocal.gateway.dialects.arguments import engine_arguments
 from foundrylocal.gateway.dialects.openai_chat.shapes import (
     ChatBody,
     ChosenTool,
@@ -15,7 +16,6 @@ from foundrylocal.gateway.dialects.openai_chat.shapes import (
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.dialects.sampling import check_sampling, check_stream_options
 from foundrylocal.gateway.limits.images import check_image
-from foundrylocal.gateway.limits.json_depth import check_arguments
 
 _NOT_SUPPORTED = {
     "functions": "is no longer supported: use 'tools'",
@@ -69,7 +69,8 @@ def check_messages(messages: list[Message]) -> None:
                 refuse(f"{place}.content", "is required")
             message.content = None
         for index, call in enumerate(message.tool_calls or ()):
-            check_arguments(call.function.arguments, f"{place}.tool_calls[{index}].function.arguments")
+            at = f"{place}.tool_calls[{index}].function.arguments"
+            call.function.arguments = engine_arguments(call.function.arguments, at)
         if message.role == "tool" and not message.tool_call_id:
             refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):

@@ -117,6 +117,8 @@ class ChatBody(Completions, kw_only=True):
         *("model", "user", "functions", "function_call", "modalities", "audio", "prediction"),
         "web_search_options",
     )
+    function_types: ClassVar[tuple[str | None, ...]] = ("function",)
+
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None

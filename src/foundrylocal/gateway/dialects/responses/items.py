@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import msgspec
 
+from foundrylocal.gateway.dialects.arguments import engine_arguments
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.refusals import refuse, refuse_invalid
 from foundrylocal.gateway.dialects.responses.shapes import (
     CallItem,
     CallOutputItem,
     InputImage,
+    InputText,
     Item,
     MessageItem,
     ReferenceItem,
     Refusal,
 )
 from foundrylocal.gateway.limits.images import check_image
-from foundrylocal.gateway.limits.json_depth import check_arguments
 
 
 def items_for_engine(given: list[Json]) -> list[Json]:
@@ -58,14 +59,27 @@ def _for_engine(item: Item, place: str) -> list[Json]:
     if isinstance(item, MessageItem):
         return [_message(item, place)]
     if isinstance(item, CallItem):
-        check_arguments(item.arguments, f"{place}.arguments")
+        item.arguments = engine_arguments(item.arguments, f"{place}.arguments")
         return [msgspec.to_builtins(item)]
     if isinstance(item, CallOutputItem):
-        output = item.output if isinstance(item.output, str) else "".join(part.text for part in item.output)
-        return [{"type": "function_call_output", "call_id": item.call_id, "output": output}]
+        return [
+            {"type": "function_call_output", "call_id": item.call_id, "output": _output(item.output, place)}
+        ]
     if isinstance(item, ReferenceItem):
         refuse(place, "refers to an item that is not stored: send the item itself")
     return []
+
+
+def _output(output: str | list[InputText | InputImage], place: str) -> str | list[Json]:
+    """The result of a call: one text, or its parts when there is an image among them."""
+    if isinstance(output, str):
+        return output
+    for number, part in enumerate(output):
+        if isinstance(part, InputImage):
+            check_image(part.image_url, f"{place}.output[{number}].image_url")
+    if any(isinstance(part, InputImage) for part in output):
+        return [msgspec.to_builtins(part) for part in output]
+    return "".join(part.text for part in output if isinstance(part, InputText))
 
 
 def _message(item: MessageItem, place: str) -> Json:

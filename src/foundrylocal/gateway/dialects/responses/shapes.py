@@ -41,7 +41,7 @@ class CallItem(Part, tag_field="type", tag="function_call"):
 
 class CallOutputItem(Part, tag_field="type", tag="function_call_output"):
     call_id: str
-    output: str | list[InputText]
+    output: str | list[InputText | InputImage]
 
 
 class ReasoningItem(Part, tag_field="type", tag="reasoning"):
@@ -84,6 +84,7 @@ class ResponsesBody(Body, kw_only=True):
         *("store", "include", "truncation"),
     )
     content_field: ClassVar[str] = "input"
+    function_types: ClassVar[tuple[str | None, ...]] = ("function",)
 
     input: Annotated[str, Meta(min_length=1)] | Annotated[list[Json], Meta(min_length=1)]
     instructions: str | None = None
@@ -129,5 +130,5 @@ class ResponsesBody(Body, kw_only=True):
 
 
 def _has_image(item: Json) -> bool:
-    content = item.get("content")
-    return isinstance(content, list) and any(part.get("type") == "input_image" for part in content)
+    parts = item.get("content") or item.get("output")
+    return isinstance(parts, list) and any(part.get("type") == "input_image" for part in parts)
