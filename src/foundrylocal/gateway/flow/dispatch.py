@@ -24,7 +24,7 @@ from foundrylocal.errors import (
     WorkerCrashed,
 )
 from foundrylocal.gateway.flow.queue import FairQueue
-from foundrylocal.gateway.flow.relay import NothingSent, relay
+from foundrylocal.gateway.flow.relay import NothingSent, Relay, relay
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Ability
@@ -52,11 +52,13 @@ class Dispatcher:
         settings: SettingsStore,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
+        send_to_worker: Relay = relay,
     ) -> None:
         self._server = server
         self._queue = queue
         self._settings = settings
         self._reader_timeout_s = reader_timeout_s
+        self._send_to_worker = send_to_worker
 
     async def answer(self, request: InferenceRequest) -> None:
         """Answer one request. Raises the error that the client is to get, or ClientStalled."""
@@ -136,7 +138,7 @@ class Dispatcher:
             request.stats.context_size = replica.spec.context_size
             _refuse_unable(request, replica)
             why_gone = partial(self._why_gone, replica)
-            await relay(replica.address, request, why_gone, self._reader_timeout_s)
+            await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
 
     async def _why_gone(self, replica: Replica, has_begun: bool) -> Exception:
         """Why a worker's connection broke: a stop, a model that made room for another, or a crash."""

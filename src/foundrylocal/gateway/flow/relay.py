@@ -24,6 +24,8 @@ _STREAM_HEADERS: list[Header] = [(b"cache-control", b"no-cache"), (b"x-accel-buf
 _ERROR_MARK = b'"error":{'
 WhyGone = Callable[[bool], Awaitable[Exception]]
 """Why a worker went away, given whether the answer has begun; only before that may it be NothingSent."""
+Relay = Callable[[Address, InferenceRequest, WhyGone, float], Awaitable[None]]
+"""What `relay` does, for a dispatcher that has other workers."""
 
 
 class NothingSent(Exception):

@@ -38,14 +38,12 @@ def read_documents(turn: Turn, place: str) -> None:
 
 
 def _read(block: DocumentBlock, place: str) -> list[TextBlock | ImageBlock]:
-    kind = block.source.get("type")
+    field = {"text": "data", "content": "content"}.get(str(block.source.get("type")))
+    if field is None:
+        refuse(f"{place}.source", "is not text: send the text of the document")
+    try:
+        content = msgspec.convert(block.source.get(field), _Content)
+    except msgspec.ValidationError as error:
+        refuse_invalid(str(error), f"{place}.source.{field}")
     head = [TextBlock(text) for text in (block.title, block.context) if text]
-    if kind == "text" and isinstance(block.source.get("data"), str):
-        return [*head, TextBlock(block.source["data"])]
-    if kind == "content":
-        try:
-            content = msgspec.convert(block.source.get("content"), _Content)
-        except msgspec.ValidationError as error:
-            refuse_invalid(str(error), f"{place}.source.content")
-        return [*head, *([TextBlock(content)] if isinstance(content, str) else content)]
-    refuse(f"{place}.source", "is not text: send the text of the document")  # noqa: RET503 - it raises
+    return [*head, *([TextBlock(content)] if isinstance(content, str) else content)]
