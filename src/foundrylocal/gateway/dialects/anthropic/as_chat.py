@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from foundrylocal.gateway.dialects.anthropic.shapes import (
     Block,
@@ -56,7 +56,7 @@ def _messages(turn: Turn) -> Iterator[Json]:
         yield message
 
 
-def _parts(blocks: list[Block] | list[TextBlock | ImageBlock]) -> str | list[Json]:
+def _parts(blocks: Sequence[Block]) -> str | list[Json]:
     """Text as text, since few templates know parts; a list only where there is an image."""
     if not any(isinstance(block, ImageBlock) for block in blocks):
         return "".join(block.text for block in blocks if isinstance(block, TextBlock))
