@@ -129,7 +129,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     launcher = LocalLauncher(
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )
-    supply = Supply(library, downloads, store)
+    supply = Supply(library, downloads)
     planner = Planner(supply, launcher, store, EngineDevices().list)
     pool = Pool(launcher, planner, store)
     port_opener = GatewayPortOpener(store, lambda: gateway_app)

@@ -238,3 +238,19 @@ def test_a_model_that_was_switched_away_from_as_it_came_back_may_leave(api: Serv
     talk.status()
     flags(api, CHAT_MODEL, "")
     eventually("the former one leaves", lambda: loaded(api) == [BASE_MODEL], 15)
+
+
+@requirement("10.details")
+def test_a_start_that_cannot_fit_is_507_before_the_download(tmp_path: Path) -> None:
+    name = "Qwen2.5-3B-Instruct-Q4_K_M-GGUF"
+    with running(tmp_path, FOUNDRYLOCAL_MEMORY_BUDGET_MB="64") as service:
+        memory = service.get(f"/models/{name}").json()["memory"]
+        for path in ("/start", "/start-stream", "/switch-model"):
+            answer = service.post(path, {"model_name": name, "port": 0})
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (507, "insufficient_memory")
+            assert f"Needed: {memory['total_formatted']}, free: 64.0 MB." in error["details"]
+        assert memory["available_bytes"] == 64 * 1024 * 1024
+        assert service.status()["status"] == "stopped"
+        assert service.get("/downloads").json()["downloads"] == []
+        assert not list((tmp_path / "cache").glob("partial/*/*"))

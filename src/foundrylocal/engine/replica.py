@@ -36,7 +36,7 @@ class ReplicaSpec:
 
     def is_like(self, other: ReplicaSpec) -> bool:
         """Whether both run the same model with the same options."""
-        return replace(self, id=other.id) == other
+        return replace(self, id=other.id, memory_bytes=other.memory_bytes) == other
 
     @property
     def context_size(self) -> int:

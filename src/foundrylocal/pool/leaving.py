@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 import anyio
 
@@ -82,7 +81,7 @@ class Leaving:
         for replica in self._roster.replicas(State.DRAINING):
             # With its last request it is about to be unloaded, and too late to be called back.
             is_callable = replica.is_recallable and replica.in_flight > 0
-            if is_callable and replace(replica.spec, id=spec.id) == spec:
+            if is_callable and replica.spec.is_like(spec):
                 self._roster.set_ready(replica)
                 self.supersede(replica)
                 return replica

@@ -18,8 +18,7 @@ from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhausted
 from foundrylocal.events import Progress
 from foundrylocal.kit.exhaustion import is_exhaustion
-from foundrylocal.settings.store import SettingsStore
-from foundrylocal.wire.load_options import LoadOptions, LoadSettings, resolve_options
+from foundrylocal.wire.load_options import LoadSettings
 
 Report = Callable[[Progress], None]
 
@@ -60,21 +59,14 @@ class Supply:
     A change of the cache folder leaves its models where they are, so that one in use can be loaded again.
     """
 
-    def __init__(self, library: Library, downloads: DownloadManager, settings: SettingsStore) -> None:
+    def __init__(self, library: Library, downloads: DownloadManager) -> None:
         self._library = library
         self._downloads = downloads
-        self._settings = settings
         self._numbers = itertools.count(1)
         self._loaded_from: dict[str, Stored] = {}
 
     async def _is_on_disk(self, model: Model) -> bool:
         return await anyio.to_thread.run_sync(self._library.get, model.model_id) is not None
-
-    async def refuse_unless_obtainable(self, model: Model, may_download: bool) -> None:
-        """Raise ModelCorrupted, or ModelNotDownloaded when it is not on disk and may not be fetched."""
-        await anyio.to_thread.run_sync(self._library.inspect, model)
-        if not may_download and not await self._is_on_disk(model):
-            raise ModelNotDownloaded
 
     async def obtain(self, model: Model, *, report: Report) -> None:
         """See that the model is on disk, reporting the published lines. Raises the download's errors.
@@ -128,12 +120,6 @@ class Supply:
         Raises ModelCorrupted, ModelNotDownloaded.
         """
         return await anyio.to_thread.run_sync(self._read, model)
-
-    async def specify(self, model: Model, options: LoadOptions) -> ReplicaSpec:
-        """What the engine is to run. Raises ModelCorrupted or ModelNotDownloaded before anything is spawned."""
-        files = await self.require(model)
-        effective = files.limit(resolve_options(options, self._settings.current, LoadSettings))
-        return self.make_spec(model, files, effective, files.estimate(effective).total_bytes)
 
     def _read(self, model: Model) -> ModelFiles:
         files = self._inspect(model)

@@ -1,18 +1,55 @@
-"""Loading for a start or a switch: the published progress lines around the pool's load."""
+"""Loading for a start or a switch: planned before anything is done, then the published progress lines around it."""
 
 from __future__ import annotations
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.errors import ModelNotDownloaded
 from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
+from foundrylocal.pool.planner import Plan
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
+from foundrylocal.pool.supply import Supply
 from foundrylocal.server.load_progress import LoadProgress
 from foundrylocal.server.requests import ServerInfo, StartRequest
 
 WAITING = "Waiting for server to be ready..."
 HEALTHY = "Server health check passed"
+
+
+async def plan_or_refuse(pool: Pool, model: Model, request: StartRequest, *, is_switch: bool = False) -> Plan:
+    """The plan, made before a port is bound, a byte is downloaded or a model leaves: a refusal loses nothing.
+
+    Raises ModelCorrupted, ModelNotDownloaded when it may not be downloaded, InsufficientMemory.
+    """
+    plan = await pool.plan(model, request.options, may_replace_pinned=is_switch)
+    if plan.files is None and not request.may_download:
+        raise ModelNotDownloaded
+    plan.raise_if_refused()
+    return plan
+
+
+async def obtain(
+    pool: Pool,
+    supply: Supply,
+    operation: Operation[ServerInfo],
+    plan: Plan,
+    request: StartRequest,
+    *,
+    is_switch: bool = False,
+) -> ReplicaSpec:
+    """See that the model is on disk; what is to run. A downloaded model is planned again, by its header.
+
+    Raises the download's errors, ModelCorrupted, InsufficientMemory.
+    """
+    await supply.obtain(plan.model, report=operation.report)
+    if plan.spec is None:
+        plan = await plan_or_refuse(pool, plan.model, request, is_switch=is_switch)
+    if plan.spec is None:
+        raise ModelNotDownloaded  # it was deleted again at this moment
+    operation.report(Progress("Starting FoundryLocal server..."))
+    return plan.spec
 
 
 async def load_and_report(

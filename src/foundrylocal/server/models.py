@@ -32,7 +32,6 @@ class ModelManager:
         if self._server.state.status in (Status.STOPPED, Status.ERROR):
             await (await self._server.start(StartRequest(model.model_id, may_download=False))).result()
         else:
-            await self._supply.refuse_unless_obtainable(model, may_download=False)
             async with self._server.lease(model.model_id):
                 pass
         return self._pool.get(model)

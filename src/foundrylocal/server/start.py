@@ -1,8 +1,8 @@
 """Start: from stopped (or failed) to running with one model.
 
-In order: the model can be had, the port is bound, the model is downloaded if need be, loaded and adopted. A start
-that fails or is cancelled releases the port and leaves the status `stopped`; the pool leaves no worker of a load
-that failed. After a stop, the stop does that.
+In order: the model can be had and fits, the port is bound, the model is downloaded if need be, loaded and adopted.
+A start that fails or is cancelled releases the port and leaves the status `stopped`; the pool leaves no worker of
+a load that failed. After a stop, the stop does that.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import FoundryLocalError, ServerAlreadyRunning
-from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
-from foundrylocal.server.load import load_and_report
+from foundrylocal.server.load import load_and_report, obtain, plan_or_refuse
 from foundrylocal.server.operations import STARTED
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.requests import ServerInfo, StartRequest
@@ -33,7 +32,7 @@ class Start:
     async def begin(self, model: Model, request: StartRequest) -> Operation[ServerInfo]:
         """Begin to start, and return when the port is bound.
 
-        Raises OperationInProgress, ServerAlreadyRunning, PortInUse and what Supply refuses; whatever happens after
+        Raises OperationInProgress, ServerAlreadyRunning, PortInUse and what the plan refuses; whatever happens after
         that is the outcome of the operation.
         """
         parts = self._parts
@@ -50,13 +49,11 @@ class Start:
     async def _run(self, operation: Operation[ServerInfo], model: Model, request: StartRequest) -> ServerInfo:
         parts = self._parts
         try:
-            await parts.supply.refuse_unless_obtainable(model, request.may_download)
+            plan = await plan_or_refuse(parts.pool, model, request)
             await parts.port.open(parts.settings.current.port if request.port is None else request.port)
             operation.admit()
             parts.pool.clear_cooldowns()
-            await parts.supply.obtain(model, report=operation.report)
-            operation.report(Progress("Starting FoundryLocal server..."))
-            spec = await parts.supply.specify(model, request.options)
+            spec = await obtain(parts.pool, parts.supply, operation, plan, request)
             replica = await load_and_report(parts.pool, operation, model, spec, request)
             parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
         except BaseException as error:

@@ -11,6 +11,7 @@ import logging
 import anyio
 
 from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import (
     FoundryLocalError,
     InsufficientMemory,
@@ -19,16 +20,14 @@ from foundrylocal.errors import (
     ServerStartTimeout,
     SystemExhausted,
 )
-from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.roster import Replica
-from foundrylocal.server.load import load_and_report, report_ready
+from foundrylocal.server.load import load_and_report, obtain, plan_or_refuse, report_ready
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.port import OpenPort
 from foundrylocal.server.requests import ServerInfo, StartRequest
 from foundrylocal.server.start import Start
 from foundrylocal.server.state import Status
-from foundrylocal.wire.load_options import LoadOptions
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
@@ -61,13 +60,12 @@ class Switch:
         parts, previous = self._parts, self._parts.state.current
         new_port: OpenPort | None = None
         try:
-            await parts.supply.refuse_unless_obtainable(model, request.may_download)
+            plan = await plan_or_refuse(parts.pool, model, request, is_switch=True)
             new_port = await parts.port.open_second(request.port)
             operation.admit()
-            await parts.supply.obtain(model, report=operation.report)
-            operation.report(Progress("Starting FoundryLocal server..."))
+            spec = await obtain(parts.pool, parts.supply, operation, plan, request, is_switch=True)
             old = parts.pool.get(previous) if previous is not None else None
-            replica = await self._exchange(operation, old, model, request)
+            replica = await self._exchange(operation, old, spec, model, request)
             parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
@@ -83,12 +81,16 @@ class Switch:
         return parts.info(model)
 
     async def _exchange(
-        self, operation: Operation[ServerInfo], old: Replica | None, model: Model, request: StartRequest
+        self,
+        operation: Operation[ServerInfo],
+        old: Replica | None,
+        spec: ReplicaSpec,
+        model: Model,
+        request: StartRequest,
     ) -> Replica:
         parts = self._parts
-        spec = await parts.supply.specify(model, request.options)
         there = parts.pool.get(model)
-        if there is None or request.options != self._options_of(there.model):
+        if there is None or not there.spec.is_like(spec):
             there = parts.pool.recall(spec)
         if there is not None:
             report_ready(operation)
@@ -97,10 +99,6 @@ class Switch:
             parts.gate.close()
             await parts.pool.unload(old, parts.settings.current.drain_seconds)
         return await load_and_report(parts.pool, operation, model, spec, request)
-
-    def _options_of(self, model: Model) -> LoadOptions:
-        """What a loaded model was loaded with: the current one as it was started, others without options."""
-        return self._parts.current.options_of(model) or LoadOptions()
 
     async def _undo(self, error: BaseException, previous: Model | None, new_port: OpenPort | None) -> None:
         parts = self._parts

@@ -98,7 +98,7 @@ def make_parts(
     store = SettingsStore(state, {"memory_reserve_mb": 0, **settings})
     library = Library(models_home / "cache")
     downloads = DownloadManager(registry, library, state_dir=state)
-    return launcher, registry, store, Supply(library, downloads, store)
+    return launcher, registry, store, Supply(library, downloads)
 
 
 async def no_devices() -> tuple[Device, ...]:

@@ -78,7 +78,7 @@ class ServerRig(Rig):
 
 def _request(name: str, request: dict[str, Any]) -> StartRequest:
     options = LoadOptions(**request.pop("options", {}))
-    return StartRequest(name, options=options, may_download=False, **request)
+    return StartRequest(name, options=options, **{"may_download": False, **request})
 
 
 def lines(operation: Operation[ServerInfo]) -> list[str]:
