@@ -82,3 +82,17 @@ def test_a_wrong_base_url_is_explained(path: str) -> None:
 def test_other_wrong_paths_name_the_right_ones() -> None:
     assert "management API" in hint_for("/iblink/v1/foundry-local/status")
     assert "/v1/chat/completions" in hint_for("/nowhere")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nowhere", "/v1", "/v1/nowhere", "/v1/chat", "/infillx", "/v1/v1/messages"]
+)
+def test_an_error_on_an_unknown_path_is_openais(path: str) -> None:
+    assert "type" not in error_dialect(path).error_body(errors.InternalError())
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/messages", "/v1/messages/", "/v1/messages/batches", "/v1/messages/count_tokens"]
+)
+def test_an_error_below_anthropics_paths_is_anthropics(path: str) -> None:
+    assert error_dialect(path).error_body(errors.InternalError())["type"] == "error"

@@ -95,6 +95,10 @@ class Dialect(Generic[B]):
         """The engine's answer completed to what the published schema requires."""
         return answer
 
+    def as_stream(self, whole: Json, body: B) -> bytes | None:
+        """The completed answer as a whole stream, for a request whose stream is made of one; None for others."""
+        return None
+
     def stream(self, body: B, stats: RequestStats) -> Rewriter:
         """What turns the engine's events into those of the published API; one for each stream."""
 

@@ -72,9 +72,14 @@ async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyG
         whole = request.route.dialect.whole(raw, request.body, stats)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise EngineFailed("Its answer does not have the published form.") from error
+    stats.note_outcome("ok")
+    events = request.route.dialect.as_stream(whole, request.body) if request.body.is_stream else None
+    if events is not None:
+        await _begin(request)
+        await request.send({"type": "http.response.body", "body": events})
+        return
     stats.status = answer.status
     stats.note_first()
-    stats.note_outcome("ok")
     await send_whole(request.send, answer.status, msgspec.json.encode(whole), stats.headers())
 
 

@@ -111,3 +111,31 @@ def test_a_character_that_was_cut_is_left_out_as_in_a_stream() -> None:
     cut = whole(TEXT, body, "o\N{REPLACEMENT CHARACTER}", [entry("o", "o")], finish="length")
     assert (cut["text"], cut["logprobs"]["tokens"]) == ("o", ["o"])
     assert whole(TEXT, body, "o\N{REPLACEMENT CHARACTER}", [], finish="stop")["text"].endswith("\ufffd")
+
+
+@pytest.mark.parametrize("has_usage", [False, True])
+def test_a_chat_stream_with_a_stop_string_is_made_of_the_whole_answer(has_usage: bool) -> None:
+    fields: dict[str, Any] = {"logprobs": True, "stop": "thr", "stream": True}
+    if has_usage:
+        fields["stream_options"] = {"include_usage": True}
+    dialect = ROUTES[CHAT].dialect
+    body, engine = dialect.prepare(json.dumps(HELLO | fields).encode())
+    assert json.loads(engine.body)["stream"] is False and "stream_options" not in json.loads(engine.body)
+    choice = {"index": 0, "finish_reason": "stop", "logprobs": {"content": STOPPED}}
+    choice["message"] = {"role": "assistant", "content": "one two "}
+    raw = json.dumps({"id": "chatcmpl-a", "choices": [choice], "usage": {"total_tokens": 5}}).encode()
+    events = dialect.as_stream(dialect.whole(raw, body, RequestStats("/x", 0.0)), body)
+    assert events is not None and events.endswith(b"data: [DONE]\n\n")
+    chunks = [json.loads(event[6:]) for event in events.split(b"\n\n") if event.startswith(b"data: {")]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert "".join(one["delta"].get("content") or "" for one in choices) == "one two "
+    assert [t["token"] for one in choices for t in (one["logprobs"] or {"content": []})["content"]] == NAMES
+    assert [one["finish_reason"] for one in choices][-1] == "stop"
+    assert [chunk.get("usage") for chunk in chunks][-1] == ({"total_tokens": 5} if has_usage else None)
+
+
+def test_other_chat_streams_come_as_they_are_made() -> None:
+    for fields in ({"logprobs": True}, {"stop": "thr"}):
+        dialect = ROUTES[CHAT].dialect
+        body, engine = dialect.prepare(json.dumps(HELLO | fields | {"stream": True}).encode())
+        assert json.loads(engine.body)["stream"] is True and dialect.as_stream({}, body) is None

@@ -82,3 +82,13 @@ def test_anthropic_counts_what_was_cached() -> None:
     ended.note_usage({"input_tokens": 1, "cache_read_input_tokens": 30, "output_tokens": 0})
     ended.note_usage({"output_tokens": 4, "input_tokens": None})
     assert (ended.tokens_in, ended.tokens_out) == (31, 4)
+
+
+def test_tools_that_were_left_out_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    found = metrics()
+    ended = RequestStats("/v1/responses", 0.0, model_id="some/model")
+    ended.unsupported_tools = ["web_search", "other", "web_search"]
+    with caplog.at_level(logging.INFO):
+        found.note(ended)
+    assert 'foundrylocal_unsupported_tools_total{tool="web_search"} 2.0' in found.render().decode()
+    assert "left_out_tools=other,web_search" in caplog.text

@@ -12,6 +12,7 @@ from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.openai_chat.answer import complete_chat
 from foundrylocal.gateway.dialects.openai_chat.check import check_chat
 from foundrylocal.gateway.dialects.openai_chat.engine import chat_request
+from foundrylocal.gateway.dialects.openai_chat.replay import is_replayed, replay
 from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody
 from foundrylocal.gateway.dialects.openai_chat.stream import ParsedChat, UnparsedChat
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -36,6 +37,9 @@ class OpenAiChat(Dialect[ChatBody]):
 
     def answer(self, answer: Json, body: ChatBody, stats: RequestStats) -> Json:
         return complete_chat(answer, body)
+
+    def as_stream(self, whole: Json, body: ChatBody) -> bytes | None:
+        return replay(whole, body) if is_replayed(body) else None
 
     def stream(self, body: ChatBody, stats: RequestStats) -> Rewriter:
         must_parse = body.logprobs or body.answer_count > 1

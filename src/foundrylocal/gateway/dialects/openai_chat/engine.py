@@ -15,6 +15,7 @@ from foundrylocal.gateway.dialects.constrained.engine import (
     engine_form,
 )
 from foundrylocal.gateway.dialects.logprobs import MAX_ALTERNATIVES
+from foundrylocal.gateway.dialects.openai_chat.replay import is_replayed
 from foundrylocal.gateway.dialects.openai_chat.shapes import (
     ChatBody,
     ChosenTool,
@@ -49,6 +50,9 @@ def chat_request(body: ChatBody, path: str) -> EngineRequest:
         fields["top_logprobs"] = MAX_ALTERNATIVES if body.stop else body.top_logprobs or 1
     if body.answer_count > 1 and not body.is_stream:
         fields |= AS_STREAM
+    if is_replayed(body):
+        fields["stream"] = False
+        fields.pop("stream_options", None)
     return EngineRequest(path, msgspec.json.encode(fields | form.fields), form.constraint, form.new_filter)
 
 
