@@ -1,7 +1,7 @@
-"""The gateway's stats: Prometheus metrics by model, totals since the start, and one log line a request.
+"""The gateway's figures: Prometheus metrics by model, totals since the start, and one log line per request.
 
-Invariant: a label is a model of the registry, a path of the gateway or a code of ours, never what a caller
-wrote, so the number of series is bounded.
+Invariant: a label is a model of the registry, a path of the gateway or a name of ours, never text of a client, so
+the number of series is bounded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RATE_BUCKETS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)
 
 @dataclass(slots=True)
 class Totals:
-    """Since the service began, for /status."""
+    """Since the service started, for /status."""
 
     requests: int = 0
     failed: int = 0
@@ -38,18 +38,20 @@ class Totals:
     tokens_out: int = 0
 
 
-class _Lines(Collector):
-    """The queue as it is when it is asked for."""
+class _QueueGauges(Collector):
+    """The queues at the moment of a scrape."""
 
     def __init__(self, queue: FairQueue) -> None:
         self._queue = queue
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         running = GaugeMetricFamily("foundrylocal_requests_running", "Requests in a slot", labels=["model"])
-        waiting = GaugeMetricFamily("foundrylocal_requests_waiting", "Requests in line", labels=["model"])
-        for model_id, line in self._queue.snapshot().items():
-            running.add_metric([model_id], line.running)
-            waiting.add_metric([model_id], line.waiting)
+        waiting = GaugeMetricFamily(
+            "foundrylocal_requests_waiting", "Requests in the queue", labels=["model"]
+        )
+        for model_id, stats in self._queue.snapshot().items():
+            running.add_metric([model_id], stats.running)
+            waiting.add_metric([model_id], stats.waiting)
         yield running
         yield waiting
 
@@ -60,35 +62,35 @@ class Metrics:
     def __init__(self, queue: FairQueue) -> None:
         self._registry = registry = CollectorRegistry()
         self._totals = Totals()
-        registry.register(_Lines(queue))
+        registry.register(_QueueGauges(queue))
         by_model = ["model"]
         self._requests = Counter(
             "foundrylocal_requests",
-            "Requests by their end",
+            "Requests by outcome",
             ["model", "endpoint", "outcome"],
             registry=registry,
         )
-        self._tokens_in = Counter("foundrylocal_prompt_tokens", "Tokens read", by_model, registry=registry)
+        self._tokens_in = Counter("foundrylocal_prompt_tokens", "Prompt tokens", by_model, registry=registry)
         self._tokens_out = Counter(
-            "foundrylocal_completion_tokens", "Tokens made", by_model, registry=registry
+            "foundrylocal_completion_tokens", "Generated tokens", by_model, registry=registry
         )
         self._first = Histogram(
             "foundrylocal_time_to_first_token_seconds",
-            "From the whole request to the first byte of a stream",
+            "Time from the complete request to the first byte of a stream",
             by_model,
             buckets=_FIRST_BUCKETS,
             registry=registry,
         )
         self._rate = Histogram(
             "foundrylocal_tokens_per_second",
-            "Tokens made a second of generation",
+            "Generated tokens per second",
             by_model,
             buckets=_RATE_BUCKETS,
             registry=registry,
         )
         self._wait = Histogram(
             "foundrylocal_queue_wait_seconds",
-            "Time in line for a slot",
+            "Time in the queue for a slot",
             by_model,
             buckets=_WAIT_BUCKETS,
             registry=registry,
@@ -102,7 +104,7 @@ class Metrics:
         )
 
     def render(self) -> bytes:
-        """All metrics in the text format of Prometheus."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     @property
@@ -114,7 +116,7 @@ class Metrics:
         self._requests.labels("none", endpoint or "other", code).inc()
 
     def note(self, stats: RequestStats) -> None:
-        """A request has ended: count it, and write its line; the prompt is in neither."""
+        """Count a request that has ended and log its line; neither holds any of the prompt."""
         totals, model = self._totals, stats.model_id or "none"
         totals.requests += 1
         totals.failed += stats.outcome not in ("ok", "cancelled")

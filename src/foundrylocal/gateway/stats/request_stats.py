@@ -1,4 +1,4 @@
-"""What one request was like, gathered on its way: for its log line, the metrics and its own headers."""
+"""The figures of one request, collected on its way: for its log line, the metrics and its response headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIN_DECODE_S = 0.001
 
 @dataclass(eq=False)
 class RequestStats:
-    """The stats of one request; times in seconds, None where it did not come to that or nobody told."""
+    """Times are in seconds; None where the request did not get that far or the engine did not report it."""
 
     endpoint: str
     began: float
@@ -35,16 +35,16 @@ class RequestStats:
     unsupported_tools: list[str] = field(default_factory=list)
 
     def note_first(self) -> None:
-        """Now the first byte of the answer goes out."""
+        """The first byte of the answer is being sent."""
         self.first_s = monotonic() - self.began
 
     def note_outcome(self, outcome: str) -> None:
-        """How it ended, the first word counts; a request of which nothing is heard was cancelled."""
+        """How the request ended; the first outcome stands, and a request without one was cancelled."""
         if self.outcome == "cancelled":
             self.outcome = outcome
 
     def note_end(self) -> None:
-        """It is over; a stream that was left before the engine counted it is counted by its events."""
+        """The request is over; a stream that ended before the engine reported a count is counted by its events."""
         if self.tokens_out is None and self.is_stream and self.events:
             self.tokens_out = self.events
         self.total_s = monotonic() - self.began
@@ -53,7 +53,7 @@ class RequestStats:
         """The engine's own account of a generation."""
         self.tokens_in = (self.tokens_in or 0) + _number(timings, "prompt_n") + _number(timings, "cache_n")
         self.tokens_out = (self.tokens_out or 0) + _number(timings, "predicted_n")
-        # Several answers are made side by side, so the longest counts and not the sum.
+        # Several answers are generated side by side, so the longest time counts and not the sum.
         prefill_s, decode_s = (
             float(timings.get(name) or 0.0) / 1000 for name in ("prompt_ms", "predicted_ms")
         )
@@ -61,7 +61,7 @@ class RequestStats:
         self.decode_s = max(self.decode_s or 0.0, decode_s)
 
     def note_usage(self, usage: dict[str, Any]) -> None:
-        """The counts of an answer, under any of the published names; the last word counts."""
+        """The token counts of an answer, under any of the published names; the last report stands."""
         read = next((usage[name] for name in ("prompt_tokens", "input_tokens") if usage.get(name)), None)
         if read is not None:
             self.tokens_in = int(read) + int(usage.get("cache_read_input_tokens") or 0)
@@ -71,11 +71,11 @@ class RequestStats:
 
     @property
     def tokens_per_s(self) -> float | None:
-        """The rate of generation: the engine's account, or what was seen from here."""
+        """The rate of generation: as the engine reported it, or as measured here."""
         if not self.tokens_out:
             return None
         if self.decode_s is not None and self.decode_s < _MIN_DECODE_S:
-            return None  # one token comes with the prompt and takes no time of its own
+            return None  # a single token comes with the prompt and takes no time of its own
         if self.decode_s:
             return self.tokens_out / self.decode_s
         seen_s = self.total_s - (
@@ -84,7 +84,7 @@ class RequestStats:
         return self.tokens_out / seen_s if seen_s > 0 else None
 
     def headers(self) -> list[Header]:
-        """What the caller is told of the way to its answer; prefill and decode where they are known by then."""
+        """Response headers about the queue and the timings; prefill and decode where they are known by then."""
         parts = [
             ("queue", self.queue_s),
             ("load", self.load_s),
