@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import (
     engine_figures,
     library_figures,
+    log_figures,
     processes,
     quiet,
     router_figures,
@@ -25,7 +26,19 @@ from benchmarks import (
 from benchmarks.report import Figure, show
 
 ROUNDS = 5
-GROUPS = ("chat", "router", "relay", "slow", "start", "change", "idle", "download", "list")
+GROUPS = (
+    "chat",
+    "router",
+    "relay",
+    "slow",
+    "start",
+    "change",
+    "idle",
+    "download",
+    "list",
+    "readers",
+    "pauses",
+)
 
 
 def main() -> int:
@@ -70,6 +83,8 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "idle": lambda: service_figures.idle_figures(folder, rounds),
         "download": lambda: library_figures.download_figures(folder, rounds),
         "list": lambda: library_figures.list_figures(folder, rounds),
+        "readers": lambda: log_figures.reader_figures(folder, rounds),
+        "pauses": lambda: log_figures.pause_figures(folder, rounds),
     }
     figures: list[Figure] = []
     for name, measure in groups.items():

@@ -76,11 +76,16 @@ class Pauses:
     @property
     def own_s(self) -> float:
         """The longest wait without the time in which the bare server did not get to run either."""
+        return max(self.own_waits_s)
+
+    @property
+    def own_waits_s(self) -> list[float]:
+        """Every wait for /health, in the same way."""
         (bare,) = (waits for port, waits in self._waits.items() if port != self._service_port)
         # From when it should have been asked: the asking too may be what was halted.
         due = [(last + PROBE_S, over) for (_, last), (_, over) in itertools.pairwise(bare)]
         halts = [(began, over) for began, over in due if over - began > HALT_S]
-        return max(_less(wait, halts) for wait in self._waits[self._service_port])
+        return [_less(wait, halts) for wait in self._waits[self._service_port]]
 
 
 def _less(wait: Wait, halts: list[Wait]) -> float:

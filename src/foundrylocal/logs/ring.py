@@ -150,6 +150,11 @@ class LogReader:
         self._position = position
         self.is_new_run = is_new_run
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are lines to take at once."""
+        return self._position <= self._ring.last_number
+
     def take_lost(self) -> int:
         """How many lines were dropped from the ring before this reader got to them; skips over them."""
         lost = max(0, self._ring.first_number - self._position)
@@ -164,7 +169,7 @@ class LogReader:
 
     async def wait(self) -> bool:
         """Wait until there is something to take; False when the ring is closed and everything was taken."""
-        while self._position > self._ring.last_number:
+        while not self.is_behind:
             if self._ring.is_closed:
                 return False
             await self._ring.wait_for_news()

@@ -27,7 +27,7 @@ async def _fill(ring: LogRing) -> None:
 
 
 async def _read(ring: LogRing, received: bytearray, go_on: anyio.Event | None = None) -> None:
-    async for chunk in _events(ring.follow()):
+    async for chunk in _events(ring.follow(), pace_s=0):
         if go_on is not None and b"id: " in chunk:
             await go_on.wait()
         received += chunk
@@ -72,7 +72,7 @@ def test_row_18_readers_far_behind_give_way_after_each_batch() -> None:
 
         async def read(reader: LogReader) -> None:
             nonlocal sent_bytes
-            async for chunk in _events(reader):
+            async for chunk in _events(reader, pace_s=0):
                 sent_bytes += len(chunk)
 
         async with anyio.create_task_group() as tasks:

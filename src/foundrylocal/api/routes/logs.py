@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import anyio
-import anyio.lowlevel
 from fastapi import APIRouter, Header, Query, Response
 
 from foundrylocal.api.describe import StreamAnswer, describe_stream, refusals
@@ -19,6 +18,7 @@ from foundrylocal.kit.clock import now_s
 from foundrylocal.logs.ring import LogReader, render_line
 from foundrylocal.wire.server import LogLine
 
+PACE_S = 0.05
 router = APIRouter(tags=["Logging"])
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["FoundryLocalApiService", "FoundryLocalService", "HealthMonitor", "DownloadService", "API"]
@@ -56,7 +56,7 @@ async def stream_logs(
     return EventStream(_events(services.ring.follow(tail=tail, after=after)))
 
 
-async def _events(reader: LogReader) -> AsyncIterator[bytes]:
+async def _events(reader: LogReader, pace_s: float = PACE_S) -> AsyncIterator[bytes]:
     yield b": connected\n\n"
     if reader.is_new_run:
         yield _notice("The service was restarted; earlier lines are in its log files")
@@ -72,8 +72,9 @@ async def _events(reader: LogReader) -> AsyncIterator[bytes]:
         if lost := reader.take_lost():
             yield _notice(f"{lost} log lines were dropped: this reader was too slow")
         yield b"".join(line.event for line in reader.take_batch())
-        # A reader that is far behind has a next batch at once: others come first.
-        await anyio.lowlevel.checkpoint()
+        # A reader that is behind has its next batch at once, but others get a turn first. One that has caught up
+        # waits a moment for the lines that come close together: a write for each would cost more than the lines.
+        await anyio.sleep(0 if reader.is_behind else pace_s)
 
 
 def _notice(message: str) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import psutil
 
 from foundrylocal.engine.llama_cpp.command import render_order
@@ -29,6 +30,7 @@ from foundrylocal.kit.exhaustion import is_exhaustion, require_room_for_process
 STOP_TIMEOUT_S = 5.0
 KILL_TIMEOUT_S = 5.0
 DRAIN_TIMEOUT_S = 1.0
+LINES_PER_TURN = 32
 _LINE_LIMIT = 64 * 1024
 
 
@@ -164,8 +166,12 @@ class WorkerProcess:
                 self.reason = without_folders(str(report.get("reason") or ""))
 
     async def _read_log(self, stream: asyncio.StreamReader) -> None:
+        count = 0
         async for line in _lines(stream):
             self._engine_log.add(line)
+            count += 1
+            if count % LINES_PER_TURN == 0:
+                await anyio.lowlevel.checkpoint()  # lines that are buffered already come without one
 
     def _finish(self) -> None:
         code = self._process.returncode if self._process else None
