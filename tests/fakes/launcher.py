@@ -57,7 +57,7 @@ class FakeLauncher:
     def of(self, model_id: str) -> list[FakeReplica]:
         return [one for one in self.running.values() if one.spec.model_id == model_id]
 
-    def crash(self, model_id: str, reason: str = "It was ended by signal SIGSEGV.") -> None:
+    def crash(self, model_id: str, reason: str = "The worker was killed by SIGSEGV.") -> None:
         """End the model's replicas as a crash does."""
         for one in self.of(model_id):
             self._end(one, ReplicaState.FAILED, reason)
@@ -131,7 +131,7 @@ class FakeLauncher:
         await anyio.lowlevel.checkpoint()
         one = self.running.get(replica)
         if one is not None:
-            self._end(one, ReplicaState.FAILED, "It was ended by signal SIGKILL.")
+            self._end(one, ReplicaState.FAILED, "The worker was killed by SIGKILL.")
 
     def events(self) -> Subscription[ReplicaEvent]:
         return self._events.subscribe()

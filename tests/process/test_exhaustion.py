@@ -75,3 +75,30 @@ def test_row_10_without_processes_a_start_is_a_clean_503_and_recovers(
     no_processes.write_text("max")
     assert service.start()["success"] is True
     service.post("/stop")
+
+
+def _lines(service: Service, text: str) -> int:
+    return sum(text in line["message"] for line in service.get("/logs?count=1000").json())
+
+
+def test_row_29_without_descriptors_no_worker_is_ended(service: Service) -> None:
+    service.start(options={"health_check_interval_seconds": 1})
+    (worker,) = service.workers()
+    process = psutil.Process(service.process.pid)
+    limits = process.rlimit(psutil.RLIMIT_NOFILE)
+    with service.gateway() as gateway:
+        body = {"messages": [{"role": "user", "content": "Hi"}]}
+        assert gateway.post("/v1/chat/completions", json=body).status_code == 200
+        process.rlimit(
+            psutil.RLIMIT_NOFILE, (3, limits[1])
+        )  # those that are open stay, no new one is to be had
+        eventually("probes fail for want of descriptors", lambda: _lines(service, "check skipped") > 4, 30)
+        refused = gateway.post("/v1/chat/completions", json=body)
+        process.rlimit(psutil.RLIMIT_NOFILE, limits)
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (503, "system_exhausted")
+        assert "Too many open files" in error["details"]
+        assert gateway.post("/v1/chat/completions", json=body).status_code == 200
+    assert service.workers() == [worker]
+    assert service.status()["status"] == "running"
+    assert _lines(service, "check failed") == 0

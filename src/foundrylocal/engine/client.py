@@ -10,6 +10,7 @@ layer of code on its way is fetched from memory anew and the engine waits for it
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
@@ -20,13 +21,24 @@ import httptools
 import msgspec
 
 from foundrylocal.engine.replica import Address
+from foundrylocal.kit.exhaustion import CONNECT_SHORTAGES
 
 CONNECT_TIMEOUT_S = 5.0
 _UNIX = "unix://"
 
 
 class WorkerUnreachable(Exception):
-    """No connection to the worker came about: nothing was sent."""
+    """No connection to the worker could be made, so nothing was sent; `reason` is the system's own word for it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.errno = error.errno if isinstance(error, OSError) else None
+        self.reason = (os.strerror(self.errno) if self.errno else str(error)) or "connecting took too long"
+        super().__init__(self.reason)
+
+    @property
+    def is_own_shortage(self) -> bool:
+        """Whether the service itself lacked what a connection takes, which says nothing about the worker."""
+        return self.errno in CONNECT_SHORTAGES
 
 
 class AnswerBroken(Exception):
@@ -195,7 +207,7 @@ async def ask(
                 at = urlsplit(endpoint.url)
                 _, answer = await loop.create_connection(Answer, at.hostname or "", at.port or 0)
     except (OSError, TimeoutError) as error:
-        raise WorkerUnreachable(str(error)) from error
+        raise WorkerUnreachable(error) from error
     try:
         answer.send(_request(endpoint, target, body))
         yield answer

@@ -7,6 +7,9 @@ import os
 
 _ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS})
 
+# EAGAIN is not among them: to a UNIX socket it means that the other side does not accept.
+CONNECT_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 SPAWN_DESCRIPTORS = 16
 
 

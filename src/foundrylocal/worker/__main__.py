@@ -1,7 +1,7 @@
 """The child process: one model, llama.cpp's own server, nothing of the service.
 
-It takes its whole order as one line on stdin, tells `ready` or `failed` as a line on stdout, logs on stderr,
-and ends when its stdin does: with its parent, whatever became of that.
+It reads its whole order as one line on stdin, reports `ready` or `failed` as a line on stdout, logs on stderr, and
+ends when its stdin is closed, which is when its parent ends, however it does.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ _LINE_BYTES = 4096
 _IOLBF = 1
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill us when the service ends, even while the engine holds the interpreter lock."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
+def _die_with_parent() -> int:
+    """Ask Linux to kill us when our parent ends, even while the engine holds the lock; returns the parent's pid."""
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent == 1 or os.getppid() != parent:
-        os._exit(0)  # it was gone before we asked
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return parent
+
+
+def _is_orphan(parent: int, service: int) -> bool:
+    """Whether the service ended before `_die_with_parent`. Process 1 adopts orphans, but may be the service."""
+    return sys.platform != "win32" and (os.getppid() != parent or (parent == 1 and service != 1))
 
 
 def _limit() -> None:
@@ -47,12 +50,12 @@ def _take_report_channel() -> IO[str]:
 
 
 def _write_whole_lines() -> object:
-    """Have the engine's log leave as lines: each is three writes else, and each write wakes the service.
+    """Write the engine's log by whole lines: otherwise each is three writes, and each write wakes the service.
 
-    The answer is the buffer, which has to live as long as the process.
+    Returns the buffer, which has to live as long as the process.
     """
     if sys.platform == "win32":
-        return None  # its C library knows no line buffering
+        return None  # its C library has no line buffering
     import ctypes
 
     system = ctypes.CDLL(None)
@@ -64,20 +67,22 @@ def _write_whole_lines() -> object:
 
 def main() -> None:
     report = _take_report_channel()
-    _die_with_parent()
+    parent = _die_with_parent()
     _limit()
     log_buffer = _write_whole_lines()
-    # The engine loads with the interpreter lock held, so no Python handler would run: the system's own must.
+    # The engine loads with the interpreter lock held, when no Python handler could run: use the default action.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     line = sys.stdin.readline()
     if not line:
         return
     order = json.loads(line)
+    if _is_orphan(parent, order["service_pid"]):
+        return
     try:
         import xllamacpp
 
         server = xllamacpp.Server(parameters(order))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the service must hear of it
+    except Exception as error:  # noqa: BLE001 - the service reports it, whatever it is
         report.write(json.dumps({"event": "failed", "reason": str(error)}) + "\n")
         report.flush()
         os._exit(1)

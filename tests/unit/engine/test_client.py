@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -209,3 +212,44 @@ async def test_a_health_check_wants_an_answer_of_200_in_time() -> None:
 async def test_an_engine_that_does_not_tell_of_tools_can_call_them(body: bytes, can: bool) -> None:
     async with serving(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)) as (endpoint, _):
         assert await can_call_tools(endpoint, TIMEOUT_S) is can
+
+
+@pytest.mark.parametrize(
+    ("number", "is_own"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOBUFS, True),
+        (errno.ENOMEM, True),
+        (errno.EAGAIN, False),  # a UNIX socket whose owner does not accept
+        (errno.ECONNREFUSED, False),
+        (errno.ENOENT, False),
+    ],
+)
+def test_row_29_only_our_own_shortage_is_ours(number: int, is_own: bool) -> None:
+    error = WorkerUnreachable(OSError(number, "said by the system"))
+    assert (error.errno, error.is_own_shortage, error.reason) == (number, is_own, os.strerror(number))
+
+
+def test_a_connection_that_takes_too_long_is_not_ours() -> None:
+    error = WorkerUnreachable(TimeoutError())
+    assert (error.is_own_shortage, error.reason) == (False, "connecting took too long")
+
+
+async def test_row_29_without_descriptors_the_reason_is_kept(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, hard))
+    try:
+        with pytest.raises(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for url in (f"unix://{tmp_path / 'a.sock'}", "http://127.0.0.1:9"):
+            with pytest.raises(WorkerUnreachable) as caught:
+                async with ask(Address(url, "", 1), "/health"):
+                    pass
+            assert caught.value.is_own_shortage
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in taken:
+            os.close(one)

@@ -50,7 +50,7 @@ def test_ten_healthy_minutes_reset_the_count(on_server: ServerRunner) -> None:
 def test_requests_are_told_to_come_back_until_it_is_ready(on_server: ServerRunner) -> None:
     async def scenario(rig: ServerRig) -> None:
         await rig.start()
-        rig.launcher.crash(rig.chat.model_id, "It was ended by signal SIGKILL.")
+        rig.launcher.crash(rig.chat.model_id, "The worker was killed by SIGKILL.")
         await anyio.sleep(0.5)
         with pytest.raises(ModelLoading) as caught:
             async with rig.server.lease(None):

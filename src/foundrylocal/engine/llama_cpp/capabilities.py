@@ -7,6 +7,7 @@ machine without a GPU is asked once; on one with a GPU, what is free is asked ag
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import anyio
 import msgspec
 
 from foundrylocal.engine.devices import Device, DeviceKind
+from foundrylocal.engine.environment import worker_environment
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
@@ -49,7 +51,12 @@ class EngineDevices:
     async def _ask(self) -> tuple[Device, ...]:
         try:
             with anyio.fail_after(ANSWER_TIMEOUT_S):
-                answer = await anyio.run_process(self._command, check=True, stderr=subprocess.DEVNULL)
+                answer = await anyio.run_process(
+                    self._command,
+                    check=True,
+                    stderr=subprocess.DEVNULL,
+                    env=worker_environment(os.environ),
+                )
             return tuple(msgspec.json.decode(answer.stdout, type=list[Device]))
         except (OSError, TimeoutError, subprocess.CalledProcessError, msgspec.DecodeError) as error:
             log.warning(

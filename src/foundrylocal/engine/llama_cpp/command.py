@@ -6,6 +6,7 @@ Invariant: the order is everything the worker is told; nothing secret stands in 
 from __future__ import annotations
 
 import json
+import os
 
 from foundrylocal.engine.replica import ListenAddress, ReplicaSpec
 
@@ -13,6 +14,7 @@ from foundrylocal.engine.replica import ListenAddress, ReplicaSpec
 def render_order(spec: ReplicaSpec, address: ListenAddress) -> bytes:
     """The order for one replica, with the effective value of each load option."""
     order = {
+        "service_pid": os.getpid(),
         "socket": str(address.socket) if address.socket else None,
         "host": address.host,
         "port": address.port,

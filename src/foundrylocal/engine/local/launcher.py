@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import secrets
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +17,7 @@ from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.local.process import WorkerProcess
+from foundrylocal.engine.local.socket_folder import SocketFolder
 from foundrylocal.engine.replica import (
     Address,
     ListenAddress,
@@ -31,17 +29,17 @@ from foundrylocal.engine.replica import (
 from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, SystemExhausted, WorkerCrashed
 from foundrylocal.kit.broadcast import Broadcast, Subscription
 from foundrylocal.kit.contain import contain
+from foundrylocal.kit.exhaustion import is_exhaustion
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 FIRST_PROBE_TIMEOUT_S = 10.0
 PROGRESS_PERIOD_S = 0.5
 BUILT_IN_WORKER = (sys.executable, "-P", "-m", "foundrylocal.worker")
-_FOLDER_PREFIX = "foundrylocal-"
 
 
 class LocalLauncher:
-    """Owner of all worker processes of this service. `run` must be running; its end is theirs."""
+    """The owner of all worker processes of this service; they end with `run`."""
 
     def __init__(
         self,
@@ -51,8 +49,7 @@ class LocalLauncher:
     ) -> None:
         self._budget_bytes = budget_bytes
         self._command = tuple(command) or BUILT_IN_WORKER
-        self._record = state_dir / "run-folder"
-        self._folder: Path | None = None
+        self._sockets = SocketFolder(state_dir / "run-folder")
         self._workers: dict[str, WorkerProcess] = {}
         self._events: Broadcast[ReplicaEvent] = Broadcast()
         self._incarnations = itertools.count(1)
@@ -60,7 +57,7 @@ class LocalLauncher:
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the workers until cancelled; then end every one of them."""
-        self._folder = await anyio.to_thread.run_sync(self._make_folder)
+        await anyio.to_thread.run_sync(self._sockets.ensure)
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -72,24 +69,10 @@ class LocalLauncher:
                         await self.close()
         finally:
             self._group = None
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._record.unlink(missing_ok=True)
-
-    def _make_folder(self) -> Path:
-        """A fresh folder for the sockets; the path of a socket is short by the system's law, so not in state."""
-        with contextlib.suppress(OSError, ValueError):
-            left = Path(self._record.read_text("utf-8"))
-            if left.name.startswith(_FOLDER_PREFIX) and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
-        if processes.HAS_UNIX_SOCKETS and len(str(folder)) > 80:
-            folder.rmdir()
-            folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir="/tmp"))
-        self._record.write_text(str(folder), "utf-8")
-        return folder
+            self._sockets.remove()
 
     async def capacity(self, reserve_bytes: int = 0) -> int:
-        """What is available, less what a mapped file only seems to leave and what a load has yet to take."""
+        """What is available, less mapped files (their pages count as available) and what loads will yet take."""
         free = await anyio.to_thread.run_sync(available_bytes) - reserve_bytes
         for worker in self._workers.values():
             is_loaded = worker.state is ReplicaState.READY
@@ -102,12 +85,13 @@ class LocalLauncher:
         return free
 
     async def launch(self, spec: ReplicaSpec) -> str:
+        folder = await self._socket_folder()
         if spec.id in self._workers:
             return spec.id
-        if self._group is None or self._folder is None:
+        if self._group is None:
             raise ServerStartFailed("The service is shutting down.")
         incarnation = next(self._incarnations)
-        socket = self._folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
+        socket = folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
         key = "" if socket else secrets.token_urlsafe(32)
         worker = WorkerProcess(
             spec, ListenAddress(socket, "127.0.0.1", 0, key), self._command, incarnation, self._tell
@@ -115,6 +99,15 @@ class LocalLauncher:
         self._workers[spec.id] = worker
         self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id
+
+    async def _socket_folder(self) -> Path:
+        try:
+            return await anyio.to_thread.run_sync(self._sockets.ensure)
+        except OSError as error:
+            if is_exhaustion(error):
+                raise SystemExhausted(str(error.strerror)) from None
+            reason = f"The folder for the workers' sockets cannot be created: {error.strerror}."
+            raise ServerStartFailed(reason) from None
 
     async def _see_through(self, worker: WorkerProcess) -> None:
         try:
@@ -130,7 +123,7 @@ class LocalLauncher:
     ) -> Address:
         worker = self._workers.get(replica)
         if worker is None:
-            raise ServerStartFailed("It was stopped before it was ready.")
+            raise ServerStartFailed("The worker was stopped before it was ready.")
         with anyio.move_on_after(timeout_s) as limit:
             while not worker.settled.is_set():
                 with anyio.move_on_after(PROGRESS_PERIOD_S):
@@ -142,7 +135,7 @@ class LocalLauncher:
                 await worker.ended.wait()
                 if worker.is_exhausted:
                     raise SystemExhausted("No process can be started")
-                raise ServerStartFailed(worker.reason or "It was stopped before it was ready.")
+                raise ServerStartFailed(worker.reason or "The worker was stopped before it was ready.")
             endpoint = worker.endpoint
             try:
                 first_probe_s = await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
@@ -160,12 +153,17 @@ class LocalLauncher:
     async def probe(self, replica: str, timeout_s: float) -> float:
         worker = self._workers.get(replica)
         if worker is None or worker.endpoint is None:
-            raise WorkerCrashed((worker.reason if worker else None) or "It is not running.")
+            raise WorkerCrashed((worker.reason if worker else None) or "The worker is not running.")
         began = anyio.current_time()
         try:
             await probe(worker.endpoint, timeout_s)
-        except (WorkerUnreachable, AnswerBroken, TimeoutError) as error:
-            raise WorkerCrashed(f"It did not answer a health check ({type(error).__name__}).") from None
+        except WorkerUnreachable as error:
+            if error.is_own_shortage:
+                raise SystemExhausted(error.reason) from None
+            raise WorkerCrashed(f"The worker cannot be reached: {error.reason}.") from None
+        except (AnswerBroken, TimeoutError) as error:
+            reason = str(error) or f"no answer within {timeout_s:g} s"
+            raise WorkerCrashed(f"The worker did not pass a health check: {reason}.") from None
         return anyio.current_time() - began
 
     async def inspect(self, replica: str) -> ReplicaStatus | None:

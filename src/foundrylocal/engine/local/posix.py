@@ -39,7 +39,7 @@ def _signal(pid: int, name: str) -> None:
 def describe_exit(code: int) -> str:
     """Why a process ended, for people."""
     if code >= 0:
-        return f"It ended with exit code {code}."
+        return f"The worker exited with code {code}."
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
     hint = " The system may have run out of memory." if name == "SIGKILL" else ""
-    return f"It was ended by signal {name}.{hint}"
+    return f"The worker was killed by {name}.{hint}"

@@ -1,6 +1,6 @@
-"""One worker process from its first breath to its reaping: the owner of its pipes, its state and its end.
+"""One worker process from its start to its end: the owner of its pipes and its state.
 
-Invariant: whoever started the process has seen it reaped before `run` returns, cancelled or not.
+Invariant: the process has been reaped when `run` returns, cancelled or not.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import psutil
 
+from foundrylocal.engine.environment import worker_environment
 from foundrylocal.engine.llama_cpp.command import render_order
 from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
 from foundrylocal.engine.local.platform import processes
@@ -35,7 +37,7 @@ _LINE_LIMIT = 64 * 1024
 
 
 class WorkerProcess:
-    """A replica on this machine; `run` drives it, everything else only asks."""
+    """A replica on this machine; `run` holds it, and everything else asks."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class WorkerProcess:
         self.incarnation = incarnation
         self.state = ReplicaState.PENDING
         self.reason: str | None = None
-        self.is_exhausted = False  # the system had no room for its process
+        self.is_exhausted = False  # the system had no descriptors or processes left to start it
         self.endpoint: Address | None = None
         self.settled = anyio.Event()  # ready, or ended before it was
         self.ended = anyio.Event()
@@ -77,7 +79,7 @@ class WorkerProcess:
         return 0
 
     async def stop(self) -> None:
-        """TERM, then KILL of the group after STOP_TIMEOUT_S; returns when it is reaped."""
+        """TERM, then KILL the group after STOP_TIMEOUT_S; returns when it is reaped."""
         self._is_stop_asked = True
         if self._process is None:
             await self.ended.wait()
@@ -94,13 +96,13 @@ class WorkerProcess:
                 await self.ended.wait()
 
     def kill(self) -> None:
-        """KILL of the group at once; `ended` tells when it is reaped."""
+        """KILL the group at once; `ended` is set when it is reaped."""
         if self._process is None:
-            self._is_stop_asked = True  # it is about to be spawned: `run` ends it then
+            self._is_stop_asked = True  # it is about to be started: `run` ends it then
         elif not self.ended.is_set():
             processes.kill(self._process.pid)
 
-    # --- its life ---------------------------------------------------------------------------------------
+    # --- the process --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Start the process and see it through to its end."""
@@ -127,6 +129,7 @@ class WorkerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_LINE_LIMIT,
+                env=worker_environment(os.environ),
                 **processes.spawn_options(),
             )
         except OSError as error:
@@ -180,7 +183,7 @@ class WorkerProcess:
         else:
             exit_text = processes.describe_exit(code) if code is not None else ""
             told = None if self.endpoint else (self._engine_log.reason(self.reason) or self.reason)
-            self.reason = _sentence(told) if told else exit_text or "It could not be started."
+            self.reason = _sentence(told) if told else exit_text or "The worker could not be started."
             self._move(ReplicaState.FAILED)
         self.endpoint = None
         if self._address.socket:
@@ -200,7 +203,7 @@ def _sentence(text: str) -> str:
 
 
 async def _lines(stream: asyncio.StreamReader) -> Any:
-    """Lines as text; one longer than the limit is cut, never an error that would stop the draining."""
+    """Lines as text; one longer than the limit is cut, since an error would stop the reading of the pipe."""
     while True:
         try:
             line = await stream.readuntil(b"\n")

@@ -96,4 +96,5 @@ def kill(pid: int) -> None:
 
 def describe_exit(code: int) -> str:
     """Why a process ended, for people."""
-    return f"It ended with exit code {code}." if code < 0x80000000 else f"It crashed with code {code:#x}."
+    outcome = f"exited with code {code}" if code < 0x80000000 else f"crashed with code {code:#x}"
+    return f"The worker {outcome}."

@@ -11,7 +11,7 @@ import msgspec
 
 from foundrylocal.engine.client import Answer, AnswerBroken, WorkerUnreachable, ask
 from foundrylocal.engine.replica import Address
-from foundrylocal.errors import FoundryLocalError, InternalError
+from foundrylocal.errors import FoundryLocalError, InternalError, SystemExhausted
 from foundrylocal.gateway.dialects.base import Rewriter
 from foundrylocal.gateway.dialects.constrained.filters import ConstraintBroken
 from foundrylocal.gateway.dialects.engine_errors import EngineFailed, error_in_event, error_of
@@ -40,7 +40,8 @@ async def relay(
 ) -> None:
     """Send the request to a worker and its answer to the client.
 
-    Raises NothingSent, ClientStalled, and the error that the worker's answer or its end stands for.
+    Raises NothingSent, SystemExhausted (nothing was sent either), ClientStalled, and the error that the worker's
+    answer or its end stands for.
     """
     try:
         async with ask(address, request.engine.path, request.engine.body_for(address)) as answer:
@@ -53,6 +54,8 @@ async def relay(
             with given_up_when_stalled(request.peer, reader_timeout_s):
                 await send(answer, request, why_gone)
     except WorkerUnreachable as error:
+        if error.is_own_shortage:
+            raise SystemExhausted(error.reason) from error
         raise NothingSent from error
 
 

@@ -42,5 +42,5 @@ def test_folders_are_cut_from_what_is_shown() -> None:
 
 
 def test_an_exit_is_described() -> None:
-    assert describe_exit(7) == "It ended with exit code 7."
+    assert describe_exit(7) == "The worker exited with code 7."
     assert "out of memory" in describe_exit(-9)

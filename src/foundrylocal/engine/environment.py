@@ -1,0 +1,31 @@
+"""What a worker gets of the service's environment: what a process, an interpreter and an engine need, and no secret.
+
+Invariant: nothing passes because it is not forbidden; a name is listed here, or it stays in the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_NAMES = frozenset((
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "XDG_RUNTIME_DIR",
+    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA",
+    "PROGRAMDATA", "PROGRAMFILES", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE", "PROCESSOR_IDENTIFIER",
+))  # fmt: skip
+_PREFIXES = (
+    "LC_", "PYTHON", "MALLOC_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "BLIS_",
+    "GGML_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_", "HSA_", "AMD_", "GPU_", "VK_", "MESA_", "RADV_",
+    "ONEAPI_", "SYCL_", "ZE_", "UR_", "MTL_", "METAL_", "ASCEND_", "MUSA_",
+)  # fmt: skip
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of the environment that a worker gets; names are matched without case, as on Windows."""
+    return {name: value for name, value in environment.items() if _passes(name.upper())}
+
+
+def _passes(name: str) -> bool:
+    is_listed = name in _NAMES or name.startswith(_PREFIXES)
+    return is_listed and not any(word in name for word in _SECRET_WORDS)
