@@ -71,7 +71,7 @@ def test_row_02_death_after_ready_is_given_up_after_three_restarts(home: Path) -
         status = eventually(
             "the server gives up", lambda: (s := service.status())["status"] == "error" and s, 40
         )
-        assert "exit code 7" in status["last_error"]["details"]
+        assert "exited with code 7" in status["last_error"]["details"]
         assert not service.workers()
         assert service.post("/start", {"model_name": CHAT_MODEL}).status_code != 409
 

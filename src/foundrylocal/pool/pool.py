@@ -49,6 +49,7 @@ class Pool:
         self._loading = Loading(
             launcher, planner, settings, self._roster, self._leaving, self._cooldowns, self._tasks
         )
+        # The jobs themselves, documented where they are done.
         self.load = self._loading.load
         self.ensure = self._loading.ensure
         self.fits_beside = self._loading.fits_beside

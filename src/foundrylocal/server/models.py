@@ -1,4 +1,4 @@
-"""One model at a time: into memory, out of it, off the disk, out of the way of the server's operations."""
+"""One model at a time: load it, unload it, delete it, without an operation of the server."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ModelManager:
         self._settings = settings
 
     async def load(self, model: Model) -> Replica | None:
-        """Have the model in memory beside the others, or start the server with it when nothing runs.
+        """Load the model beside the others, or start the server with it when nothing runs.
 
-        None when it was gone again at once. Raises what a start raises; nothing is downloaded.
+        None when it has left again already. Raises what a start raises; nothing is downloaded.
         """
         if self._server.state.status in (Status.STOPPED, Status.ERROR):
             await (await self._server.start(StartRequest(model.model_id, may_download=False))).result()
@@ -37,11 +37,11 @@ class ModelManager:
         return self._pool.get(model)
 
     async def unload(self, model: Model) -> bool:
-        """Take it out of memory when its requests have ended; False when it was not in there."""
+        """Unload the model when its requests have ended; False when it is not loaded."""
         replica = self._pool.get(model)
         if replica is None:
             return False
-        # Whoever asked may leave: the requests that still run must not be cut short by that.
+        # A caller that disconnects must not cut short the requests that still run.
         with anyio.CancelScope(shield=True):
             await self._pool.unload(replica, self._settings.current.drain_seconds)
         return True

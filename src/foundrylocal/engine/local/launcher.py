@@ -16,7 +16,7 @@ import anyio.abc
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
 from foundrylocal.engine.local.platform import processes
-from foundrylocal.engine.local.process import WorkerProcess
+from foundrylocal.engine.local.process import KILL_TIMEOUT_S, WorkerProcess
 from foundrylocal.engine.local.socket_folder import SocketFolder
 from foundrylocal.engine.replica import (
     Address,
@@ -183,7 +183,8 @@ class LocalLauncher:
         worker = self._workers.get(replica)
         if worker is not None:
             worker.kill()
-            await worker.ended.wait()
+            with anyio.move_on_after(KILL_TIMEOUT_S):
+                await worker.ended.wait()
 
     def events(self) -> Subscription[ReplicaEvent]:
         return self._events.subscribe()
