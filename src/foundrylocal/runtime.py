@@ -31,6 +31,7 @@ from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.port import GatewayPortOpener
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.descriptors import raise_descriptor_limit
+from foundrylocal.kit.loop_watchdog import LoopWatchdog
 from foundrylocal.kit.standard_streams import print_line
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
@@ -142,7 +143,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
         port_opener=port_opener,
         api_key=key,
     )
-    gateway = Gateway(server, library, store)
+    gateway = Gateway(server, library, store, launcher.kill)
     gateway_app = CallerCheck(
         gateway,
         lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
@@ -155,8 +156,8 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     )
     listener = Listener(make_app(services), sockets, descriptor_share=MANAGEMENT_SHARE)
     # From here on a signal ends the service in order, even one that arrives before the port is announced.
-    with _stop_signals() as signals:
-        parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run)
+    with _stop_signals() as signals, LoopWatchdog().watching():
+        parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
         async with _running(*parts) as group, anyio.create_task_group() as front:
             await front.start(listener.serve)
             with recorded_address(folders.state, listener.url):

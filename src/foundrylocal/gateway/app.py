@@ -21,6 +21,7 @@ from foundrylocal.gateway.errors import client_headers
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
+from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
 from foundrylocal.gateway.inference import Inference
 from foundrylocal.gateway.models import render_model, render_models
 from foundrylocal.gateway.routes import ROUTES, error_dialect
@@ -47,6 +48,7 @@ class Gateway:
         server: Server,
         library: Library,
         settings: SettingsStore,
+        kill_replica: Kill,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
     ) -> None:
@@ -54,8 +56,13 @@ class Gateway:
         self._library = library
         self._queue = FairQueue(lambda: settings.current.queue_size)
         self._metrics = Metrics(self._queue)
-        dispatcher = Dispatcher(server, self._queue, settings, reader_timeout_s=reader_timeout_s)
+        self._stuck = StuckEngines(kill_replica)
+        dispatcher = Dispatcher(server, self._queue, settings, self._stuck, reader_timeout_s=reader_timeout_s)
         self._inference = Inference(dispatcher, self._metrics, settings)
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Look after the engines that requests are under way on, until cancelled."""
+        await self._stuck.run(task_status=task_status)
 
     # --- figures ----------------------------------------------------------------------------------------
 

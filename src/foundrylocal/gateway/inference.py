@@ -11,6 +11,7 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.hosted_tools import known_name
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.slow_client import ClientStalled
+from foundrylocal.gateway.limits.off_loop import OffLoop
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Route
 from foundrylocal.gateway.stats.metrics import Metrics
@@ -33,6 +34,7 @@ class Inference:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._settings = settings
+        self._checks = OffLoop()
 
     async def answer(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises an error only before its answer has begun, and ClientGone."""
@@ -62,7 +64,7 @@ class Inference:
     async def _dispatch(
         self, route: Route, raw: bytes, scope: Scope, send: Send, peer: Peer, stats: RequestStats
     ) -> None:
-        body, engine = route.dialect.prepare(raw)
+        body, engine = await self._checks.run(route.dialect.prepare, raw)
         stats.is_stream = body.is_stream
         stats.unsupported_tools = [known_name(kind) for kind in body.unsupported_tools]
         client = _client(scope, body.end_user)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import token_hex
 
 from foundrylocal.gateway.dialects.base import EngineRequest
 from foundrylocal.gateway.dialects.body import Body
@@ -16,8 +17,9 @@ from foundrylocal.web.connection import Peer
 class InferenceRequest:
     """A checked request, what the engine gets of it, and the way back to its client.
 
-    `client` is whom the queue treats fairly. `is_admitted` is set once it has waited in the queue or tried to reach a
-    worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends, in monotonic seconds.
+    `id` is its name in our log, `client` whom the queue treats fairly. `is_admitted` is set once it has waited in the
+    queue or tried to reach a worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends,
+    in monotonic seconds.
     """
 
     route: Route
@@ -29,3 +31,4 @@ class InferenceRequest:
     peer: Peer
     is_admitted: bool = False
     deadline: float | None = None
+    id: str = field(default_factory=lambda: f"req-{token_hex(6)}")

@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+# How long a batch of prompt may take. Measured: a core reads about 20 GB of weights, counted for each token, a second
+# (docs/decisions/0018).
+BATCH_S = 1.0
+BYTES_PER_CORE_S = 20e9
+MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512
 _PING_S = 15  # the contract's, for all event streams
 
 
@@ -41,6 +48,29 @@ LOAD_OPTIONS: dict[str, Callable[[Any, Any], None]] = {
 }
 
 
+def batch_tokens(model_bytes: int, threads: int) -> int:
+    """Tokens of prompt that are computed at once: about BATCH_S of work, since all other streams wait meanwhile."""
+    fit = int(BATCH_S * threads * BYTES_PER_CORE_S / max(1, model_bytes))
+    return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, fit // MIN_BATCH_TOKENS * MIN_BATCH_TOKENS))
+
+
+def _has_gpu() -> bool:
+    """Whether the engine finds a GPU, which it then uses on its own, and which reads whole prompts at once."""
+    import xllamacpp
+
+    return any("GPU" in device["type"].name for device in xllamacpp.get_device_info())
+
+
+def _set_batch(params: Any, order: dict[str, Any]) -> None:
+    if order["is_embedding"] or order["is_reranking"]:
+        # An embedding is computed in one batch: it must hold the longest input.
+        params.embedding = True
+        params.n_batch = params.n_ubatch = params.n_ctx
+    elif not order["gpu_layers"] and not _has_gpu():
+        threads = order["threads"] or os.cpu_count() or 1
+        params.n_batch = params.n_ubatch = batch_tokens(Path(order["model_path"]).stat().st_size, threads)
+
+
 def parameters(order: dict[str, Any]) -> Any:
     """The engine's parameters for one order; raises KeyError when the order lacks a field."""
     import xllamacpp
@@ -63,10 +93,7 @@ def parameters(order: dict[str, Any]) -> Any:
     params.cache_idle_slots = False
     for name, apply in LOAD_OPTIONS.items():
         apply(params, order[name])
-    if order["is_embedding"] or order["is_reranking"]:
-        params.embedding = True
-        # An embedding is computed in one batch: it must hold the longest input.
-        params.n_batch = params.n_ubatch = params.n_ctx
+    _set_batch(params, order)
     if order["is_reranking"]:
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     return params

@@ -11,19 +11,24 @@ from foundrylocal.engine.llama_cpp.request_text import without_request_text
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 # `0.00.033.491 E llama_model_load: error loading model: ...`
-_LINE = re.compile(r"^(?:\d+\.\d\d\.\d{3}\.\d{3}\s+)?(?P<level>[DIWE])\s+(?P<text>.*)$")
+_LINE = re.compile(r"^(?:\d+\.\d\d\.\d{3}\.\d{3}\s+)?(?P<level>[DIWE])\s+(?P<text>\S.*)?$")
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR}
 # One of these lines comes with every request and token batch, or warns of a port where there is a private socket:
 # of interest only to who looks for it.
 _CHATTER = re.compile(
     r"^(slot|init: embeddings required|srv\s+(log_server_r|update_slots|params_from_|operator\(\)|init: security))"
 )
-_PATH = re.compile(r"(['\"]?)(?:(?<![A-Za-z])[A-Za-z]:)?[/\\](?:[^\s'\":]+[/\\])+([^\s'\"/\\]+)\1")
+# In quotes with whatever is between them, else up to the next blank. Possessive: a path is read in one way only.
+_PATH = re.compile(
+    r"""(?P<quote>['"])(?P<quoted>(?:[A-Za-z]:)?[/\\][^'"]*+)(?P=quote)"""
+    r"""|(?<![\w./\\])(?P<plain>(?:[A-Za-z]:)?(?!//)[/\\][^\s'":]++)"""
+)
 _REASONS = (
     re.compile(r"error loading model: (?P<why>.+)$"),
-    re.compile(r"(?P<why>failed to allocate .+|unable to allocate .+|.*out of memory.*)$", re.IGNORECASE),
+    re.compile(r"(?P<why>(?:failed|unable) to allocate .+)$", re.IGNORECASE),
     re.compile(r"(?P<why>error: .+)$"),
 )
+_MEMORY = "out of memory"
 _SAYS_NOTHING = "Failed to init server"
 KEPT_LINES = 60
 LINE_LENGTH = 2_000
@@ -31,7 +36,12 @@ LINE_LENGTH = 2_000
 
 def without_folders(text: str) -> str:
     """Paths cut to their last part: where a model lies is not for every reader of an error."""
-    return _PATH.sub(r"'\2'", text)
+    return _PATH.sub(_last_part, text)
+
+
+def _last_part(found: re.Match[str]) -> str:
+    path = (found["quoted"] or found["plain"]).replace("\\", "/").rstrip("/")
+    return f"'{path.rpartition('/')[2]}'" if path.count("/") > 1 else found[0]
 
 
 class EngineLog:
@@ -46,11 +56,11 @@ class EngineLog:
         self._is_serving = True
 
     def add(self, line: str) -> None:
-        line = line.rstrip()[:LINE_LENGTH]
+        line = line[:LINE_LENGTH].rstrip()
         if not line:
             return
         found = _LINE.match(line)
-        level, text = (found["level"], found["text"]) if found else ("I", line)
+        level, text = (found["level"], found["text"] or "") if found else ("I", line)
         if self._is_serving:
             kept = without_request_text(text, is_stamped=found is not None)
             if kept is None:
@@ -68,6 +78,9 @@ class EngineLog:
             for text in lines:
                 if found := pattern.search(text):
                     return without_folders(found["why"].strip())
+        for text in lines:
+            if _MEMORY in text.lower():
+                return without_folders(text.strip())
         if reported and not reported.startswith(_SAYS_NOTHING):
             return reported
         errors = [text for level, text in self._last if level == "E"]

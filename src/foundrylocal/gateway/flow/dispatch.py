@@ -24,8 +24,10 @@ from foundrylocal.errors import (
     WorkerCrashed,
 )
 from foundrylocal.gateway.flow.queue import FairQueue
-from foundrylocal.gateway.flow.relay import NothingSent, Relay, relay
+from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay
+from foundrylocal.gateway.flow.side_work import SideWork
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
+from foundrylocal.gateway.flow.stuck import EngineStuck, Flight, StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Ability
 from foundrylocal.pool.roster import Replica, State
@@ -36,6 +38,9 @@ from foundrylocal.settings.store import SettingsStore
 RECOVERY_TIMEOUT_S = 60.0
 RECOVERY_CHECK_S = 0.5
 EXIT_REASON_TIMEOUT_S = 0.5
+# No text has so many bytes for a token on average, a tool's description and JSON around it included.
+MAX_BYTES_PER_TOKEN = 32
+MIN_COUNTED_BYTES = 262_144
 
 
 class _Moved(Exception):
@@ -50,6 +55,7 @@ class Dispatcher:
         server: Server,
         queue: FairQueue,
         settings: SettingsStore,
+        stuck: StuckEngines,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
         send_to_worker: Relay = relay,
@@ -57,8 +63,10 @@ class Dispatcher:
         self._server = server
         self._queue = queue
         self._settings = settings
+        self._stuck = stuck
         self._reader_timeout_s = reader_timeout_s
         self._send_to_worker = send_to_worker
+        self._side_work = SideWork()
 
     async def answer(self, request: InferenceRequest) -> None:
         """Answer one request. Raises the error that the client is to get, or ClientStalled."""
@@ -86,7 +94,8 @@ class Dispatcher:
     @asynccontextmanager
     async def _slot(self, model: Model, request: InferenceRequest) -> AsyncIterator[None]:
         if not request.route.takes_slot:
-            yield
+            async with self._side_work.place(model.model_id):
+                yield
             return
         loaded = self._server.pool.get(model)
         limit = loaded.spec.parallel if loaded else self._settings.current.parallel
@@ -137,10 +146,15 @@ class Dispatcher:
                 self._queue.set_limit(model.model_id, replica.spec.parallel)
             request.stats.context_size = replica.spec.context_size
             _refuse_unable(request, replica)
-            why_gone = partial(self._why_gone, replica)
-            await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+            _refuse_too_long(request, replica)
+            self._stuck.check(request)
+            with self._stuck.flight(replica.spec.id, replica.address, request) as flight:
+                why_gone = partial(self._why_gone, replica, flight)
+                await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+            if flight.is_ended:
+                await _end_stuck(request)
 
-    async def _why_gone(self, replica: Replica, has_begun: bool) -> Exception:
+    async def _why_gone(self, replica: Replica, flight: Flight, has_begun: bool) -> Exception:
         """Why a worker's connection broke: a stop, a model that made room for another, or a crash."""
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
@@ -149,9 +163,18 @@ class Dispatcher:
             await replica.ended()
         if replica.lost_reason is None and replica.state is not State.READY:
             return ModelUnloaded() if has_begun else NothingSent()
+        if flight.is_bystander and not has_begun:
+            return NothingSent()
         return WorkerCrashed(
             replica.lost_reason or "It closed the connection before the answer was complete."
         )
+
+
+async def _end_stuck(request: InferenceRequest) -> None:
+    """End a request on which its engine was stuck. Raises EngineStuck when its answer has not begun."""
+    if request.stats.first_s is None:
+        raise EngineStuck
+    await end_stream_with(EngineStuck(), request)
 
 
 def _refuse_unable(request: InferenceRequest, replica: Replica) -> None:
@@ -174,5 +197,17 @@ def _refuse_unable(request: InferenceRequest, replica: Replica) -> None:
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot take images",
             "It has no vision projector. Name another model, or leave the images out.",
+            param=request.body.content_field,
+        )
+
+
+def _refuse_too_long(request: InferenceRequest, replica: Replica) -> None:
+    """Raise InvalidRequest for a text to count that is far longer than the context: the count would tell nothing."""
+    limit_bytes = max(MIN_COUNTED_BYTES, replica.spec.context_size * MAX_BYTES_PER_TOKEN)
+    if not request.route.takes_slot and len(request.engine.body) > limit_bytes:
+        raise InvalidRequest(
+            "This text is far longer than the model's context",
+            f"It has {len(request.engine.body)} bytes; the limit for a context of {replica.spec.context_size} tokens "
+            f"is {limit_bytes} bytes. Send it in parts.",
             param=request.body.content_field,
         )

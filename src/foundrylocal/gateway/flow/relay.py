@@ -101,13 +101,13 @@ async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyG
     except ConstraintBroken as error:
         if not has_begun:
             raise
-        await _end_with(error, request)
+        await end_stream_with(error, request)
         return
     except AnswerBroken as error:
         reason = await why_gone(has_begun)
         if not has_begun:
             raise reason from error
-        await _end_with(reason if isinstance(reason, FoundryLocalError) else InternalError(), request)
+        await end_stream_with(reason if isinstance(reason, FoundryLocalError) else InternalError(), request)
         return
     if not has_begun:
         await _begin(request)
@@ -115,7 +115,7 @@ async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyG
     await request.send({"type": "http.response.body", "body": b""})
 
 
-async def _end_with(failure: FoundryLocalError, request: InferenceRequest) -> None:
+async def end_stream_with(failure: FoundryLocalError, request: InferenceRequest) -> None:
     """End a stream that has begun with an error event."""
     request.stats.note_outcome(failure.code)
     event = request.route.dialect.error_event(failure)

@@ -41,6 +41,37 @@ def test_folders_are_cut_from_what_is_shown() -> None:
     assert without_folders("cannot open '/home/me/x/model.gguf' now") == "cannot open 'model.gguf' now"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot open '/home/me x/y/model.gguf' now", "cannot open 'model.gguf' now"),
+        ("gguf:/home/me/model.gguf: no", "gguf:'model.gguf': no"),
+        ('at "C:\\Users\\me\\model.gguf"', "at 'model.gguf'"),
+        ("listening on http://127.0.0.1:1234/v1/models", "listening on http://127.0.0.1:1234/v1/models"),
+        ("tokens/s and /health", "tokens/s and /health"),
+    ],
+)
+def test_paths_are_cut_and_nothing_else(text: str, shown: str) -> None:
+    assert without_folders(text) == shown
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "line", ["E " + "/" * 60 + " ", "E " + "/a" * 1000 + "'", "E " + " " * 100_000, "E '" + "/" * 2000]
+)
+def test_any_line_is_read_at_once(line: str) -> None:
+    engine_log = EngineLog()
+    for _ in range(100):
+        engine_log.add(line)
+    assert engine_log.reason("why") is not None
+
+
+def test_memory_is_named() -> None:
+    engine_log = EngineLog()
+    engine_log.add("0.00.053.808 E ggml_backend: CUDA Out of Memory")
+    assert engine_log.reason() == "ggml_backend: CUDA Out of Memory"
+
+
 def test_an_exit_is_described() -> None:
     assert describe_exit(7) == "The worker exited with code 7."
     assert "out of memory" in describe_exit(-9)

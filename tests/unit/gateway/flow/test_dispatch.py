@@ -23,6 +23,7 @@ from foundrylocal.errors import (
 from foundrylocal.gateway.flow.dispatch import RECOVERY_TIMEOUT_S, Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, WhyGone
+from foundrylocal.gateway.flow.stuck import StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -79,7 +80,9 @@ class Desk:
     def __init__(self, rig: ServerRig, *acts: Act) -> None:
         self.rig, self.workers = rig, Workers(*acts)
         self.queue = FairQueue(lambda: rig.settings.current.queue_size)
-        self.dispatcher = Dispatcher(rig.server, self.queue, rig.settings, send_to_worker=self.workers)
+        self.dispatcher = Dispatcher(
+            rig.server, self.queue, rig.settings, StuckEngines(rig.launcher.kill), send_to_worker=self.workers
+        )
         self.outcomes: list[Any] = []
 
     def request(self, path: str = CHAT, client: str = "a", **fields: Any) -> InferenceRequest:

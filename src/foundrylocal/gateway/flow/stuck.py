@@ -1,0 +1,149 @@
+"""Engines that are alive and stuck: the request that holds one is ended, and its worker only if that does not help.
+
+The request to blame is one with a constraint if there is any, the newest of them: nothing else makes an engine work
+without end on one token. Its constraint is refused for a while afterwards.
+
+Invariant: a request that is not to blame and has no byte of an answer yet is sent again; no other one is repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from foundrylocal.engine.replica import Address
+from foundrylocal.engine.watchdog import PERIOD_S, EngineWatchdog
+from foundrylocal.errors import InternalError, InvalidRequest
+from foundrylocal.gateway.limits.refused import RefusedConstraints
+from foundrylocal.gateway.request import InferenceRequest
+from foundrylocal.kit.contain import contain
+
+log = logging.getLogger("foundrylocal.HealthMonitor")
+
+# How long the engine has to go on once the request to blame has left.
+GRACE_S = 5.0
+Kill = Callable[[str], Awaitable[None]]
+
+
+class EngineStuck(InternalError):
+    """The engine made no progress on this request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message = "The engine made no progress on this request, so it was ended"
+        self.details = "Simplify its grammar or schema, or send less text."
+
+
+class ConstraintRefused(InvalidRequest):
+    """The engine was stuck on the same constraint a while ago."""
+
+    def __init__(self, field_name: str, wait_s: float) -> None:
+        super().__init__(
+            f"Invalid request: '{field_name}' made the engine stop a while ago",
+            f"It is accepted again in {max(1, round(wait_s))} s. Simplify it.",
+            param=field_name,
+        )
+
+
+@dataclass(eq=False)
+class Flight:
+    """A request under way on an engine. `is_ended`: it was to blame; `is_bystander`: another one was."""
+
+    request: InferenceRequest
+    address: Address
+    model_name: str
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    is_ended: bool = False
+    is_bystander: bool = False
+
+
+class StuckEngines:
+    """Owner of the requests under way, by replica, and of the constraints that are refused."""
+
+    def __init__(self, kill: Kill, *, new_watchdog: Callable[[], EngineWatchdog] = EngineWatchdog) -> None:
+        self._kill = kill
+        self._new_watchdog = new_watchdog
+        self._flights: dict[str, list[Flight]] = {}
+        self._watchdogs: dict[str, EngineWatchdog] = {}
+        self._being_checked: set[str] = set()
+        self._refused = RefusedConstraints()
+
+    def check(self, request: InferenceRequest) -> None:
+        """Raises ConstraintRefused for a constraint on which the model's engine was stuck."""
+        constraint = request.engine.constraint
+        if constraint is not None:
+            wait_s = self._refused.wait_s(request.stats.model_id or "", constraint.digest)
+            if wait_s:
+                raise ConstraintRefused(request.body.constraint_field or "grammar", wait_s)
+
+    @contextmanager
+    def flight(self, replica_id: str, address: Address, request: InferenceRequest) -> Iterator[Flight]:
+        """A request for the time that the engine works on it; the block is cancelled when it is to blame."""
+        flight = Flight(request, address, (request.stats.model_id or "").rpartition("/")[2])
+        flights = self._flights.setdefault(replica_id, [])
+        flights.append(flight)
+        try:
+            with flight.scope:
+                yield flight
+        finally:
+            flights.remove(flight)
+            if not flights:
+                self._flights.pop(replica_id, None)
+                if replica_id not in self._being_checked:
+                    self._watchdogs.pop(replica_id, None)
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Look after the engines that work, until cancelled."""
+        task_status.started()
+        async with anyio.create_task_group() as group:
+            while True:
+                await anyio.sleep(PERIOD_S)
+                for replica_id in self._flights.keys() - self._being_checked:
+                    group.start_soon(contain, log, self._check, replica_id)
+
+    async def _check(self, replica_id: str) -> None:
+        self._being_checked.add(replica_id)
+        try:
+            flights = self._flights.get(replica_id)
+            if not flights:
+                return
+            watchdog = self._watchdogs.setdefault(replica_id, self._new_watchdog())
+            address = flights[0].address
+            if await watchdog.is_stuck(address):
+                await self._free(replica_id, address, watchdog)
+        finally:
+            self._being_checked.discard(replica_id)
+
+    async def _free(self, replica_id: str, address: Address, watchdog: EngineWatchdog) -> None:
+        flights = self._flights.get(replica_id, [])
+        if not flights:
+            return
+        constrained = [flight for flight in flights if flight.request.engine.constraint is not None]
+        blamed = (constrained or flights)[-1]
+        self._end(blamed, watchdog.bound_s)
+        with anyio.move_on_after(GRACE_S):
+            if not await watchdog.is_stuck(address):
+                log.warning("The engine of %s works again", blamed.model_name)
+                return
+        for flight in self._flights.get(replica_id, []):
+            flight.is_bystander = not flight.is_ended
+        log.error("The engine of %s is still stuck: its worker is replaced", blamed.model_name)
+        await self._kill(replica_id)
+
+    def _end(self, flight: Flight, silent_s: float) -> None:
+        request = flight.request
+        log.error(
+            "The engine of %s gave no sign of life for %.0f s; request %s to %s is ended",
+            flight.model_name,
+            silent_s,
+            request.id,
+            request.route.path,
+        )
+        if request.engine.constraint is not None:
+            self._refused.add(request.stats.model_id or "", request.engine.constraint.digest)
+        flight.is_ended = True
+        flight.scope.cancel()

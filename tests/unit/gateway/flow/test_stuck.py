@@ -1,0 +1,102 @@
+"""Engines that are stuck: who is ended, who is sent again, and what is refused afterwards."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import anyio
+import pytest
+
+from foundrylocal.engine.replica import Address
+from foundrylocal.engine.watchdog import MAX_BOUND_S, MIN_BOUND_S, EngineWatchdog
+from foundrylocal.gateway.dialects.base import EngineRequest
+from foundrylocal.gateway.dialects.body import Body
+from foundrylocal.gateway.flow.stuck import ConstraintRefused, Flight, StuckEngines
+from foundrylocal.gateway.limits.constraint import Constraint, grammar_constraint
+from foundrylocal.gateway.request import InferenceRequest
+from foundrylocal.gateway.routes import ROUTES
+from foundrylocal.gateway.stats.request_stats import RequestStats
+
+ADDRESS = Address("unix:///none", "", 1)
+CHAT = "/v1/chat/completions"
+SECRET_RULE = 'root ::= "a secret rule"'
+
+
+class ScriptedWatchdog(EngineWatchdog):
+    """An engine that is stuck as often as the script says."""
+
+    def __init__(self, answers: list[bool]) -> None:
+        super().__init__()
+        self._answers = answers
+
+    async def is_stuck(self, address: Address) -> bool:
+        return self._answers.pop(0)
+
+
+def request(constraint: Constraint | None = None) -> InferenceRequest:
+    stats = RequestStats(CHAT, 0.0)
+    stats.model_id = "maker/model"
+    nobody: Any = None
+    engine = EngineRequest(CHAT, b"{}", constraint)
+    return InferenceRequest(ROUTES[CHAT], Body(), engine, "", stats, nobody, nobody)
+
+
+async def check(
+    answers: list[bool], *requests: InferenceRequest
+) -> tuple[list[Flight], list[str], StuckEngines]:
+    """Check one engine with these requests under way: their flights, and the replicas that were killed."""
+    killed: list[str] = []
+
+    async def kill(replica_id: str) -> None:
+        killed.append(replica_id)
+
+    stuck = StuckEngines(kill, new_watchdog=lambda: ScriptedWatchdog(answers))
+    flights: list[Flight] = []
+
+    async def fly(one: InferenceRequest, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with stuck.flight("replica", ADDRESS, one) as flight:
+            flights.append(flight)
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        for one in requests:
+            await group.start(fly, one)
+        await stuck._check("replica")
+        group.cancel_scope.cancel()
+    return flights, killed, stuck
+
+
+def test_an_engine_that_answers_is_left_alone() -> None:
+    flights, killed, _ = anyio.run(check, [False], request())
+    assert not killed and not flights[0].is_ended
+
+
+def test_the_request_with_a_constraint_is_ended_and_refused(caplog: pytest.LogCaptureFixture) -> None:
+    guilty = request(grammar_constraint(SECRET_RULE, "grammar"))
+    with caplog.at_level(logging.WARNING):
+        flights, killed, stuck = anyio.run(check, [True, False], request(), guilty, request())
+    assert [flight.is_ended for flight in flights] == [False, True, False]
+    assert not killed and not any(flight.is_bystander for flight in flights)
+    with pytest.raises(ConstraintRefused):
+        stuck.check(guilty)
+    stuck.check(request(grammar_constraint('root ::= "b"', "grammar")))
+    stuck.check(request())
+    assert guilty.id in caplog.text and CHAT in caplog.text and "model" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_worker_that_stays_stuck_is_replaced_and_the_others_are_bystanders() -> None:
+    flights, killed, _ = anyio.run(check, [True, True], request(), request())
+    assert killed == ["replica"]
+    assert [(flight.is_ended, flight.is_bystander) for flight in flights] == [(False, True), (True, False)]
+
+
+def test_the_bound_follows_the_slowest_answer() -> None:
+    watchdog = EngineWatchdog()
+    assert watchdog.bound_s == MIN_BOUND_S
+    watchdog.note(8.0)
+    assert watchdog.bound_s == 32.0
+    watchdog.note(1000.0)
+    assert watchdog.bound_s == MAX_BOUND_S
