@@ -57,10 +57,6 @@ def text(index: int, said: str, finish: str | None = None, **more: Any) -> dict[
     return {"choices": [{"index": index, "finish_reason": finish, "text": said, "logprobs": None}], **more}
 
 
-def read(block: bytes) -> list[dict[str, Any]]:
-    return [json.loads(event[6:]) for event in block.split(b"\n\n") if event.startswith(b"data: {")]
-
-
 def test_only_several_whole_answers_are_asked_for_as_a_stream() -> None:
     def sent(path: str, body: dict[str, Any]) -> dict[str, Any]:
         _, engine = ROUTES[path].dialect.prepare(json.dumps(body).encode())
@@ -154,19 +150,3 @@ def test_an_error_among_the_events_is_raised(error: dict[str, Any], kind: type[F
     stream = events(delta(0, content="Hi")) + b"error: " + json.dumps({"error": error}).encode() + b"\n\n"
     with pytest.raises(kind):
         assemble(stream, parse(CHAT, HELLO | {"n": 2}), stats())
-
-
-def test_a_stream_of_texts_has_one_count_at_its_end() -> None:
-    body = {"prompt": ["a", "b"], "stream": True, "stream_options": {"include_usage": True}}
-    rewrite = ROUTES[TEXT].dialect.stream(parse(TEXT, body), stats())
-    first = events(text(0, "x"), text(1, "y", "stop", usage=usage(3, 2)), object_="text_completion")
-    last = events(text(0, "z", "stop", usage=usage(4, 2)), object_="text_completion")
-    chunks = read(rewrite(first)) + read(rewrite(last))
-    assert [one["usage"] for one in chunks] == [None, None, None, usage(7, 4)]
-    assert chunks[-1]["choices"] == []
-
-
-def test_a_stream_of_texts_that_asked_for_no_count_has_none() -> None:
-    rewrite = ROUTES[TEXT].dialect.stream(parse(TEXT, {"prompt": "a", "stream": True}), stats())
-    (chunk,) = read(rewrite(events(text(0, "z", "stop", usage=usage(4, 2)), object_="text_completion")))
-    assert "usage" not in chunk and chunk["choices"][0]["text"] == "z"
