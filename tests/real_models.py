@@ -55,7 +55,7 @@ def store_variant(
     keys: Mapping[str, int | str],
     write_projector: Callable[[Path], None] | None = None,
 ) -> None:
-    """Put the starter model with these keys in its header on disk, as that model of the catalogue."""
+    """Put the starter model with these keys in its header on disk, as that model of the catalog."""
     fetch(CHAT_MODEL_ID)
     chat = Library(TEST_MODELS).get(CHAT_MODEL_ID)
     assert chat is not None

@@ -51,7 +51,7 @@ def eventually(what: str, check: Callable[[], Any], timeout_s: float = 10.0) -> 
 
 
 def store_tiny_model(home: Path, name: str = CHAT_MODEL, *, worker_flags: str | None = None) -> Path:
-    """Put a small valid GGUF on disk as that model of the catalogue; returns the model's file."""
+    """Put a small valid GGUF on disk as that model of the catalog; returns the model's file."""
     model = Registry.load().find(name)
     library = Library(home / "cache")
     place = library.place(model.model_id)

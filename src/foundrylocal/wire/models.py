@@ -83,7 +83,7 @@ class LoadedList(BaseModel):
 
 
 class GgufFacts(BaseModel):
-    """What the file itself says, all parts together; a number is null where it is silent."""
+    """Facts from the file itself, all parts together; a number is null if the file does not state it."""
 
     architecture: str
     name: str | None
@@ -101,7 +101,7 @@ class GgufFacts(BaseModel):
 
 
 class MemoryFacts(BaseModel):
-    """What loading it with the current settings would take, and whether that is free at this moment.
+    """The memory that loading it with the current settings needs, and whether that much is available now.
 
     Available is what the models in memory, `memory_reserve_mb` and `memory_budget_mb` leave.
     """
@@ -122,7 +122,7 @@ class MemoryFacts(BaseModel):
 
 
 class ModelDetails(ModelEntry):
-    """One model whole; `gguf` is null until it is downloaded, `memory` when no size is known."""
+    """Everything about one model; `gguf` is null until it is downloaded, `memory` if no size is known."""
 
     model_config = ConfigDict(json_schema_extra={})
 
@@ -135,7 +135,7 @@ class ModelDetails(ModelEntry):
     loaded_at: str | None
     gguf: GgufFacts | None
     memory: MemoryFacts | None
-    problem: str | None = Field(description="What is wrong with the files on disk, if anything is.")
+    problem: str | None = Field(description="What is wrong with the files on disk, if anything.")
 
 
 class DeleteAnswer(BaseModel):

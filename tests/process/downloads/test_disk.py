@@ -54,7 +54,7 @@ async def test_row_17_no_room_before_is_told_with_needed_and_free(
     assert hub.asked == []
 
 
-async def test_row_17_room_for_a_size_that_the_catalogue_does_not_know_is_asked_for_when_it_is_told(
+async def test_row_17_room_for_a_size_missing_in_the_catalog_is_claimed_when_the_hub_gives_it(
     hub: FakeHub, running: Running, small_disk: Path
 ) -> None:
     hub.add("me/repo", "tiny.gguf", CONTENT)

@@ -220,7 +220,7 @@ async def test_row_14_a_file_that_changed_between_tries_is_fetched_anew(
     assert stored.files[0].sha256 == hashlib.sha256(other).hexdigest()
 
 
-async def test_row_14_a_file_that_is_not_the_catalogues_any_more_is_refused_before_it_is_fetched(
+async def test_row_14_a_file_that_no_longer_matches_the_catalog_is_refused_before_it_is_fetched(
     hub: FakeHub, running: Running, library: Library
 ) -> None:
     hub.add("me/repo", "q4/tiny.gguf", CONTENT[::-1])

@@ -1,4 +1,4 @@
-"""The registry: the packaged catalogue, and names found as the contract says."""
+"""The registry: the packaged catalog, and names found as the contract says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def a_model(name: str, organisation: str = "me") -> Model:
     return Model(f"{organisation}/{name}", name, None, None, None, None, None, (), (source,))
 
 
-def test_the_catalogue_has_every_model_in_order(registry: Registry) -> None:
+def test_the_catalog_has_every_model_in_order(registry: Registry) -> None:
     models = registry.all()
     assert len(models) == 111
     assert models[0].model_id == "Qwen/Qwen2.5-0.5B-Instruct-Q8_0-GGUF"

@@ -98,9 +98,7 @@ def describe(
     version: int, metadata: Metadata, tensors: TensorTable, data_offset: int, size_bytes: int
 ) -> GgufHeader:
     """The facts of one file; raises GgufInvalid if a key has the wrong type or contradicts another."""
-    kind = _shown(metadata.text("general.type"), 60)
-    if kind is not None and kind.casefold() == "imatrix":  # it has no architecture
-        raise GgufInvalid("It is an importance matrix, not a model.")
+    kind = _kind(metadata)
     split_no, split_count = _split(metadata, tensors)
     arch = _architecture(metadata, is_later_part=split_no > 0)
     heads = metadata.numbers(f"{arch}.attention.head_count")
@@ -137,6 +135,14 @@ def describe(
         file_bytes=size_bytes,
         cache=_cache_shape(metadata, arch),
     )
+
+
+def _kind(metadata: Metadata) -> str | None:
+    """The file's `general.type`; an importance matrix has no further facts, not even an architecture."""
+    kind = _shown(metadata.text("general.type"), 60)
+    if kind is not None and kind.casefold() == "imatrix":
+        raise GgufInvalid("It is an importance matrix, not a model.")
+    return kind
 
 
 def _split(metadata: Metadata, tensors: TensorTable) -> tuple[int, int]:
