@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the figures of the program in one run, as a table with their targets."""
+"""`python -m benchmarks`: measure the program in one run and print a table with targets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import (
     engine_figures,
     library_figures,
+    load_figures,
     log_figures,
     processes,
     quiet,
@@ -38,11 +39,13 @@ GROUPS = (
     "list",
     "readers",
     "pauses",
+    "connections",
+    "cycles",
 )
 
 
 def main() -> int:
-    """Measure all of it; 0 when it could be measured, whatever the figures, 1 when not."""
+    """Measure everything. The exit code is 0 if it could be measured, whatever the results, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each figure (5)")
     parser.add_argument(
@@ -56,7 +59,7 @@ def main() -> int:
         help="a llama-server binary, whose router is measured in the same way",
     )
     given = parser.parse_args()
-    # As an exception, so that every process is ended on the way out.
+    # Raise an exception, so that every process is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     folder = Path(tempfile.mkdtemp(prefix="fl-bench-"))
     try:
@@ -69,7 +72,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
     began = time.monotonic()
     _say(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {_load()}")
     if rounds < 5:
-        _say("Fewer than five rounds: the medians say little.")
+        _say("With fewer than five rounds the medians are not reliable.")
     model_file = processes.fetch_model(folder / "fetch-home")
     groups: dict[str, Callable[[], list[Figure]]] = {
         "chat": lambda: engine_figures.chat_figures(folder, model_file, rounds),
@@ -85,6 +88,8 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "list": lambda: library_figures.list_figures(folder, rounds),
         "readers": lambda: log_figures.reader_figures(folder, rounds),
         "pauses": lambda: log_figures.pause_figures(folder, rounds),
+        "connections": lambda: load_figures.connection_figures(folder),
+        "cycles": lambda: load_figures.cycle_figures(folder),
     }
     figures: list[Figure] = []
     for name, measure in groups.items():
@@ -101,7 +106,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
 
 
 def _load() -> str:
-    """Other work on the machine disturbs the figures: a load well above the benchmark's own tells of it."""
+    """The load average; one well above the benchmark's own load means that other work disturbed the results."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 

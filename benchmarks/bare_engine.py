@@ -1,4 +1,4 @@
-"""The engine with nothing around it: one process, xllamacpp's own server, the parameters of our worker.
+"""The bare engine: one process with xllamacpp's own server and our worker's parameters.
 
 Reads the worker's order as one line on stdin, writes one JSON line `{"address", "load_s"}` when it serves,
 and ends with its stdin.
@@ -18,14 +18,14 @@ def main() -> None:
     began = time.perf_counter()
     import xllamacpp
 
-    # The worker's own choice of parameters, so that both sides run the same engine.
+    # The worker's own parameters, so that both sides run the same engine.
     from foundrylocal.worker.parameters import parameters
 
     server = xllamacpp.Server(parameters(order))
     load_s = time.perf_counter() - began
     report.write(json.dumps({"address": server.listening_address, "load_s": load_s}) + "\n")
     sys.stdin.read()
-    # The engine's own shutdown waits for its loops; nothing is left to save.
+    # The engine's own shutdown waits for its loops, and there is nothing to save.
     os._exit(0)
 
 

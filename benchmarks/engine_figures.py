@@ -1,4 +1,4 @@
-"""Chats through the gateway against the same chats at a bare engine, interleaved; start against bare load."""
+"""Chats through the gateway and at a bare engine, interleaved; a start compared with a bare load."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from benchmarks.streams import Target, measure_clients
 Sides = dict[str, tuple[Target, str | None]]
 
 CLIENTS: dict[int, float | None] = {1: 0.98, 4: 0.97, 16: 0.97, 64: None}
-FIRST_TOKEN_CLIENTS = (1, 4)  # with more clients than slots it is the queue that is measured
-# Tokens of each client's chat: a second's work or two of a small machine for all of them together.
+FIRST_TOKEN_CLIENTS = (1, 4)  # more clients than slots would measure the queue
+# Tokens of each client's chat: for all clients together, a second or two of work on a small machine.
 TOKENS = {1: 160, 4: 40, 16: 32, 64: 8}
-# One pair of chats differs by 5 % from the next, whatever answers: a round is several.
+# One pair of chats differs from the next by 5 % anyway, so a round has several.
 RATE_TURNS = {1: 6, 4: 6, 16: 3, 64: 2}
 FIRST_TOKENS = 6
 FIRST_TOKEN_ADDED_MS = 10.0
@@ -55,7 +55,7 @@ def chat_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
 
 
 def measure_rates(sides: Sides, clients: int, number: int) -> dict[str, float]:
-    """Tokens/s of one round: those of all clients over the times that the slowest took, in turns."""
+    """Tokens/s of one round: the tokens of all clients over the time of the slowest, both sides in turn."""
     tokens = dict.fromkeys(sides, 0)
     took_s = dict.fromkeys(sides, 0.0)
     for turn in range(RATE_TURNS[clients]):
@@ -67,7 +67,7 @@ def measure_rates(sides: Sides, clients: int, number: int) -> dict[str, float]:
 
 
 def measure_firsts(sides: Sides, clients: int, number: int) -> dict[str, float]:
-    """Milliseconds to the first token in one round: the median of several short chats a side, in turns."""
+    """Milliseconds to the first token in one round: the median of several short chats per side, in turn."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(FIRST_TOKENS):
         for name in _in_turn(sides, number + turn):
@@ -77,7 +77,7 @@ def measure_firsts(sides: Sides, clients: int, number: int) -> dict[str, float]:
 
 
 def _in_turn(sides: Sides, number: int) -> list[str]:
-    """Each second time the other way round, so that a drift of the machine favours nobody."""
+    """Alternate the order, so that a drift of the machine favors neither side."""
     return sorted(sides, reverse=bool(number % 2))
 
 
@@ -89,7 +89,7 @@ def _start(running: Service) -> Target:
 def compare_rates(
     clients: int, least: float | None, rounds: list[dict[str, float]], *, who: str = ""
 ) -> Figure:
-    """The figure of `measure_rates`; `least` is the ratio that was promised."""
+    """The figure of `measure_rates`; `least` is the minimum ratio."""
     ratio = median(one["gateway"] / one["bare"] for one in rounds)
     return Figure(
         f"{who}tokens/s, {_who(clients)}",
@@ -104,7 +104,7 @@ def compare_rates(
 def compare_firsts(
     clients: int, most_ms: float | None, rounds: list[dict[str, float]], *, who: str = ""
 ) -> Figure:
-    """The figure of `measure_firsts`; `most_ms` is what was promised to be added at most."""
+    """The figure of `measure_firsts`; `most_ms` is the maximum added latency."""
     added_ms = median(one["gateway"] - one["bare"] for one in rounds)
     return Figure(
         f"{who}first token ms, {_who(clients)}",
@@ -121,7 +121,7 @@ def _who(clients: int) -> str:
 
 
 def change_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
-    """A model loaded by the request that names it, and a switch while chats run; against the bare load."""
+    """Loading on demand, and a switch during chats, compared with a bare load."""
     fetch_model(folder / "second-home", SECOND_MODEL)
     with service(folder / "change-home") as running:
         target = _start(running)
@@ -152,7 +152,7 @@ def change_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
 
 
 def start_figures(folder: Path, model_file: Path, rounds: int) -> list[Figure]:
-    """From POST /start to its answer, against the engine's own load of the same file."""
+    """From POST /start to its answer, compared with the engine's own load of the same file."""
     with service(folder / "start-home") as running:
 
         def measure(number: int) -> tuple[float, float, float]:

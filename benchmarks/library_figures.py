@@ -1,4 +1,4 @@
-"""Downloads against the hub's own command from the same local hub, and listing in a big registry."""
+"""Downloads compared with the hub's own command from the same local hub, and listing a large registry."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIST_MS = 50.0
 
 @contextmanager
 def _hub(file: Path) -> Iterator[str]:
-    """A hub on loopback that has the file; its address."""
+    """Run a hub on loopback that serves the file; yield its address."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "fakes" / "hub.py"), REPO, FILE, str(file)],
         stdout=subprocess.PIPE,
@@ -50,7 +50,7 @@ def _hub(file: Path) -> Iterator[str]:
 
 def _big_file(folder: Path) -> Path:
     path = write_gguf(folder / FILE, tensors={"token_embd.weight": ((64, FILE_FLOATS // 64), 0)})
-    with path.open("r+b") as file:  # not zeros: a sparse or compressed way would flatter
+    with path.open("r+b") as file:  # not zeros, which could be stored sparsely or compressed
         size = path.stat().st_size
         file.seek(size - (1 << 30))
         for _ in range(1 << 8):
@@ -59,7 +59,7 @@ def _big_file(folder: Path) -> Path:
 
 
 def download_figures(folder: Path, rounds: int) -> list[Figure]:
-    """The same gigabyte through the API, verified and listed, and by the hub's own command."""
+    """The same gigabyte through the API (verified and listed) and by the hub's own command."""
     file = _big_file(folder)
     with _hub(file) as endpoint:
         settings = {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -103,7 +103,7 @@ def download_figures(folder: Path, rounds: int) -> list[Figure]:
 
 
 def _settle_disk() -> None:
-    """What the round before left to be written is written: a sync of ours would write it along with the file."""
+    """Flush what the previous round left to be written; otherwise our own sync would write it too."""
     if hasattr(os, "sync"):
         os.sync()
 
@@ -147,7 +147,7 @@ def _time_ms(running: Service, path: str) -> float:
 
 
 def _fill(home: Path, cache: Path) -> None:
-    """Models of the user's own in the registry's file, and the first of them on disk."""
+    """Write user models to the registry file, and store the first of them on disk."""
     count = KNOWN - len(Registry.load().all())
     source = HubSource(REPO, "0" * 40, (SourceFile(FILE, 9920, "0" * 64),))
     models = [

@@ -1,4 +1,4 @@
-"""The longest pause of the service while something else goes on in it, apart from those of the whole machine.
+"""The longest pause of the service during other work, not counting pauses of the whole machine.
 
 A bare server beside it, in a process of its own, is asked at the same times. A virtual machine is halted by its
 host when it has used up its share of CPU, by 30 ms in every 100 here while a gigabyte is synced to the disk:
@@ -19,9 +19,9 @@ from types import TracebackType
 
 from benchmarks.processes import BASE, ROOT, Service
 
-# Asked more often, the asking itself takes a good part of a machine with two cores.
+# More frequent probes would take a good part of a machine with two cores.
 PROBE_S = 0.010
-# A bare server that took longer did not get to run.
+# A bare server that took longer was not scheduled.
 HALT_S = 0.010
 Wait = tuple[float, float]
 
@@ -82,14 +82,14 @@ class Pauses:
     def own_waits_s(self) -> list[float]:
         """Every wait for /health, in the same way."""
         (bare,) = (waits for port, waits in self._waits.items() if port != self._service_port)
-        # From when it should have been asked: the asking too may be what was halted.
+        # Counted from the scheduled time: the probe itself may have been halted.
         due = [(last + PROBE_S, over) for (_, last), (_, over) in itertools.pairwise(bare)]
         halts = [(began, over) for began, over in due if over - began > HALT_S]
         return [_less(wait, halts) for wait in self._waits[self._service_port]]
 
 
 def _less(wait: Wait, halts: list[Wait]) -> float:
-    """The bare server is asked one by one: its waits do not overlap each other."""
+    """Probe the bare server one request at a time, so that its waits do not overlap."""
     begin, end = wait
     return end - begin - sum(max(0.0, min(end, over) - max(begin, began)) for began, over in halts)
 

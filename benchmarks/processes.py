@@ -1,4 +1,4 @@
-"""The processes that are measured: services, bare engines and their model; each ended by its own handle."""
+"""The measured processes: services, bare engines and their model. Each is stopped through its own handle."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _wait_port(process: subprocess.Popen[bytes], output: Path) -> int:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and end it when it does not; it is reaped."""
+    """Terminate a process, kill it if it does not exit, and reap it."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -105,7 +105,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True)
 class BareEngine:
-    """A bare engine that serves at a port, as anybody would run it; `load_s` is its import and load."""
+    """A bare engine that serves on a port, as anybody would run it; `load_s` includes its import."""
 
     port: int
     key: str
@@ -113,7 +113,7 @@ class BareEngine:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody holds at this moment."""
+    """A port on loopback that is free at this moment."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -121,7 +121,7 @@ def free_port() -> int:
 
 @contextmanager
 def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
-    """Load the model in a process that is nothing but the engine."""
+    """Load the model in a process with the engine only."""
     from foundrylocal.settings.schema import Settings
     from foundrylocal.wire.load_options import LoadSettings
 
@@ -157,14 +157,14 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
 
 
 def interpreter_start_s() -> float:
-    """How long the interpreter itself takes to come and go."""
+    """How long the interpreter itself takes to start and exit."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "pass"], check=True)
     return time.perf_counter() - began
 
 
 def fetch_model(home: Path, name: str = MODEL) -> Path:
-    """The model's file, downloaded through the product at the first time; its path."""
+    """The path of the model's file; it is downloaded through the product the first time."""
     with service(home) as running:
         running.call("POST", f"/models/{name}/download")
         entries = running.call("GET", "/models/downloaded")["models"]

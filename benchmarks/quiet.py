@@ -1,6 +1,6 @@
-"""Rounds that nothing else disturbed: what the rest of the machine does is measured beside every one.
+"""Undisturbed rounds: the CPU time of everything else on the machine is measured during each.
 
-Invariant: what is kept are the least disturbed rounds, chosen by the others' CPU time and never by the figure.
+Invariant: the least disturbed rounds are kept, chosen by that CPU time and never by their result.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import psutil
 
 T = TypeVar("T")
 
-# Cores' worth of other work; a quiet machine has a few hundredths.
+# Other work, in cores; a quiet machine has a few hundredths.
 LIMIT = 0.10
-# Noisy rounds are measured again for no longer than this, all rounds of a figure together.
+# Time limit for repeating noisy rounds, for all rounds of a figure together.
 BUDGET_S = 30.0
 
 _seen: list[float] = []
 
 
 def gather(rounds: int, measure: Callable[[int], T]) -> list[T]:
-    """So many quiet rounds of `measure(number)`; of noisy ones the quietest, when the time for more is up."""
+    """That many quiet rounds of `measure(number)`; when time runs out, the quietest of the noisy ones."""
     taken: list[tuple[float, int, T]] = []
     started = time.monotonic()
     while len(taken) < rounds or time.monotonic() - started < BUDGET_S:
@@ -40,7 +40,7 @@ def gather(rounds: int, measure: Callable[[int], T]) -> list[T]:
 
 
 def summary() -> str:
-    """How quiet the rounds were that the figures come from."""
+    """How quiet the rounds behind the figures were."""
     noisy = sum(noise > LIMIT for noise in _seen)
     if not noisy:
         return "No round was disturbed by other work on the machine."
@@ -51,15 +51,15 @@ def summary() -> str:
 
 
 def _others_cpu_s() -> float:
-    """CPU time that this benchmark and its processes did not take, time stolen by the host included."""
+    """CPU time used by others, including time stolen by the host."""
     times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
-    # Linux counts guests within user time already.
+    # Linux already counts guest time as user time.
     busy = sum(times) - idle - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
     own = 0.0
     root = psutil.Process()
     for process in [root, *root.children(recursive=True)]:
         with suppress(psutil.Error):
-            # Those of the ended and reaped ones are counted with their parent.
+            # Processes that ended and were reaped count with their parent.
             own += sum(process.cpu_times()[:4])
     return float(busy) - own

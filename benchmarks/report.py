@@ -1,4 +1,4 @@
-"""What the benchmark prints: one line a figure, with its bound and whether it holds."""
+"""The benchmark report: one line per figure, with its target and whether it is met."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure; `bound` is None where nothing was promised."""
+    """One measured figure; `is_ok` is None if there is no target."""
 
     name: str
     value: str
@@ -31,9 +31,9 @@ def show(figures: list[Figure]) -> None:
     for row in [TITLES, tuple("-" * width for width in widths), *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     missed = [figure.name for figure in figures if figure.is_ok is False]
-    print(f"\n{'Missed: ' + '; '.join(missed) if missed else 'Every target holds.'}")
+    print(f"\n{'Missed: ' + '; '.join(missed) if missed else 'Every target is met.'}")
 
 
 def spread(values: list[float], digits: int) -> str:
-    """The median with the least and the greatest beside it."""
+    """The median, with minimum and maximum."""
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"

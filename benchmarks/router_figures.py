@@ -1,4 +1,4 @@
-"""llama.cpp's own router before its own server: what the same chats cost there, when a binary is given.
+"""llama.cpp's own router in front of its own server: what the same chats cost there, if a binary is given.
 
 Its engine is another build than ours, so its router is compared with that engine alone; the ratios of both
 gateways can then be set side by side.
@@ -62,7 +62,7 @@ def router_figures(folder: Path, model_file: Path, rounds: int, binary: Path) ->
 
 @contextmanager
 def _llama_server(log: Path, binary: Path, arguments: Sequence[str]) -> Iterator[int]:
-    """Run it with our worker's context and slots; the port it answers on."""
+    """Run it with our worker's context and slots; yield its port."""
     settings = Settings()
     port = free_port()
     options = ["--ctx-size", str(settings.context_size), "--parallel", str(settings.parallel), "--kv-unified"]

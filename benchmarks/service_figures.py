@@ -1,4 +1,4 @@
-"""What the service itself costs: time to the first answer, and memory while it does nothing."""
+"""What the service itself costs: time to the first answer, and memory while idle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTLE_S = 2.0
 
 
 def idle_figures(folder: Path, rounds: int) -> list[Figure]:
-    """From `serve` to the first answered health check, and the memory of a service that does nothing."""
+    """From `serve` to the first answered health check, and the memory of an idle service."""
 
     def measure(number: int) -> tuple[float, float, float]:
         with service(folder / f"idle-home-{number}") as running:
@@ -38,7 +38,7 @@ def idle_figures(folder: Path, rounds: int) -> list[Figure]:
         Figure(
             "idle memory MB",
             spread(resident, 1),
-            f"its own alone {median(unique):.1f}",
+            f"private {median(unique):.1f}",
             target=f"<= {IDLE_MB:.0f} MB",
             is_ok=median(resident) <= IDLE_MB,
         ),

@@ -1,4 +1,4 @@
-"""What streams cost and how late their tokens come, with fake workers that send as fast as a figure needs."""
+"""What streams cost and how late their tokens arrive, with fake workers that send at the rate a figure needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.streams import STREAM_TIMEOUT_S, Target, measure_clients, reques
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 CHUNK_US = 90.0
-# Fast, and yet each chunk comes by itself: chunks that arrive together would be relayed together, for less.
+# Fast, but one chunk at a time: chunks that arrive together would be relayed together, which costs less.
 RELAY_STREAMS, RELAY_PER_S, RELAY_TOKENS = 8, 200, 600
 PATHS = {
     "plain chat": Target(CHAT),
@@ -30,7 +30,7 @@ PATHS = {
     "text": Target(TEXT),
     "chat with logprobs, each chunk read": Target(CHAT, asks={"logprobs": True, "top_logprobs": 1}),
 }
-# Of these the service must take each chunk apart: nothing is promised for them.
+# The service must parse each chunk of these; there is no target for them.
 READ_PATHS = ("chat with logprobs, each chunk read",)
 
 SLOW_STREAMS, SLOW_READERS, SLOW_PER_S, SLOW_TOKENS = 64, 16, 30, 90
@@ -43,7 +43,7 @@ _STAMP = re.compile(rb'"content":"(\d+) ')
 def _fake_service(
     home: Path, streams: int, rate: int, tokens: int, *flags: str
 ) -> Iterator[tuple[Service, Target]]:
-    """A service whose worker is the fake one, and where its gateway is asked."""
+    """A service with the fake worker, and the address of its gateway."""
     fake = [sys.executable, str(ROOT / "tests" / "fakes" / "worker.py"), *flags]
     fake += ["--rate", str(rate), "--tokens", str(tokens), "--slots", str(streams)]
     settings = {"FOUNDRYLOCAL_WORKER_COMMAND": shlex.join(fake), "FOUNDRYLOCAL_PARALLEL": str(streams)}
@@ -53,7 +53,7 @@ def _fake_service(
 
 
 def relay_figures(folder: Path, rounds: int) -> list[Figure]:
-    """CPU time of the service's process over the chunks that it relayed, plain and read one by one."""
+    """CPU time of the service per relayed chunk, for plain streams and for parsed ones."""
     with _fake_service(folder / "relay-home", RELAY_STREAMS, RELAY_PER_S, RELAY_TOKENS) as (running, target):
 
         def measure(number: int) -> dict[str, float]:
@@ -83,7 +83,7 @@ def _cost(name: str, costs: list[float], plain: list[float]) -> Figure:
 
 
 def slow_figures(folder: Path, rounds: int) -> list[Figure]:
-    """How late tokens come to fast readers beside slow ones: through the gateway and at the worker itself."""
+    """How late tokens reach fast readers beside slow ones: through the gateway, and directly from the worker."""
     home = folder / "slow-home"
     with _fake_service(home, SLOW_STREAMS, SLOW_PER_S, SLOW_TOKENS, "--stamp") as (running, target):
         (worker,) = running.process.children()

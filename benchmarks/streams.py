@@ -1,4 +1,4 @@
-"""One measured chat stream: raw HTTP and a count of what comes, so that the client costs little of two cores."""
+"""One measured chat stream: raw HTTP and simple counting, so that the client takes little of two cores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STREAM_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where to ask: a UNIX socket or a port of this machine; `asks` are more fields of the request."""
+    """Where to send requests: a UNIX socket or a local port; `asks` are additional fields of the request."""
 
     path: str
     socket: str | None = None
@@ -51,7 +51,7 @@ async def measure(target: Target, model: str | None, max_tokens: int) -> Measure
 
 
 def request(target: Target, model: str | None, max_tokens: int) -> bytes:
-    """The whole request of a streamed chat, or of a text completion where the path is that of one."""
+    """The complete request of a streamed chat, or of a text completion if the path is that of one."""
     is_chat = target.path.endswith("/chat/completions")
     asked = {"messages": [{"role": "user", "content": PROMPT}]} if is_chat else {"prompt": PROMPT}
     body: dict[str, object] = {
@@ -97,5 +97,5 @@ async def _together(target: Target, model: str | None, max_tokens: int, clients:
 
 
 def measure_clients(target: Target, model: str | None, max_tokens: int, clients: int) -> list[Measured]:
-    """The same chat from so many clients at once."""
+    """The same chat from several clients at once."""
     return asyncio.run(_together(target, model, max_tokens, clients))

@@ -1,7 +1,7 @@
 """Fuzz the management API from its own OpenAPI document with schemathesis, for a bounded time.
 
-Run it as `python -m scripts.fuzz_api` in the repository. It fails when an answer is not what the document says
-or when the service logged an unexpected fault. A 5xx of the contract (a failed download, say) is no failure.
+Run it as `python -m scripts.fuzz_api` in the repository. It fails if an answer does not match the
+document, or if the service logged an unexpected fault. A 5xx from the contract (such as a failed download) is fine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-# These never end by themselves, or reach out of the home: a folder anywhere, a key that locks the fuzzer out.
+# Streams that never end, and settings that reach outside the home or would lock the fuzzer out.
 ENDLESS = ("/logs/stream", "/events")
 KEPT_SETTINGS = ("cache_dir", "management_key", "api_host", "gateway_host")
 CLOSED = "http://127.0.0.1:9"
@@ -33,7 +33,7 @@ GRACE_S = 90
 
 
 def narrowed(document: dict[str, Any]) -> dict[str, Any]:
-    """The document without what must not be fuzzed, and with names that reach further than a 404."""
+    """The document without what must not be fuzzed, and with model names that exist."""
     for path in ENDLESS:
         document["paths"].pop(BASE_PATH + path)
     schemas = document["components"]["schemas"]
@@ -55,7 +55,7 @@ def narrowed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def faults(service: Service) -> list[str]:
-    """What the service logged of unexpected faults."""
+    """The unexpected faults in the log of the service."""
     return [
         line
         for file in (service.home / "state").rglob("*.log")

@@ -32,7 +32,7 @@ _STATS = struct.Struct("<QQdQ")  # executions, accepted, slowest in seconds, mos
 
 
 class Target:
-    """Feeds inputs to the reader through one file and counts, where the parent process can see it."""
+    """Feeds inputs to the reader through one file; the parent process can see its counters."""
 
     def __init__(self, folder: Path) -> None:
         from foundrylocal.catalog.gguf.read import GgufInvalid, read_header
@@ -71,7 +71,7 @@ class Target:
 
 
 def seeds() -> list[bytes]:
-    """Small files to begin with: sound ones, and every hostile one that is short."""
+    """Seeds: small valid files, and every short hostile one."""
     from fakes.gguf_corpus import Typed, gguf, hostile_files, tiny_keys
 
     sound = [
@@ -129,7 +129,7 @@ def fuzz_at_random(folder: Path, seconds: int) -> None:
 
 
 def run(seconds: int, keep: Path) -> int:
-    """Fuzz in a process of its own, so that a crash of the whole interpreter is seen too."""
+    """Fuzz in a separate process, so that a crash of the interpreter is noticed too."""
     with tempfile.TemporaryDirectory(prefix="fuzz-gguf-") as name:
         folder = Path(name)
         (folder / "stats").write_bytes(bytes(_STATS.size))

@@ -1,4 +1,4 @@
-"""Two minutes of 32 clients that start, stop and switch at random, then 20 switches under a stream of chats.
+"""Two minutes of 32 clients that start, stop and switch at random, then 20 switches during chats.
 
 Run it as `python -m scripts.storm` in the repository.
 """

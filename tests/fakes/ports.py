@@ -18,6 +18,10 @@ class FakePort:
     owner: FakePorts
     port: int
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     async def close(self, grace_s: float) -> None:
         await anyio.sleep(min(CLOSE_S, grace_s))
         self.owner.open_now.remove(self.port)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -259,8 +260,6 @@ def test_status_finds_the_service_of_its_home_on_any_port_and_no_other(home: Pat
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "127.0.0.1", "::1", "localhost"])
 def test_the_address_that_is_printed_answers(home: Path, host: str) -> None:
-    import httpx
-
     process = subprocess.Popen(
         [*SERVE, "--host", host], env=environment(home), stdout=subprocess.PIPE, text=True
     )
@@ -278,6 +277,17 @@ def test_the_address_that_is_printed_answers(home: Path, host: str) -> None:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_the_endpoint_of_a_start_answers(home: Path, host: str) -> None:
+    store_tiny_model(home)
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_GATEWAY_HOST=host) as service:
+        started = service.start()
+        answer = httpx.get(
+            f"{started['endpoint']}/models", headers={"Authorization": f"Bearer {started['api_key']}"}
+        )
+        assert answer.status_code == 200
 
 
 def test_serve_verbose_writes_the_log_to_stderr(home: Path) -> None:

@@ -15,8 +15,8 @@ from foundrylocal.kit import sse
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
 from foundrylocal.web.asgi import Receive, Scope, Send
-from foundrylocal.web.connection import PEER_EXTENSION
 from foundrylocal.web.errors import error_object
+from foundrylocal.web.peer import PEER_EXTENSION
 
 KEEPALIVE_S = 15.0
 T = TypeVar("T")

@@ -19,8 +19,8 @@ from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Receive, Scope, Send, headers_named
 from foundrylocal.web.body import ClientGone, read_body
-from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.errors import status_of
+from foundrylocal.web.peer import PEER_EXTENSION, Peer
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
@@ -69,7 +69,7 @@ class Inference:
         stats.unsupported_tools = [known_name(kind) for kind in body.unsupported_tools]
         client = _client(scope, body.end_user)
         request = InferenceRequest(route, body, engine, client, stats, send, peer)
-        with anyio.CancelScope() as while_there, peer.told_when_lost(while_there.cancel):
+        with anyio.CancelScope() as while_there, peer.on_disconnect(while_there.cancel):
             await self._dispatcher.answer(request)
 
 

@@ -10,7 +10,7 @@ from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.routes import Route
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Send
-from foundrylocal.web.connection import Peer
+from foundrylocal.web.peer import Peer
 
 
 @dataclass(eq=False, slots=True)

@@ -18,6 +18,10 @@ class OpenPort(Protocol):
     @property
     def port(self) -> int: ...
 
+    @property
+    def url(self) -> str:
+        """The address at which clients on this machine reach it."""
+
     async def close(self, grace_s: float) -> None:
         """Release the port; connections have `grace_s` to end."""
 
@@ -48,7 +52,7 @@ class ServerPort:
     @property
     def url(self) -> str | None:
         """The address that clients are given."""
-        return f"http://127.0.0.1:{self._open.port}/v1" if self._open else None
+        return f"{self._open.url}/v1" if self._open else None
 
     async def open(self, number: int) -> None:
         """Bind the port, or raise PortInUse; one that is still open is closed first."""

@@ -22,8 +22,8 @@ from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Receive, Scope, Send
-from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.listener import Listener, bind
+from foundrylocal.web.peer import PEER_EXTENSION, Peer
 from foundrylocal.wire.load_options import LoadSettings
 from tests.running import FAKE_WORKER
 
@@ -145,7 +145,7 @@ async def test_row_23_a_chunk_for_a_client_that_is_leaving_ends_its_answer() -> 
         transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
         peer = Peer(transport)
         lost: list[None] = []
-        with peer.told_when_lost(lambda: lost.append(None)):
+        with peer.on_disconnect(lambda: lost.append(None)):
             peer.write_chunk(b"one")
             assert not lost
             transport.close()  # it has yet to send what it has

@@ -12,8 +12,8 @@ import pytest
 from foundrylocal.api.streams import EventStream
 from foundrylocal.web import connection
 from foundrylocal.web.asgi import Receive, Scope, Send, send_whole
-from foundrylocal.web.connection import PEER_EXTENSION, Peer
 from foundrylocal.web.listener import Listener, bind
+from foundrylocal.web.peer import PEER_EXTENSION, Peer
 
 pytestmark = pytest.mark.anyio
 BIG = 20 * 1024 * 1024

@@ -184,13 +184,13 @@ def _refuse_unable(request: InferenceRequest, replica: Replica) -> None:
     if wanted not in (has, Ability.ANY):
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot {wanted.value}",
-            f"It is a model to {has.value}. Name another one in 'model'.",
+            f"This model can only {has.value}. Name another one in 'model'.",
             param="model",
         )
     if request.body.wants_tools and not replica.address.can_call_tools and request.route.takes_slot:
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot call tools",
-            "Its chat template has no place for them. Name another model, or leave the tools out.",
+            "Its chat template does not support tools. Name another model, or send no tools.",
             param="tools",
         )
     if request.body.has_images and spec.projector_path is None:

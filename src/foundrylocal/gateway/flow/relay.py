@@ -90,7 +90,7 @@ async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyG
     passage = _Passage(request)
     has_begun = False
     try:
-        with request.peer.held_back(answer.pause, answer.resume):
+        with request.peer.flow_control(answer.pause, answer.resume):
             # The answer begins with its first whole event: until then a failure has a status of its own.
             while not has_begun and (read := await answer.block()):
                 if block := passage.events_of(read):

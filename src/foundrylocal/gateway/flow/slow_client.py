@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from foundrylocal.web.connection import Peer
+from foundrylocal.web.peer import Peer
 from foundrylocal.web.slow_reader import READER_TIMEOUT_S, StallWatch
 
 __all__ = ["READER_TIMEOUT_S", "ClientStalled", "given_up_when_stalled"]
