@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from foundrylocal.settings.key import KEY_NAME, load_or_make_key
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.service_address import forget_address, recorded_address
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import MANAGEMENT_SHARE, Listener, bind_or_name_owner
 from foundrylocal.web.security import CallerCheck, allowed_names
 
@@ -85,7 +87,7 @@ def _one_line(error: FoundryLocalError | OSError) -> str:
         text = f"{error.message}. {error.details or ''}"
     else:
         place = f" ({error.filename})" if error.filename else ""
-        text = f"Cannot start the service: {error.strerror or error}{place}."
+        text = f"The service cannot run: {error.strerror or error}{place}."
     return " ".join(text.split())
 
 
@@ -120,10 +122,16 @@ def _load_key(folders: Folders) -> str:
         raise HomeUnusable(folders.state / KEY_NAME, error.strerror or str(error)) from None
 
 
-async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, sockets: list[Any]) -> None:
-    library = Library(Path(store.current.cache_dir))
-    store.on_change(lambda settings: library.set_cache_dir(Path(settings.cache_dir)))
-    await anyio.to_thread.run_sync(library.sweep)
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    """The program, put together: what runs in the background, in order, and what answers in front of it."""
+
+    parts: tuple[Any, ...]
+    server: Server
+    app: App
+
+
+def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
     registry = Registry.load()
     hub = HuggingFaceFetcher(allowed_hosts=lambda: store.current.hub_allowed_hosts)
     downloads = DownloadManager(registry, library, state_dir=folders.state, fetchers={HubSource: hub})
@@ -154,11 +162,19 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     services = Services(
         server, registry, library, downloads, store, ring, model_manager, importer, gateway, planner
     )
-    listener = Listener(make_app(services), sockets, descriptor_share=MANAGEMENT_SHARE)
+    parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
+    return _Assembly(parts, server, make_app(services))
+
+
+async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, sockets: list[Any]) -> None:
+    library = Library(Path(store.current.cache_dir))
+    store.on_change(lambda settings: library.set_cache_dir(Path(settings.cache_dir)))
+    await anyio.to_thread.run_sync(library.sweep)
+    program = _assemble(folders, store, library, ring, key)
+    listener = Listener(program.app, sockets, descriptor_share=MANAGEMENT_SHARE)
     # From here on a signal ends the service in order, even one that arrives before the port is announced.
     with _stop_signals() as signals, LoopWatchdog().watching():
-        parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
-        async with _running(*parts) as group, anyio.create_task_group() as front:
+        async with _running(*program.parts) as group, anyio.create_task_group() as front:
             await front.start(listener.serve)
             with recorded_address(folders.state, listener.url):
                 print_line(f"FoundryLocal API listening on {listener.url}")
@@ -167,7 +183,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
             _arm_second_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):
                 log.info("Shutting down")
-                await _shut_down(server, ring, listener)
+                await _shut_down(program.server, ring, listener)
             front.cancel_scope.cancel()
             group.cancel_scope.cancel()
 

@@ -1,4 +1,4 @@
-// The page at /docs: reads openapi.json beside it and shows every endpoint; text goes in as text, never as HTML.
+// The page at /docs: reads openapi.json and shows every endpoint. Text is inserted as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 
@@ -12,7 +12,7 @@ function el(name, attributes = {}, ...children) {
   return node;
 }
 
-// Descriptions use backticks for code and nothing else of Markdown.
+// Descriptions use backticks for code and no other Markdown.
 function prose(text) {
   return (text ?? '').split('`').map((part, index) => (index % 2 ? el('code', {}, part) : part));
 }
@@ -118,7 +118,7 @@ function curl(method, path, body) {
   return lines.join(' \\\n');
 }
 
-// Reads what comes, event streams too, and can be stopped.
+// Reads the answer as it arrives, event streams included; can be aborted.
 async function call(method, path, body, out, stop) {
   const headers = body ? { 'Content-Type': 'application/json' } : {};
   if ($('key').value) headers.Authorization = `Bearer ${$('key').value}`;
@@ -177,7 +177,7 @@ function endpoint(schemas, method, path, operation) {
     el('summary', {},
       el('span', { class: `method ${method}` }, method.toUpperCase()),
       el('code', {}, path), el('span', { class: 'what' }, ...prose(operation.summary))));
-  // An endpoint is drawn when it is opened: most never are.
+  // Render an endpoint when it is opened; most never are.
   details.addEventListener('toggle', () => {
     if (!details.open || details.children.length > 1) return;
     details.append(el('div', { class: 'inside' },
