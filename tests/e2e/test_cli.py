@@ -123,7 +123,7 @@ def test_run_uses_a_service_that_is_there_and_stops_its_own_start_only(stored: P
         service.start()
         ended = command(settings, "run", CHAT_MODEL, "Hi", "--port", str(service.port))
         assert ended.returncode == 0, ended.stderr
-        assert "is running with" in ended.stdout
+        assert "is already running with" in ended.stdout
         assert service.status()["status"] == "running"
 
 
@@ -348,7 +348,7 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
     try:
         terminal.expect("Endpoint")
         terminal.expect("API key")
-        terminal.expect("/bye ends")
+        terminal.expect("/bye quits")
         terminal.expect("> ")
         terminal.type("Hi\n")
         terminal.expect("word3 ")
@@ -363,7 +363,7 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
         terminal.type("\x03")
         terminal.expect("> ")
         terminal.type("/bye\n")
-        terminal.expect("Ending what this command started")
+        terminal.expect("Stopping what this command started")
         assert terminal.process.wait(20) == 0
     finally:
         terminal.close()
@@ -373,10 +373,10 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
 def test_ctrl_c_twice_at_the_prompt_ends_the_chat(stored: Path) -> None:
     terminal = Terminal(environment(stored), "run", "--port", "0")
     try:
-        terminal.expect("/bye ends")
+        terminal.expect("/bye quits")
         terminal.expect("> ")
         terminal.type("\x03")
-        terminal.expect("Ctrl-C again ends")
+        terminal.expect("Ctrl-C again also quits")
         terminal.expect("> ")
         terminal.type("\x03")
         assert terminal.process.wait(20) == 0
