@@ -59,7 +59,7 @@ def error_object(error: FoundryLocalError) -> dict[str, Any]:
     if fixed is not None:
         body["details"] = fixed
         if error.details not in (None, fixed):
-            body["reason"] = (error.details or "").removeprefix(f"{fixed}: ")
+            body["reason"] = error.details
     elif error.details is not None:
         body["details"] = error.details
     if error.param is not None:

@@ -287,7 +287,7 @@ async def test_row_16_no_name_for_the_hub_ends_in_words(
     async with running(**quick(max_fruitless_attempts=2)) as manager:
         error = await failing(manager)
     assert isinstance(error, DownloadFailed)
-    assert str(error.details).startswith("Network connection error or model not available")
+    assert error.details == "The connection to the hub failed."
 
 
 @pytest.mark.parametrize(

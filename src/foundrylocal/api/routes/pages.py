@@ -8,11 +8,12 @@ from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
 from foundrylocal.api.answers import json_answer
 
 router = APIRouter(include_in_schema=False)
-OPEN_PATHS = ("/docs", "/openapi.json", "/docs.js", "/docs.css")
+OPEN_PATHS = ("/", "/docs", "/openapi.json", "/docs.js", "/docs.css")
 _KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 _HEADERS = {
     "content-security-policy": (
@@ -40,6 +41,12 @@ async def _page(name: str) -> Response:
 async def openapi(request: Request) -> Response:
     document: dict[str, Any] = request.app.openapi()
     return json_answer(document)
+
+
+@router.get("/")
+async def root() -> Response:
+    """For a browser at the port's root."""
+    return RedirectResponse("/docs", headers=_HEADERS)
 
 
 @router.get("/docs")

@@ -25,7 +25,6 @@ STALL_S = 30.0
 STALL_MARGIN_S = 5.0
 
 _log = logging.getLogger("foundrylocal.DownloadService")
-PUBLISHED_REASON = "Network connection error or model not available"
 
 
 class HubFailed(Exception):
@@ -67,7 +66,7 @@ async def run_request(
                     if event:
                         yield event
             except TimeoutError:
-                reason = f"{PUBLISHED_REASON}: the hub sent nothing for {stall_s:g} seconds."
+                reason = f"The hub sent nothing for {stall_s:g} seconds."
                 raise HubFailed(DownloadFailed(reason), may_retry=True, retry_after_s=None) from None
         has_succeeded = await process.wait() == 0
     if not has_succeeded:
@@ -95,12 +94,6 @@ def _failure(event: dict[str, Any]) -> HubFailed:
             error = ChecksumMismatch(event["name"], event["expected"], event["actual"])
         case "full" | "disk":
             error = OSError(event.get("errno", errno.EIO), event["text"])
-        case "network" | "missing" | "busy":
-            error = DownloadFailed(f"{PUBLISHED_REASON}: {_lower_first(event['text'])}")
         case _:
             error = DownloadFailed(event["text"])
     return HubFailed(error, may_retry=event["may_retry"], retry_after_s=event["retry_after_s"])
-
-
-def _lower_first(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

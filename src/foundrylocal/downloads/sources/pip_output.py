@@ -16,7 +16,6 @@ from foundrylocal.errors import ChecksumMismatch, DownloadFailed, FoundryLocalEr
 PROGRESS = re.compile(r"Progress (\d{1,15}) of (\d{1,15})")
 
 _log = logging.getLogger("foundrylocal.DownloadService")
-_PUBLISHED = "Network connection error or model not available"
 _MISMATCH = re.compile(r"Expected sha256 (?:or\s+)?([0-9a-f]{64}).*?Got\s+([0-9a-f]{64})", re.DOTALL)
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk", re.IGNORECASE)
 _REFUSED = re.compile(r"\b(401|403)\b (?:Client )?Error|HTTP error (401|403)|User for .* login")
@@ -47,9 +46,9 @@ def failure(output: Iterable[str], code: int, part: PackagePart) -> FoundryLocal
     if _CERTIFICATE.search(text):
         return DownloadFailed("The package index's certificate could not be verified.")
     if _NETWORK.search(text):
-        return DownloadFailed(f"{_PUBLISHED}: the package index could not be reached.")
+        return DownloadFailed("The package index could not be reached.")
     if _MISSING.search(text):
-        return DownloadFailed(f"{_PUBLISHED}: the package index does not have {package}.")
+        return DownloadFailed(f"The package index does not have {package}.")
     return DownloadFailed(
         f"pip could not download {package} (exit code {code}). Set default_log_level to DEBUG for pip's output."
     )

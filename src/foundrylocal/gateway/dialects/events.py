@@ -15,6 +15,11 @@ _TIMINGS = re.compile(rb'"timings":(\{[^{}]*\})')
 dump = msgspec.json.Encoder().encode
 
 
+def without_cut_character(text: str, finish_reason: object) -> str:
+    """A whole text of the engine as its stream has it: a character that the limit cut is in neither."""
+    return text.removesuffix("\N{REPLACEMENT CHARACTER}") if finish_reason == "length" else text
+
+
 def split_events(block: bytes) -> list[bytes]:
     """Whole events, without the blank lines that end them."""
     return block.split(b"\n\n")[:-1]

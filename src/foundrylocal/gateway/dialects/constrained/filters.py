@@ -11,7 +11,7 @@ from typing import Protocol
 
 from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway.dialects.body import Json
-from foundrylocal.gateway.dialects.events import split_events
+from foundrylocal.gateway.dialects.events import split_events, without_cut_character
 from foundrylocal.gateway.limits.adherence import Adherence
 from foundrylocal.gateway.limits.constraint import Constraint
 
@@ -104,7 +104,7 @@ def texts_of(answer: Json) -> Iterator[tuple[int, str]]:
         part = choice.get("delta") or choice.get("message") or choice
         text = part.get("content", part.get("text"))
         if isinstance(text, str):
-            yield choice.get("index", 0), text
+            yield choice.get("index", 0), without_cut_character(text, choice.get("finish_reason"))
     if answer.get("type") == "response.output_text.delta":
         yield 0, answer["delta"]
     for item in answer.get("output") or ():

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from foundrylocal.gateway.dialects.body import Json
+from foundrylocal.gateway.dialects.events import without_cut_character
 from foundrylocal.gateway.dialects.ids import with_prefix
 from foundrylocal.gateway.dialects.logprobs import tokens_of_text
 from foundrylocal.gateway.dialects.openai_text.shapes import CompletionBody
 
 ID_PREFIX = "cmpl-"
-_CUT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 
 def complete_text(answer: Json, body: CompletionBody) -> Json:
     """The answer with its own kind of id and the older shape of logprobs."""
     answer["id"] = with_prefix(ID_PREFIX, answer.get("id"))
     for choice in answer["choices"]:
-        if choice.get("finish_reason") == "length":
-            # A character of which the last bytes were not generated: a stream leaves it out.
-            choice["text"] = choice["text"].removesuffix(_CUT_CHARACTER)
+        choice["text"] = without_cut_character(choice["text"], choice.get("finish_reason"))
         given = choice.get("logprobs")
         if given and given.get("content") is not None:
             given = {"content": tokens_of_text(given["content"], choice["text"])}
