@@ -70,4 +70,4 @@ $(VENV)/.clients: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .test-models
+	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .test-models .test-schemas

@@ -157,6 +157,18 @@ class ModelNotFound(FoundryLocalError):
         super().__init__(f"Model '{name}' not found in registry", hint)
 
 
+class ResponseNotFound(FoundryLocalError):
+    """A response that was never kept, or is not kept any more."""
+
+    type, code = "not_found_error", "response_not_found"
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(
+            f"Response with id '{response_id}' not found",
+            "The service keeps the last responses in memory (setting responses_kept), none with 'store': false.",
+        )
+
+
 class ModelNotOnDisk(FoundryLocalError):
     """The model to delete or verify was never downloaded."""
 

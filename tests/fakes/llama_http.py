@@ -17,8 +17,15 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import scripted
+from scripted import Script, Scripts
+
 Json = dict[str, Any]
 STARTED = time.monotonic()
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nX-Accel-Buffering: no\r\n"
+    b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 
 
 def log(level: str, where: str, text: str) -> None:
@@ -39,10 +46,12 @@ def die(code: int | None) -> None:
 
 
 class Refused(Exception):
-    def __init__(self, status: int, message: str, kind: str = "invalid_request_error") -> None:
+    def __init__(
+        self, status: int, message: str, kind: str = "invalid_request_error", error: Json | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = {"error": {"code": status, "message": message, "type": kind}}
+        self.body = {"error": {"code": status, "message": message, "type": kind} | (error or {})}
 
 
 class Answers:
@@ -103,6 +112,7 @@ class LlamaHttp:
         self.spec = spec
         self.flags = flags
         self.answers = Answers(spec, flags)
+        self.scripts = Scripts(flags.turns)
         self.slots: list[bool] = [False] * int(flags.slots or spec.get("parallel") or 4)
         self.free = asyncio.Semaphore(len(self.slots))
         self.counts = {"requests": 0, "finished": 0, "cancelled": 0, "health_checks": 0}
@@ -218,7 +228,7 @@ class LlamaHttp:
             }
             if path in found:
                 return found[path]
-        elif method == "POST" and path == "/v1/responses/input_tokens":
+        elif method == "POST" and path.endswith("/input_tokens"):
             return {"object": "response.input_tokens", "input_tokens": 7}
         elif method == "POST" and path in ("/tokenize", "/detokenize", "/apply-template", "/v1/embeddings"):
             return self._text(path, self._parse(body))
@@ -255,7 +265,9 @@ class LlamaHttp:
             slot = self.slots.index(False)
             self.slots[slot] = True
             try:
-                if request.get("stream"):
+                if script := self.scripts.of(request):
+                    await self._scripted(script, request, is_chat, writer)
+                elif request.get("stream"):
                     await self._stream(request, is_chat, writer)
                 else:
                     await self._whole(request, is_chat, writer)
@@ -290,11 +302,40 @@ class LlamaHttp:
         body |= {"timings": self.answers.timings(len(words), time.monotonic() - started)}
         await self._send(writer, body)
 
+    async def _scripted(
+        self, script: Script, request: Json, is_chat: bool, writer: asyncio.StreamWriter
+    ) -> None:
+        if script.error is not None and not (request.get("stream") and script.deltas):
+            code = script.error["code"]
+            raise Refused(code, script.error["message"], script.error["type"], script.error)
+        count = len(script.deltas)
+        ending = {"timings": self.answers.timings(count, 0.01)}
+        verbose = scripted.verbose_of(script, request)
+        usage = {"usage": self.answers.usage(request, count)}
+        if not request.get("stream"):
+            choice: Json = {"finish_reason": script.finish_reason, "index": 0}
+            choice |= {"message": script.message()} if is_chat else {"text": script.text, "logprobs": None}
+            if request.get("logprobs") not in (None, False) and script.text:
+                choice["logprobs"] = scripted.logprobs(script.text)
+            body = self.answers.frame(request, "chat.completion" if is_chat else "text_completion")
+            await self._send(writer, body | {"choices": [choice]} | usage | verbose | ending)
+            return
+        frame = self.answers.frame(request, "chat.completion.chunk" if is_chat else "text_completion")
+        wants_usage = (request.get("stream_options") or {}).get("include_usage")
+        writer.write(STREAM_HEAD)
+        for index in range(request.get("n") or 1):
+            for choice in scripted.choices(script, request, is_chat, index):
+                # The engine tells of its end with the last chunk: a chat's count has one of its own after it.
+                last = {} if choice["finish_reason"] is None else verbose | ({} if is_chat else usage)
+                await self._event(writer, frame | {"choices": [choice]} | last)
+            if script.error is None and is_chat and wants_usage:
+                await self._event(writer, frame | {"choices": []} | usage | ending)
+        await self._event(writer, {"error": script.error} if script.error else "[DONE]")
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
     async def _stream(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter) -> None:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nX-Accel-Buffering: no\r\n"
-            b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+        writer.write(STREAM_HEAD)
         started = time.monotonic()
         words, reason = self.answers.words(request)
         frame = self.answers.frame(request, "chat.completion.chunk" if is_chat else "text_completion")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from urllib.parse import parse_qsl
 
 import anyio
+import msgspec
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.errors import (
@@ -17,6 +19,8 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotFound,
 )
+from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
+from foundrylocal.gateway.dialects.responses.store import ResponseStore
 from foundrylocal.gateway.errors import client_headers
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
@@ -24,7 +28,7 @@ from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
 from foundrylocal.gateway.inference import Inference
 from foundrylocal.gateway.models import render_model, render_models
-from foundrylocal.gateway.routes import ROUTES, error_dialect
+from foundrylocal.gateway.routes import build_routes, error_dialect
 from foundrylocal.gateway.stats.metrics import Metrics, Totals
 from foundrylocal.gateway.wrong_paths import MODELS_PATH, ROOT_TEXT, hint_for
 from foundrylocal.server.server import Server
@@ -38,6 +42,7 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
 _READ = ("GET", "HEAD")
+_RESPONSES = "/v1/responses/"
 
 
 class Gateway:
@@ -54,6 +59,8 @@ class Gateway:
     ) -> None:
         self._server = server
         self._library = library
+        self._responses = ResponseStore(lambda: settings.current.responses_kept)
+        self._routes = build_routes(self._responses)
         self._queue = FairQueue(lambda: settings.current.queue_size)
         self._metrics = Metrics(self._queue)
         self._stuck = StuckEngines(kill_replica)
@@ -92,7 +99,7 @@ class Gateway:
         except Exception as fault:
             log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], fault, exc_info=fault)
             error = InternalError()
-        body = error_dialect(scope["path"]).error_body(error)
+        body = error_dialect(scope["path"], self._routes).error_body(error)
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         await send_whole(send, status_of(error), data, client_headers(error))
 
@@ -103,19 +110,31 @@ class Gateway:
             await (self._send_health if path == "/health" else _send_root)(send)
             return
         if not has_key(scope, self._server.api_key):
-            self._metrics.note_refused(path if path in (*ROUTES, MODELS_PATH) else None, InvalidApiKey.code)
+            self._metrics.note_refused(
+                path if path in (*self._routes, MODELS_PATH) else None, InvalidApiKey.code
+            )
             raise InvalidApiKey
-        route = ROUTES.get(path)
+        route = self._routes.get(path)
         if route is not None:
             _allow(("POST",), method, path)
             await self._inference.answer(route, scope, receive, send)
         elif path == MODELS_PATH or path.startswith(MODELS_PATH + "/"):
             _allow(_READ, method, path)
             await self._send_models(path.removeprefix(MODELS_PATH).removeprefix("/"), send)
+        elif path.startswith(_RESPONSES) and is_kept_path(path.removeprefix(_RESPONSES)):
+            await self._send_kept(scope, send)
         else:
             error = EndpointNotFound(method, path[:200])
-            error.details = hint_for(path)
+            error.details = hint_for(path, self._routes)
             raise error
+
+    async def _send_kept(self, scope: Scope, send: Send) -> None:
+        """A call about a response that is kept."""
+        method, path = scope["method"], scope["path"]
+        _allow(("GET",) if path.endswith("/input_items") else ("GET", "DELETE"), method, path)
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        body = answer_kept(self._responses, method, path.removeprefix(_RESPONSES), query)
+        await send_whole(send, 200, msgspec.json.encode(body))
 
     async def _send_health(self, send: Send) -> None:
         now = self._server.snapshot()

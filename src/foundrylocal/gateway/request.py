@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from secrets import token_hex
 
-from foundrylocal.gateway.dialects.base import EngineRequest
+from foundrylocal.gateway.dialects.base import EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.routes import Route
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -19,7 +19,7 @@ class InferenceRequest:
 
     `id` is its name in our log, `client` whom the queue treats fairly. `is_admitted` is set once it has waited in the
     queue or tried to reach a worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends,
-    in monotonic seconds.
+    in monotonic seconds. `rewriter` turns the engine's events into the client's, once a stream has begun.
     """
 
     route: Route
@@ -31,4 +31,5 @@ class InferenceRequest:
     peer: Peer
     is_admitted: bool = False
     deadline: float | None = None
+    rewriter: Rewriter | None = None
     id: str = field(default_factory=lambda: f"req-{token_hex(6)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import takewhile
@@ -15,7 +16,8 @@ from foundrylocal.gateway.dialects.plain.check import check_rerank, check_templa
 from foundrylocal.gateway.dialects.plain.dialect import Infill, Plain, Template
 from foundrylocal.gateway.dialects.plain.embeddings import Embeddings
 from foundrylocal.gateway.dialects.plain.shapes import DetokenizeBody, RerankBody, TemplateBody, TokenizeBody
-from foundrylocal.gateway.dialects.responses.dialect import Responses, ResponsesTokens
+from foundrylocal.gateway.dialects.responses.dialect import Compact, Responses, ResponsesTokens
+from foundrylocal.gateway.dialects.responses.store import ResponseStore
 
 
 class Ability(Enum):
@@ -37,27 +39,30 @@ class Route:
     takes_slot: bool = True
 
 
-_ALL = (
-    # The first one's dialect is that of paths which have nothing in common with any.
-    Route("/v1/chat/completions", OpenAiChat()),
-    Route("/v1/completions", OpenAiText()),
-    Route("/v1/embeddings", Embeddings(), Ability.EMBED),
-    Route("/v1/rerank", Plain("/v1/rerank", RerankBody, check_rerank), Ability.RERANK),
-    Route("/v1/responses", Responses()),
-    Route("/v1/responses/input_tokens", ResponsesTokens(), takes_slot=False),
-    Route("/v1/messages", Messages()),
-    Route("/v1/messages/count_tokens", TokenCount(), takes_slot=False),
-    Route("/infill", Infill()),
-    Route("/tokenize", Plain("/tokenize", TokenizeBody), Ability.ANY, takes_slot=False),
-    Route("/detokenize", Plain("/detokenize", DetokenizeBody), Ability.ANY, takes_slot=False),
-    Route("/apply-template", Template("/apply-template", TemplateBody, check_template), takes_slot=False),
-)
-ROUTES = {route.path: route for route in _ALL}
+def build_routes(responses: ResponseStore) -> dict[str, Route]:
+    """The inference routes by path; `responses` keeps what `/v1/responses` answered."""
+    routes = (
+        # The first one's dialect is that of paths which have nothing in common with any.
+        Route("/v1/chat/completions", OpenAiChat()),
+        Route("/v1/completions", OpenAiText()),
+        Route("/v1/embeddings", Embeddings(), Ability.EMBED),
+        Route("/v1/rerank", Plain("/v1/rerank", RerankBody, check_rerank), Ability.RERANK),
+        Route("/v1/responses", Responses(responses)),
+        Route("/v1/responses/compact", Compact(responses)),
+        Route("/v1/responses/input_tokens", ResponsesTokens(responses), takes_slot=False),
+        Route("/v1/messages", Messages()),
+        Route("/v1/messages/count_tokens", TokenCount(), takes_slot=False),
+        Route("/infill", Infill()),
+        Route("/tokenize", Plain("/tokenize", TokenizeBody), Ability.ANY, takes_slot=False),
+        Route("/detokenize", Plain("/detokenize", DetokenizeBody), Ability.ANY, takes_slot=False),
+        Route("/apply-template", Template("/apply-template", TemplateBody, check_template), takes_slot=False),
+    )
+    return {route.path: route for route in routes}
 
 
-def error_dialect(path: str) -> Dialect[Any]:
+def error_dialect(path: str, routes: Mapping[str, Route]) -> Dialect[Any]:
     """The dialect that an error on any path is written in: that of the route which shares most of the path."""
-    return max(_ALL, key=lambda route: _shared_segments(route.path, path)).dialect
+    return max(routes.values(), key=lambda route: _shared_segments(route.path, path)).dialect
 
 
 def _shared_segments(first: str, second: str) -> int:

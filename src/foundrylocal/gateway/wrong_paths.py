@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundrylocal.gateway.routes import ROUTES
+from collections.abc import Iterable
 
 MODELS_PATH = "/v1/models"
 ROOT_TEXT = (
@@ -11,18 +11,18 @@ ROOT_TEXT = (
     "The dashboard and the API key are on the management API, port 9500 by default.\n"
 )
 _MANAGEMENT_PREFIX = "/iblink/"
-_PUBLISHED = (*ROUTES, MODELS_PATH)
 
 
-def hint_for(path: str) -> str:
-    """The next step for a client that called `path`."""
+def hint_for(path: str, routes: Iterable[str]) -> str:
+    """The next step for a client that called `path`; `routes` are the paths of the inference routes."""
+    published = (*routes, MODELS_PATH)
     if path.startswith("/v1/v1/"):
         return (
             "The path has /v1 twice. The base URL of OpenAI clients ends with one /v1; that of Anthropic clients "
             "has none, since they add it."
         )
-    if f"/v1{path}" in _PUBLISHED or path.startswith("/models/"):
+    if f"/v1{path}" in published or path.startswith("/models/"):
         return f"The path lacks /v1: use /v1{path}. The base URL of OpenAI clients ends with /v1."
     if path.startswith(_MANAGEMENT_PREFIX):
         return "This is the gateway. The management API has a port of its own, 9500 by default."
-    return f"The gateway has {', '.join(_PUBLISHED)} and /health."
+    return f"The gateway has {', '.join(published)} and /health."

@@ -101,6 +101,12 @@ class Settings(LoadSettings, _AccessSettings):
     queue_size: int = Field(
         64, ge=0, le=10_000, description="Maximum number of requests that may wait for one model."
     )
+    responses_kept: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="How many responses of /v1/responses are kept in memory for previous_response_id; 0 keeps none.",
+    )
     drain_seconds: int = Field(
         30, ge=0, le=3600, description="How long a switch waits for running requests to finish."
     )

@@ -19,6 +19,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.OriginNotAllowed: 403,
     errors.EndpointNotFound: 404,
     errors.ModelNotFound: 404,
+    errors.ResponseNotFound: 404,
     errors.ModelNotOnDisk: 404,
     errors.MethodNotAllowed: 405,
     errors.ServerStartTimeout: 408,

@@ -19,13 +19,13 @@ from foundrylocal.errors import WorkerCrashed
 from foundrylocal.gateway.flow.relay import relay
 from foundrylocal.gateway.flow.slow_client import ClientStalled
 from foundrylocal.gateway.request import InferenceRequest
-from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Receive, Scope, Send
 from foundrylocal.web.listener import Listener, bind
 from foundrylocal.web.peer import PEER_EXTENSION, Peer
 from foundrylocal.wire.load_options import LoadSettings
 from tests.running import FAKE_WORKER
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 pytestmark = pytest.mark.anyio
 READER_TIMEOUT_S = 1.0

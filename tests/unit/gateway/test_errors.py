@@ -9,8 +9,9 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.engine_errors import EngineFailed
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.errors import client_error, client_headers
-from foundrylocal.gateway.routes import ROUTES, error_dialect
+from foundrylocal.gateway.routes import error_dialect
 from foundrylocal.gateway.wrong_paths import hint_for
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 ALL: list[FoundryLocalError] = [
     errors.InvalidRequest("A is wrong", "Do B."),
@@ -42,7 +43,7 @@ ALL: list[FoundryLocalError] = [
 @pytest.mark.parametrize("path", ["/", *ROUTES])
 @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
 def test_the_message_alone_says_what_to_do_next(error: FoundryLocalError, path: str) -> None:
-    body = error_dialect(path).error_body(error)["error"]
+    body = error_dialect(path, ROUTES).error_body(error)["error"]
     assert body["details"].rstrip(".") in body["message"]
     assert "GET /models" not in str(body)  # a path of the management API, not of this port
 
@@ -74,25 +75,25 @@ def test_whether_a_retry_helps(should_retry: bytes | None, kinds: set[type[Found
 
 @pytest.mark.parametrize("path", [*ROUTES, "/v1/models"])
 def test_a_wrong_base_url_is_explained(path: str) -> None:
-    assert "/v1 twice" in hint_for(f"/v1{path}" if path.startswith("/v1/") else "/v1/v1/x")
+    assert "/v1 twice" in hint_for(f"/v1{path}" if path.startswith("/v1/") else "/v1/v1/x", ROUTES)
     if path.startswith("/v1/"):
-        assert f"use {path}." in hint_for(path.removeprefix("/v1"))
+        assert f"use {path}." in hint_for(path.removeprefix("/v1"), ROUTES)
 
 
 def test_other_wrong_paths_name_the_right_ones() -> None:
-    assert "management API" in hint_for("/iblink/v1/foundry-local/status")
-    assert "/v1/chat/completions" in hint_for("/nowhere")
+    assert "management API" in hint_for("/iblink/v1/foundry-local/status", ROUTES)
+    assert "/v1/chat/completions" in hint_for("/nowhere", ROUTES)
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/nowhere", "/v1", "/v1/nowhere", "/v1/chat", "/infillx", "/v1/v1/messages"]
 )
 def test_an_error_on_an_unknown_path_is_openais(path: str) -> None:
-    assert "type" not in error_dialect(path).error_body(errors.InternalError())
+    assert "type" not in error_dialect(path, ROUTES).error_body(errors.InternalError())
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/messages", "/v1/messages/", "/v1/messages/batches", "/v1/messages/count_tokens"]
 )
 def test_an_error_below_anthropics_paths_is_anthropics(path: str) -> None:
-    assert error_dialect(path).error_body(errors.InternalError())["type"] == "error"
+    assert error_dialect(path, ROUTES).error_body(errors.InternalError())["type"] == "error"

@@ -21,6 +21,7 @@ from foundrylocal.gateway.dialects.body import Body, Json, engine_fields
 from foundrylocal.gateway.dialects.constrained.filters import FilterFactory
 from foundrylocal.gateway.dialects.events import note_timings
 from foundrylocal.gateway.dialects.parse import parse_body
+from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
 from foundrylocal.gateway.errors import client_error
 from foundrylocal.gateway.limits.constraint import Constraint
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -32,12 +33,16 @@ B = TypeVar("B", bound=Body)
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """What the engine gets: its path, and the JSON body; and what the answer has to keep, with who sees to it."""
+    """What the engine gets: its path, and the JSON body; and what the answer has to keep, with who sees to it.
+
+    `prefill` is what the engine repeats of the request at the beginning of its whole answer.
+    """
 
     path: str
     body: bytes
     constraint: Constraint | None = None
     new_filter: FilterFactory | None = None
+    prefill: Prefill = NO_PREFILL
 
     def body_for(self, address: Address) -> bytes:
         """The body for a replica: one whose template opens the model's thoughts has them before the answer."""
@@ -114,6 +119,6 @@ class Dialect(Generic[B]):
         """An error in the published shape; `param` is always in it."""
         return {"error": client_error(error)}
 
-    def error_event(self, error: FoundryLocalError) -> bytes:
-        """The failure of a stream that has begun, as its last event."""
+    def error_event(self, error: FoundryLocalError, stream: Rewriter | None = None) -> bytes:
+        """The failure of a stream that has begun, as its last event; `stream` rewrote the events before it."""
         return b"data: " + json.dumps(self.error_body(error), separators=(",", ":")).encode() + b"\n\n"

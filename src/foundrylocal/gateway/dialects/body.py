@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
 from foundrylocal.gateway.dialects.refusals import refuse
 
 Json = dict[str, Any]
@@ -74,11 +73,6 @@ class Body(Part, kw_only=True):
     @property
     def has_images(self) -> bool:
         return False
-
-    @property
-    def prefill(self) -> Prefill:
-        """The begun answer that the model continues, when the conversation ends with one."""
-        return NO_PREFILL
 
     @property
     def prompt_count(self) -> int:

@@ -68,8 +68,8 @@ async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyG
         raise error_of(answer.status, raw, request.body)
     stats = request.stats
     try:
-        if prefill := request.body.prefill:
-            raw = prefill.remove_from_answer(raw)
+        if request.engine.prefill:
+            raw = request.engine.prefill.remove_from_answer(raw)
         if request.engine.new_filter is not None:
             raw = request.engine.new_filter().whole(raw)
         whole = request.route.dialect.whole(raw, request.body, stats)
@@ -118,7 +118,7 @@ async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyG
 async def end_stream_with(failure: FoundryLocalError, request: InferenceRequest) -> None:
     """End a stream that has begun with an error event."""
     request.stats.note_outcome(failure.code)
-    event = request.route.dialect.error_event(failure)
+    event = request.route.dialect.error_event(failure, request.rewriter)
     await request.send({"type": "http.response.body", "body": event})
 
 
@@ -131,23 +131,17 @@ async def _begin(request: InferenceRequest) -> None:
     await request.send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-def _rewriter(request: InferenceRequest) -> Rewriter:
-    """What turns the engine's events into the client's: without a prefill, followed when they keep a constraint."""
-    rewrite = request.route.dialect.stream(request.body, request.stats)
-    steps: list[Rewriter] = []
-    if request.body.prefill:
-        steps.append(request.body.prefill.remove_from_events)
-    if request.engine.new_filter is not None:
-        steps.append(request.engine.new_filter().events)
-    if not steps:
+def _followed(rewrite: Rewriter, request: InferenceRequest) -> Rewriter:
+    """The rewriter, behind what follows the engine's events when the answer has to keep a constraint."""
+    if request.engine.new_filter is None:
         return rewrite
+    follow = request.engine.new_filter().events
 
-    def rewrite_in_steps(block: bytes) -> bytes:
-        for step in steps:
-            block = step(block)
+    def follow_and_rewrite(block: bytes) -> bytes:
+        block = follow(block)
         return rewrite(block) if block else b""
 
-    return rewrite_in_steps
+    return follow_and_rewrite
 
 
 class _Passage:
@@ -157,7 +151,8 @@ class _Passage:
     """
 
     def __init__(self, request: InferenceRequest) -> None:
-        self._rewrite = _rewriter(request)
+        request.rewriter = request.route.dialect.stream(request.body, request.stats)
+        self._rewrite = _followed(request.rewriter, request)
         self._request = request
         self._stats = request.stats
         self._write = request.peer.write_chunk
@@ -184,5 +179,5 @@ class _Passage:
                 parts.append(rewrite(event + b"\n\n"))
                 continue
             self._stats.note_outcome(error.code)
-            parts.append(self._request.route.dialect.error_event(error))
+            parts.append(self._request.route.dialect.error_event(error, self._request.rewriter))
         return b"".join(parts)

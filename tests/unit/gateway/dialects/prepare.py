@@ -7,8 +7,8 @@ from typing import Any
 
 from foundrylocal.gateway.dialects.base import Rewriter
 from foundrylocal.gateway.dialects.body import Body
-from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 CHAT, TEXT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -71,7 +71,3 @@ LAST = chunk(
 )
 TOKEN = {"id": 5, "token": "Hi", "bytes": [72, 105], "logprob": -0.5}
 LOGPROBS = {"content": [TOKEN | {"top_logprobs": [TOKEN, TOKEN]}]}
-MESSAGE_END = (
-    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":"o"},'
-    b'"usage":{"output_tokens":2}}\n\n'
-)

@@ -14,8 +14,8 @@ from foundrylocal.errors import FoundryLocalError, InvalidRequest
 from foundrylocal.gateway.dialects.assembly import assemble
 from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.dialects.engine_errors import EngineFailed
-from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}

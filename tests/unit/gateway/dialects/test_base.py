@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.gateway.dialects.prepare import HELLO, LAST, MESSAGE_END, MESSAGES, TOKENS, chunk, rewriter
+from tests.unit.gateway.dialects.prepare import HELLO, LAST, MESSAGES, TOKENS, chunk, rewriter
 
 COMMENTS = (b":\n\n", b": still there\n\n")
 
@@ -21,8 +21,8 @@ STREAMS: list[tuple[str, dict[str, Any], bytes]] = [
     ),
     ("/v1/completions", {"prompt": "a"}, chunk('{"text":"Hi","index":0}')),
     ("/v1/completions", {"prompt": "a", "logprobs": 1}, chunk('{"text":"Hi","index":0}')),
-    ("/v1/messages", HELLO | {"max_tokens": 5}, MESSAGE_END),
-    ("/v1/responses", {"input": "a"}, b'event: x\ndata: {"type":"response.other"}\n\n'),
+    ("/v1/messages", HELLO | {"max_tokens": 5}, TOKENS + LAST),
+    ("/v1/responses", {"input": "a"}, TOKENS + LAST),
     ("/infill", {"input_prefix": "a", "input_suffix": "b"}, b'data: {"content":"a"}\n\n'),
 ]
 

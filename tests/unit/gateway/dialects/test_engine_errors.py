@@ -9,8 +9,9 @@ import pytest
 from foundrylocal.errors import FoundryLocalError, ServerShuttingDown
 from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.dialects.engine_errors import error_of
-from foundrylocal.gateway.routes import ROUTES, error_dialect
+from foundrylocal.gateway.routes import error_dialect
 from foundrylocal.web.errors import status_of
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 DIALECTS = {path: route.dialect for path, route in ROUTES.items()}
 HELLO = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -57,13 +58,13 @@ def test_a_prompt_that_does_not_fit_has_both_counts_and_its_field(said: dict[str
     error = error_of(400, json.dumps({"error": said}).encode(), CHAT)
     assert (status_of(error), error.code, error.param) == (400, "context_length_exceeded", "messages")
     prompt = said.get("n_prompt_tokens", 20001)
-    message = error_dialect("/v1/chat/completions").error_body(error)["error"]["message"]
+    message = error_dialect("/v1/chat/completions", ROUTES).error_body(error)["error"]["message"]
     assert message.startswith(
         f"This model's maximum context length is 8192 tokens. However, your messages resulted in {prompt} tokens. "
     )
     assert "context_length_exceeded" in message and "larger context_size" in message
     for path in ("/v1/messages", "/v1/messages/count_tokens"):
-        message = error_dialect(path).error_body(error)["error"]["message"]
+        message = error_dialect(path, ROUTES).error_body(error)["error"]["message"]
         assert message.startswith(f"prompt is too long: {prompt} tokens > 8192 maximum. ")
 
 
@@ -72,7 +73,7 @@ def test_the_words_of_a_chat_template_are_whole() -> None:
     text = f"Unable to generate parser for this template.\n-----\nWhile executing x\nError: Jinja Exception: {words}"
     said = {"message": text, "type": "invalid_request_error"}
     error = error_of(400, json.dumps({"error": said}).encode(), CHAT)
-    message = error_dialect("/v1/chat/completions").error_body(error)["error"]["message"]
+    message = error_dialect("/v1/chat/completions", ROUTES).error_body(error)["error"]["message"]
     assert message == f"The model's chat template refused the conversation. {words}."
     assert error.param == "messages"
 
@@ -104,20 +105,20 @@ def test_a_refusal_of_the_engine_names_what_the_request_holds(
 
 
 def test_every_error_of_the_gateway_has_a_param() -> None:
-    for dialect in (error_dialect("/nowhere"), *DIALECTS.values()):
+    for dialect in (error_dialect("/nowhere", ROUTES), *DIALECTS.values()):
         assert dialect.error_body(error_of(500, b"", CHAT))["error"]["param"] is None
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"])
 def test_anthropics_endpoints_know_anthropics_types_only(path: str) -> None:
-    about = error_dialect(path).error_body(ServerShuttingDown())["error"]
+    about = error_dialect(path, ROUTES).error_body(ServerShuttingDown())["error"]
     assert (about["type"], about["code"]) == ("overloaded_error", "server_shutting_down")
     for kind in _kinds(FoundryLocalError):
         error = kind.__new__(kind)
         FoundryLocalError.__init__(error, "x")
         error.__dict__ |= {"prompt_tokens": 9, "context_tokens": 8}
-        assert error_dialect(path).error_body(error)["error"]["type"] in ANTHROPIC
-        assert error_dialect("/v1/chat/completions").error_body(error)["error"]["type"] == kind.type
+        assert error_dialect(path, ROUTES).error_body(error)["error"]["type"] in ANTHROPIC
+        assert error_dialect("/v1/chat/completions", ROUTES).error_body(error)["error"]["type"] == kind.type
 
 
 def _kinds(kind: type[FoundryLocalError]) -> list[type[FoundryLocalError]]:
@@ -126,8 +127,8 @@ def _kinds(kind: type[FoundryLocalError]) -> list[type[FoundryLocalError]]:
 
 def test_each_dialect_has_its_form() -> None:
     error = error_of(500, b"", CHAT)
-    assert set(error_dialect("/").error_body(error)) == {"error"}
-    assert error_dialect("/v1/messages").error_body(error)["type"] == "error"
+    assert set(error_dialect("/", ROUTES).error_body(error)) == {"error"}
+    assert error_dialect("/v1/messages", ROUTES).error_body(error)["type"] == "error"
     assert DIALECTS["/v1/chat/completions"].error_event(error).startswith(b'data: {"error":{')
     assert DIALECTS["/v1/messages"].error_event(error).startswith(b"event: error\ndata: ")
     assert b'"sequence_number"' in DIALECTS["/v1/responses"].error_event(error)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}

@@ -25,9 +25,9 @@ from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, WhyGone
 from foundrylocal.gateway.flow.stuck import StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
-from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from tests.running import BASE_MODEL, CHAT_MODEL
+from tests.unit.gateway.dialects.all_routes import ROUTES
 from tests.unit.server.rig import ROOM_FOR_ONE, ServerRig, ServerRunner
 
 CHAT, EMBEDDINGS, TOKENIZE = "/v1/chat/completions", "/v1/embeddings", "/tokenize"

@@ -15,8 +15,8 @@ from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.flow.stuck import ConstraintRefused, Flight, StuckEngines
 from foundrylocal.gateway.limits.constraint import Constraint, grammar_constraint
 from foundrylocal.gateway.request import InferenceRequest
-from foundrylocal.gateway.routes import ROUTES
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 ADDRESS = Address("unix:///none", "", 1)
 CHAT = "/v1/chat/completions"

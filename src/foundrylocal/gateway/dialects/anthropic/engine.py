@@ -1,70 +1,89 @@
-"""A message request in the engine's form: its own messages, or its chat where an answer has to keep a constraint.
-
-The engine's messages drop a grammar, its chat does not.
-"""
+"""A message request as a chat request."""
 
 from __future__ import annotations
 
-import msgspec
-
-from foundrylocal.gateway.dialects.anthropic.as_chat import chat_fields
-from foundrylocal.gateway.dialects.anthropic.formats import format_constraint
+from foundrylocal.gateway.dialects.anthropic.conversation import messages_of
 from foundrylocal.gateway.dialects.anthropic.shapes import CountBody, MessagesBody
-from foundrylocal.gateway.dialects.base import EngineRequest
-from foundrylocal.gateway.dialects.body import Json, engine_fields
-from foundrylocal.gateway.dialects.constrained.engine import (
-    MAX_PARALLEL_CALLS,
-    OfferedTool,
-    ToolUse,
-    engine_form,
-)
-from foundrylocal.gateway.dialects.openai_chat.dialect import CHAT_PATH
-from foundrylocal.gateway.limits.schema_text import SchemaBudget
+from foundrylocal.gateway.dialects.body import Json
+from foundrylocal.gateway.dialects.openai_chat import shapes as chat_shapes
+from foundrylocal.gateway.dialects.openai_chat.engine import Places
+from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody
+from foundrylocal.gateway.dialects.refusals import refuse
 
-_TOOL_FIELDS = ("tools", "tool_choice")
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def messages_request(body: CountBody, path: str) -> EngineRequest:
-    """The request to the engine. Raises InvalidRequest for a schema that cannot be kept."""
-    budget = SchemaBudget()
-    words = format_constraint(body, budget) if isinstance(body, MessagesBody) else None
-    form = engine_form(
-        _tool_use(body),
-        words,
-        budget,
-        field=body.constraint_field or "tools",
-        kwargs=None,
-        must_end=not getattr(body, "stop_sequences", None),
-        own_tool=_own_tool,
-    )
-    if form.constraint is not None and isinstance(body, MessagesBody):
-        chat = msgspec.json.encode(chat_fields(body) | form.fields)
-        return EngineRequest(CHAT_PATH, chat, form.constraint, form.new_filter)
-    fields = {name: value for name, value in engine_fields(body).items() if name not in _TOOL_FIELDS}
-    return EngineRequest(path, msgspec.json.encode(fields | form.fields))
+def chat_of(body: CountBody) -> ChatBody:
+    """The same request to the engine's chat. Raises InvalidRequest that names the field."""
+    chat = ChatBody(messages=messages_of(body))
+    _add_tools(chat, body)
+    chat.response_format = _format_of(body)
+    if body.thinking is not None and body.thinking.type == "disabled":
+        chat.chat_template_kwargs = {"enable_thinking": False}
+    if isinstance(body, MessagesBody):
+        chat.max_tokens, chat.stop, chat.stream = body.max_tokens, body.stop_sequences, body.stream
+        chat.temperature, chat.top_p, chat.top_k = body.temperature, body.top_p, body.top_k
+    return chat
 
 
-def is_by_chat(body: MessagesBody) -> bool:
-    """Whether the request goes by way of the engine's chat, and so its answer comes from there."""
+def places_of(body: CountBody) -> Places:
+    """Where the request has its schemas."""
+    field = body.constraint_field
+    tools = [f"tools[{number}].input_schema" for number in range(len(body.tools or ()))]
+    return Places(f"{field}.schema", field, tools)
+
+
+def thinking_budget(body: CountBody) -> Json:
+    """The engine's own field for how long the model may think."""
+    thinking = body.thinking
+    if thinking is None or thinking.type != "enabled" or thinking.budget_tokens is None:
+        return {}
+    return {"thinking_budget_tokens": thinking.budget_tokens}
+
+
+# --- tools ----------------------------------------------------------------------------------------------
+
+
+def _add_tools(chat: ChatBody, body: CountBody) -> None:
+    tools = body.tools or []
     choice = body.tool_choice
-    return body.has_format or (choice is not None and choice.type in ("any", "tool"))
-
-
-def _tool_use(body: CountBody) -> ToolUse:
-    tools = [
-        OfferedTool(tool.name, tool.description, tool.input_schema, f"tools[{number}].input_schema")
-        for number, tool in enumerate(body.tools or ())
+    if choice is not None and choice.type == "tool" and choice.name not in {tool.name for tool in tools}:
+        refuse("tool_choice.name", "names a tool that is not in 'tools'")
+    if not tools:
+        if choice is not None and choice.type == "any":
+            refuse("tool_choice", "requires a call, and there are no 'tools'")
+        return
+    chat.tools = [
+        chat_shapes.Tool(
+            "function", chat_shapes.Function(tool.name, tool.description, tool.input_schema, tool.strict)
+        )
+        for tool in tools
     ]
-    choice = body.tool_choice
     if choice is None:
-        return ToolUse(tools, tools)
-    if choice.type == "none":
-        return ToolUse(tools)
-    names = {choice.name} if choice.type == "tool" else {tool.name for tool in tools}
-    max_calls = MAX_PARALLEL_CALLS if choice.disable_parallel_tool_use is False else 1
-    is_required = choice.type in ("any", "tool")
-    return ToolUse(tools, [tool for tool in tools if tool.name in names], is_required, max_calls)
+        return
+    if choice.disable_parallel_tool_use is not None:
+        chat.parallel_tool_calls = not choice.disable_parallel_tool_use
+    if choice.type != "tool":
+        chat.tool_choice = _CHOICES[choice.type]  # type: ignore[assignment]
+        return
+    chat.tool_choice = chat_shapes.ChosenTool(chat_shapes.ChosenFunction(choice.name or ""))
 
 
-def _own_tool(tool: OfferedTool, parameters: Json) -> Json:
-    return {"name": tool.name, "input_schema": parameters}
+# --- structured output ----------------------------------------------------------------------------------
+
+
+def _format_of(body: CountBody) -> chat_shapes.SchemaFormat | None:
+    """The schema that the answer must follow, under its name of today or the one it had before."""
+    for name, given in (
+        ("output_config.format", (body.output_config or {}).get("format")),
+        ("output_format", body.output_format),
+    ):
+        if given is None:
+            continue
+        if not isinstance(given, dict) or given.get("type") != "json_schema":
+            refuse(name, "must be of the type json_schema")
+        schema = given.get("schema")
+        if not isinstance(schema, dict):
+            refuse(f"{name}.schema", "is required")
+        return chat_shapes.SchemaFormat(chat_shapes.NamedSchema(schema, "answer"))
+    return None

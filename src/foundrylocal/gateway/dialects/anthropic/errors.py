@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundrylocal.errors import ContextLengthExceeded, FoundryLocalError
+from foundrylocal.errors import ContextLengthExceeded, FoundryLocalError, InvalidRequest
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.errors import client_error
 
@@ -18,6 +18,16 @@ _TYPES = {
 }
 
 
+class ThreadUnsupported(InvalidRequest):
+    """A conversation that the server is to keep; clients go on without when they read the code in `details`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Invalid request: 'thread' is not supported: send the whole conversation in 'messages'",
+            param="thread",
+        )
+
+
 def anthropic_error(error: FoundryLocalError) -> Json:
     """An error as the body of an answer or of an event."""
     about = client_error(error)
@@ -25,4 +35,6 @@ def anthropic_error(error: FoundryLocalError) -> Json:
     if isinstance(error, ContextLengthExceeded):  # in the words that Anthropic's clients match
         counts = f"{error.prompt_tokens} tokens > {error.context_tokens} maximum"
         about["message"] = f"prompt is too long: {counts}. {error.details}"
-    return {"type": "error", "error": about}
+    if isinstance(error, ThreadUnsupported):
+        about["details"] = {"error_code": "thread_unsupported_request"}
+    return {"type": "error", "error": about, "request_id": None}

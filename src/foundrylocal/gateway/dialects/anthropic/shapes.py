@@ -1,4 +1,4 @@
-"""What the Anthropic endpoints take, and what of it goes on to the engine: these fields and no others."""
+"""What the Anthropic endpoints take. Blocks of content are read one by one in `conversation.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from foundrylocal.gateway.dialects.body import Body, Count, CountOrZero, Json, Name, Part, Share, Stop
-from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
+
+# --- blocks of content ----------------------------------------------------------------------------------
 
 
 class TextBlock(Part, tag_field="type", tag="text"):
@@ -31,6 +32,12 @@ class DocumentBlock(Part, tag_field="type", tag="document"):
     context: str | None = None
 
 
+class SearchResultBlock(Part, tag_field="type", tag="search_result"):
+    source: str
+    title: str
+    content: list[TextBlock]
+
+
 class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
     id: str
     name: Name
@@ -39,40 +46,39 @@ class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
 
 class ToolResultBlock(Part, tag_field="type", tag="tool_result"):
     tool_use_id: str
-    content: str | list[TextBlock | ImageBlock | DocumentBlock] | None = None
+    content: str | list[Json] | None = None
     is_error: bool | None = None
 
 
 class ThinkingBlock(Part, tag_field="type", tag="thinking"):
     thinking: str
-    signature: str | None = None
-
-
-class RedactedThinkingBlock(Part, tag_field="type", tag="redacted_thinking"):
-    """Thoughts that only the model that had them can read."""
 
 
 Block = (
-    RedactedThinkingBlock
-    | TextBlock
+    TextBlock
     | ImageBlock
     | DocumentBlock
+    | SearchResultBlock
     | ToolUseBlock
     | ToolResultBlock
     | ThinkingBlock
 )
 
+# --- bodies ---------------------------------------------------------------------------------------------
+
 
 class Turn(Part):
     role: Literal["user", "assistant", "system"]
-    content: str | list[Block]
+    content: str | list[Json]
 
 
 class Tool(Part):
+    """A tool of the client's own."""
+
     name: Name
     input_schema: Json
     description: str | None = None
-    type: str | None = None
+    strict: bool | None = None
 
 
 class ToolChoice(Part):
@@ -91,7 +97,6 @@ class Metadata(Part):
 
 
 class CountBody(Body, kw_only=True):
-    gateway_fields: ClassVar[tuple[str, ...]] = ("model", "user", "metadata")
     function_types: ClassVar[tuple[str | None, ...]] = ("custom",)
 
     messages: Annotated[list[Turn], Meta(min_length=1)]
@@ -100,6 +105,9 @@ class CountBody(Body, kw_only=True):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     metadata: Metadata | None = None
+    output_config: dict[str, Any] | None = None
+    output_format: dict[str, Any] | None = None
+    thread: Any = None
 
     @property
     def end_user(self) -> str:
@@ -111,61 +119,29 @@ class CountBody(Body, kw_only=True):
 
     @property
     def has_images(self) -> bool:
-        return any(
-            _has_image(block)
-            for turn in self.messages
-            if isinstance(turn.content, list)
-            for block in turn.content
-        )
-
-    @property
-    def prefill(self) -> Prefill:
-        last = self.messages[-1]
-        if last.role != "assistant":
-            return NO_PREFILL
-        if isinstance(last.content, str):
-            return Prefill(last.content)
-        if not all(isinstance(block, TextBlock | ThinkingBlock) for block in last.content):
-            return NO_PREFILL
-        texts = (block.text for block in last.content if isinstance(block, TextBlock))
-        thoughts = (block.thinking for block in last.content if isinstance(block, ThinkingBlock))
-        return Prefill("".join(texts), "".join(thoughts))
+        return any(_has_image(turn.content) for turn in self.messages)
 
     @property
     def constraint_field(self) -> str | None:
-        return "tools" if self.tools is not None else None
+        if (self.output_config or {}).get("format") is not None:
+            return "output_config.format"
+        if self.output_format is not None:
+            return "output_format"
+        return "tools" if self.tools else None
 
 
 class MessagesBody(CountBody, kw_only=True):
-    gateway_fields: ClassVar[tuple[str, ...]] = (
-        "model",
-        "user",
-        "metadata",
-        "output_config",
-        "output_format",
-    )
     max_tokens: Count
     stream: bool | None = None
     stop_sequences: Annotated[list[Stop], Meta(max_length=16)] | None = None
     temperature: Share | None = None
     top_p: Share | None = None
     top_k: CountOrZero | None = None
-    output_config: dict[str, Any] | None = None
-    output_format: dict[str, Any] | None = None
-
-    @property
-    def has_format(self) -> bool:
-        """Whether the answer must follow a schema."""
-        return (self.output_config or {}).get("format") is not None or self.output_format is not None
-
-    @property
-    def constraint_field(self) -> str | None:
-        if (self.output_config or {}).get("format") is not None:
-            return "output_config.format"
-        return "output_format" if self.output_format is not None else super().constraint_field
 
 
-def _has_image(block: Block) -> bool:
-    if isinstance(block, ToolResultBlock) and isinstance(block.content, list):
-        return any(isinstance(part, ImageBlock) for part in block.content)
-    return isinstance(block, ImageBlock)
+def _has_image(content: object) -> bool:
+    """Whether blocks hold an image, the results of tools included."""
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and (block.get("type") == "image" or _has_image(block.get("content")))
+        for block in content
+    )

@@ -14,7 +14,7 @@ from functools import partial
 
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.constrained.chat_calls import ChatCalls
-from foundrylocal.gateway.dialects.constrained.filters import AnswerFilter, FilterFactory, FollowedText
+from foundrylocal.gateway.dialects.constrained.filters import FilterFactory, FollowedText
 from foundrylocal.gateway.limits.constraint import CallableTool, Constraint, calls_constraint
 from foundrylocal.gateway.limits.schema_text import SchemaBudget
 from foundrylocal.gateway.limits.tool_schemas import OutlineBudget
@@ -44,7 +44,6 @@ class ToolUse:
 
 
 OwnTool = Callable[[OfferedTool, Json], Json]
-CallsFilter = Callable[[Constraint, str, bool, bool], AnswerFilter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,6 @@ def engine_form(
     kwargs: Json | None,
     must_end: bool,
     own_tool: OwnTool,
-    calls_filter: CallsFilter = ChatCalls,
 ) -> EngineForm:
     """The fields for the tools of a request and for `words`, what an answer that is no call must look like.
 
@@ -85,7 +83,7 @@ def engine_form(
         return EngineForm(_with_kwargs({"grammar": words.grammar}, kwargs), words, new_filter)
     tools = [CallableTool(tool.name, tool.parameters, tool.place) for tool in use.callable]
     constraint = calls_constraint(tools, use.max_calls, budget, None if use.is_required else words)
-    new_filter = partial(calls_filter, constraint, field, must_end, not use.is_required)
+    new_filter = partial(ChatCalls, constraint, field, must_end, not use.is_required)
     return EngineForm(_with_kwargs({"grammar": constraint.grammar}, kwargs), constraint, new_filter)
 
 

@@ -13,6 +13,7 @@ def complete_chat(answer: Json, body: ChatBody) -> Json:
         message = choice["message"]
         message.setdefault("content", None)
         message.setdefault("refusal", None)
+        message.setdefault("annotations", [])
         choice["logprobs"] = chat_logprobs(_tokens_of(choice, body), body)
     return answer
 

@@ -41,7 +41,7 @@ def check_chat(body: ChatBody) -> None:
         refuse("response_format.json_schema.schema", "is required")
     _check_choice(body)
     check_messages(body.messages)
-    _join_prefill(body.messages)
+    join_prefill(body.messages)
 
 
 def _check_choice(body: ChatBody) -> None:
@@ -78,7 +78,7 @@ def check_messages(messages: list[Message]) -> None:
                 check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
 
 
-def _join_prefill(messages: list[Message]) -> None:
+def join_prefill(messages: list[Message]) -> None:
     """Write the text of a last message that the model is to continue as one string; an empty one begins nothing."""
     last = messages[-1]
     if last.role != "assistant" or last.tool_calls:

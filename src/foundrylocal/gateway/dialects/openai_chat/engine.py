@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import msgspec
 
 from foundrylocal.gateway.dialects.assembly import AS_STREAM
@@ -32,14 +35,31 @@ _CONSTRAINED = ("grammar", "json_schema", "response_format", "tools", "tool_choi
 _ANY_ARGUMENTS: Json = {"type": "object"}
 
 
-def chat_request(body: ChatBody, path: str) -> EngineRequest:
-    """The request to the engine. Raises InvalidRequest for a schema or grammar that cannot be kept."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a request has what may be wrong with it: another dialect's has the same at other places."""
+
+    schema: str = "response_format.json_schema.schema"
+    constraint: str | None = None
+    tool_parameters: Sequence[str] = ()
+
+
+_OWN_PLACES = Places()
+
+
+def chat_request(
+    body: ChatBody, path: str, extra: Json | None = None, places: Places = _OWN_PLACES
+) -> EngineRequest:
+    """The request to the engine; `extra` are fields that only the engine knows.
+
+    Raises InvalidRequest for a schema or grammar that cannot be kept.
+    """
     budget = SchemaBudget()
     form = engine_form(
-        _tool_use(body),
-        _words(body, budget),
+        _tool_use(body, places),
+        _words(body, budget, places),
         budget,
-        field=body.constraint_field or "tools",
+        field=places.constraint or body.constraint_field or "tools",
         kwargs=body.chat_template_kwargs,
         must_end=not body.stop,
         own_tool=chat_tool,
@@ -53,20 +73,21 @@ def chat_request(body: ChatBody, path: str) -> EngineRequest:
     if is_replayed(body):
         fields["stream"] = False
         fields.pop("stream_options", None)
-    return EngineRequest(path, msgspec.json.encode(fields | form.fields), form.constraint, form.new_filter)
+    fields |= form.fields | (extra or {})
+    return EngineRequest(path, msgspec.json.encode(fields), form.constraint, form.new_filter, body.prefill)
 
 
-def _words(body: ChatBody, budget: SchemaBudget) -> Constraint | None:
+def _words(body: ChatBody, budget: SchemaBudget, places: Places) -> Constraint | None:
     wanted = body.response_format
     if isinstance(wanted, SchemaFormat) and wanted.json_schema.schema is not None:
-        return schema_constraint(wanted.json_schema.schema, "response_format.json_schema.schema", budget)
+        return schema_constraint(wanted.json_schema.schema, places.schema, budget)
     if isinstance(wanted, JsonFormat):
         return schema_constraint(wanted.schema or {"type": "object"}, "response_format.schema", budget)
     return sampling_constraint(body, budget)
 
 
-def _tool_use(body: ChatBody) -> ToolUse:
-    tools = offered_tools(body.tools)
+def _tool_use(body: ChatBody, places: Places) -> ToolUse:
+    tools = offered_tools(body.tools, places.tool_parameters)
     choice = body.tool_choice
     if choice == "none":
         return ToolUse(tools)
@@ -81,14 +102,14 @@ def _tool_use(body: ChatBody) -> ToolUse:
     return ToolUse(tools, [tool for tool in tools if tool.name in names], is_required, max_calls)
 
 
-def offered_tools(tools: list[Tool] | None) -> list[OfferedTool]:
-    """The functions of a request."""
+def offered_tools(tools: list[Tool] | None, places: Sequence[str] = ()) -> list[OfferedTool]:
+    """The functions of a request; `places` are those of their parameters in it."""
     return [
         OfferedTool(
             tool.function.name,
             tool.function.description,
             tool.function.parameters or _ANY_ARGUMENTS,
-            f"tools[{number}].function.parameters",
+            places[number] if places else f"tools[{number}].function.parameters",
         )
         for number, tool in enumerate(tools or ())
     ]

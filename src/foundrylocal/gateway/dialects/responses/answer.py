@@ -1,70 +1,90 @@
-"""A response of the engine completed to what the published schema requires, nullable fields included."""
+"""The items of an answer, as they begin, as they end, and all of a whole answer."""
 
 from __future__ import annotations
 
-import msgspec
-
 from foundrylocal.gateway.dialects.body import Json
-from foundrylocal.gateway.dialects.responses.shapes import FunctionTool, ResponsesBody
+from foundrylocal.gateway.dialects.by_chat import ChatAnswer, Usage, reasoning_tokens
+from foundrylocal.gateway.dialects.ids import with_prefix
+from foundrylocal.gateway.dialects.logprobs import without_empty_end
+from foundrylocal.gateway.dialects.responses.resource import finished, response_frame, usage_of
+from foundrylocal.gateway.dialects.responses.shapes import ResponsesBody
 
 
-def complete_response(answer: Json, body: ResponsesBody, context_size: int | None) -> Json:
-    """The response with the fields that are missing; `context_size` is the replica's, in tokens."""
-    response: Json = {**_request_fields(body), "created_at": 0, "error": None, "incomplete_details": None}
-    response |= {"output": [], "previous_response_id": None, "store": False, "truncation": "disabled"}
-    response |= answer
-    for item in response["output"]:
-        for part in item.get("content") or ():
-            complete_part(part)
-    usage = response.get("usage")
-    if usage:
-        usage.setdefault("input_tokens_details", {"cached_tokens": 0})
-        usage["input_tokens_details"].setdefault("cache_write_tokens", 0)
-        usage.setdefault("output_tokens_details", {"reasoning_tokens": 0})
-    _mark_incomplete(response, body, context_size)
-    return response
+def response_of(answer: ChatAnswer, body: ResponsesBody, model: str, completed_at: int) -> Json:
+    """The whole response. Raises LookupError when the answer holds none."""
+    choice = answer.choices[0]
+    said, key = choice.message, with_prefix("", answer.id)
+    status = "incomplete" if choice.finish_reason == "length" else "completed"
+    output: list[Json] = []
+    if said.reasoning_content:
+        output.append(reasoning_item(new_item_id("rs", key, len(output)), said.reasoning_content, status))
+    if said.content:
+        entries = without_empty_end((choice.logprobs and choice.logprobs.content) or [])
+        logprobs = logprobs_of(entries, body)
+        phase = "commentary" if said.tool_calls else "final_answer"
+        part = text_part(said.content, logprobs)
+        output.append(message_item(new_item_id("msg", key, len(output)), [part], status, phase))
+    for call in said.tool_calls:
+        item = call_item(new_item_id("fc", key, len(output)), call.id, call.function.name)
+        output.append({**item, "arguments": call.function.arguments, "status": status})
+    for item in output[:-1]:  # only the last one can have been cut short
+        item["status"] = "completed"
+    usage = answer.usage or Usage()
+    others = len(said.content or "") + sum(len(call.function.arguments) for call in said.tool_calls)
+    reasoning = reasoning_tokens(usage, len(said.reasoning_content or ""), others)
+    frame = response_frame(body, response_id(answer), model, answer.created)
+    return finished(frame, output, answer, usage_of(usage, reasoning), completed_at)
 
 
-def _request_fields(body: ResponsesBody) -> Json:
-    """What a response repeats of its request."""
-    wanted = body.text.format if body.text is not None else None
+def response_id(answer: ChatAnswer) -> str:
+    return with_prefix("resp_", answer.id)
+
+
+def new_item_id(prefix: str, key: str, index: int) -> str:
+    """An id of its own for each item of an answer."""
+    return f"{prefix}_{key}_{index}"
+
+
+# --- items ----------------------------------------------------------------------------------------------
+
+
+def reasoning_item(name: str, text: str | None, status: str) -> Json:
+    """Reasoning, as a summary: that is where clients of the published API look for it, and show it."""
+    summary = [] if text is None else [{"type": "summary_text", "text": text}]
+    return {"type": "reasoning", "id": name, "summary": summary, "status": status}
+
+
+def message_item(name: str, content: list[Json], status: str, phase: str | None = None) -> Json:
+    item: Json = {"type": "message", "id": name, "status": status, "role": "assistant", "content": content}
+    return item if phase is None else item | {"phase": phase}
+
+
+def text_part(text: str, logprobs: list[Json]) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+
+
+def call_item(name: str, call_id: str, function: str) -> Json:
+    """A call that begins: its arguments are still to come."""
     return {
-        "instructions": body.instructions,
-        "max_output_tokens": body.max_output_tokens,
-        "metadata": body.metadata or {},
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "reasoning": {"effort": None, "summary": None},
-        "temperature": body.temperature,
-        "text": {"format": wanted or {"type": "text"}},
-        "tool_choice": body.tool_choice or "auto",
-        "tools": [_tool(tool) for tool in body.tools or ()],
-        "top_p": body.top_p,
-        "user": body.user,
+        "type": "function_call",
+        "id": name,
+        "call_id": "call_" + call_id.removeprefix("call_"),
+        "name": function,
+        "arguments": "",
+        "status": "in_progress",
     }
 
 
-def _tool(tool: FunctionTool) -> Json:
-    """A function of the request, with the nulls that its schema requires."""
-    return {"type": "function", "description": None, "strict": None, **msgspec.to_builtins(tool)}
+def logprobs_of(given: list[Json], body: ResponsesBody) -> list[Json]:
+    """Logprobs without the engine's own fields, and with as many alternatives as the request wants."""
+    return [
+        {
+            **_logprob(one),
+            "top_logprobs": [_logprob(top) for top in one.get("top_logprobs", ())[: body.top_logprobs or 0]],
+        }
+        for one in given
+    ]
 
 
-def _mark_incomplete(response: Json, body: ResponsesBody, context_size: int | None) -> None:
-    """Mark a response that its limit or the context cut short: the engine calls both completed."""
-    limit = body.max_output_tokens
-    usage = response.get("usage") or {}
-    is_at_limit = limit is not None and usage.get("output_tokens", 0) >= limit
-    is_context_full = context_size is not None and usage.get("total_tokens", 0) >= context_size
-    if response.get("status") == "completed" and (is_at_limit or is_context_full):
-        response["status"] = "incomplete"
-        response["incomplete_details"] = {"reason": "max_output_tokens"}
-        for item in response["output"][-1:]:
-            item["status"] = "incomplete"
-
-
-def complete_part(part: Json) -> Json:
-    """A part of a message with the fields that its schema requires."""
-    if part.get("type") == "output_text":
-        part.setdefault("annotations", [])
-        part.setdefault("logprobs", [])
-        part.setdefault("text", "")
-    return part
+def _logprob(one: Json) -> Json:
+    return {"token": one["token"], "logprob": one["logprob"], "bytes": one.get("bytes") or []}

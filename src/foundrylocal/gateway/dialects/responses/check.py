@@ -1,42 +1,65 @@
-"""What the types of a Responses request do not say; its conversation becomes the engine's in `items`."""
+"""What the types of a Responses request do not say."""
 
 from __future__ import annotations
 
-from foundrylocal.gateway.dialects.body import Json, engine_seed
+import msgspec
+
 from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, NamedSchema, SchemaFormat
-from foundrylocal.gateway.dialects.refusals import refuse
-from foundrylocal.gateway.dialects.responses.items import items_for_engine
-from foundrylocal.gateway.dialects.responses.shapes import ChosenFunction, OnlyAllowed, ResponsesBody
+from foundrylocal.gateway.dialects.refusals import refuse, refuse_invalid
+from foundrylocal.gateway.dialects.responses.shapes import (
+    AllowedTools,
+    ChosenFunction,
+    FunctionTool,
+    ResponsesBody,
+)
 
 
 def check_responses(body: ResponsesBody) -> None:
-    """Check a request; its input becomes the engine's. Raises InvalidRequest that names the field."""
-    for name in ("previous_response_id", "conversation", "background"):
-        if getattr(body, name):
-            refuse(name, "is not supported: nothing is stored, so send the whole conversation as 'input'")
-    if body.text is not None and body.text.format is not None:
-        body.response_format = _response_format(body.text.format)
-    _check_tools(body)
-    body.seed = engine_seed(body.seed)
-    if isinstance(body.input, list):
-        body.input = items_for_engine(body.input)
+    """Refuse what would not be done as the request has it. Raises InvalidRequest that names the field."""
+    if body.conversation is not None:
+        refuse(
+            "conversation",
+            "is not supported: use 'previous_response_id', or send the conversation as 'input'",
+        )
+    if body.background:
+        refuse("background", "is not supported: responses are computed while the client waits")
+    if body.input is None and body.previous_response_id is None:
+        refuse("input", "is required")
 
 
-def _check_tools(body: ResponsesBody) -> None:
-    for tool in body.tools or ():
-        if tool.parameters is None:  # a function without arguments; the engine requires a schema
-            tool.parameters = {"type": "object", "properties": {}}
-    choice = body.tool_choice
-    names = {tool.name for tool in body.tools or ()}
+def choice_of(body: ResponsesBody) -> str | ChosenFunction | AllowedTools | None:
+    """What the model may or must call. Raises InvalidRequest."""
+    given = body.tool_choice
+    if not isinstance(given, dict):
+        return given
+    kind = given.get("type")
+    if kind not in ("function", "allowed_tools"):
+        refuse("tool_choice.type", f"is '{str(kind)[:50]}', a tool that this service does not run")
+    try:
+        if kind == "function":
+            return msgspec.convert(given, ChosenFunction)
+        return msgspec.convert(given, AllowedTools)
+    except msgspec.ValidationError as error:
+        refuse_invalid(str(error), "tool_choice")
+
+
+def functions_of(body: ResponsesBody) -> list[FunctionTool]:
+    """The functions of a request, when its choice among them is possible. Raises InvalidRequest."""
+    functions = body.tools or []
+    choice = choice_of(body)
+    names = {tool.name for tool in functions}
     if isinstance(choice, ChosenFunction) and choice.name not in names:
         refuse("tool_choice.name", "names a function that is not in 'tools'")
-    if isinstance(choice, OnlyAllowed) and not names.issuperset(tool.name for tool in choice.tools):
+    if isinstance(choice, AllowedTools) and not {tool.name for tool in choice.tools} <= names:
         refuse("tool_choice.tools", "names a function that is not in 'tools'")
-    if choice == "required" and not body.tools:
-        refuse("tool_choice", "is 'required', and there are no 'tools'")
+    if choice == "required" and not functions:
+        refuse("tool_choice", "requires a call, and 'tools' has no function that the model could call")
+    return functions
 
 
-def _response_format(wanted: Json) -> SchemaFormat | JsonFormat | None:
+def format_of(body: ResponsesBody) -> SchemaFormat | JsonFormat | None:
+    """The form that the answer must have. Raises InvalidRequest."""
+    wanted = (body.text.format if body.text is not None else None) or {"type": "text"}
     kind = wanted.get("type")
     if kind == "text":
         return None

@@ -1,72 +1,71 @@
-"""A Responses request in the engine's form."""
+"""A Responses request as a chat request."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any, cast
 
-from foundrylocal.gateway.dialects.base import EngineRequest
-from foundrylocal.gateway.dialects.body import Json, engine_fields
-from foundrylocal.gateway.dialects.constrained.engine import (
-    MAX_PARALLEL_CALLS,
-    OfferedTool,
-    ToolUse,
-    engine_form,
+from foundrylocal.gateway.dialects.body import Json, engine_seed
+from foundrylocal.gateway.dialects.openai_chat import shapes as chat_shapes
+from foundrylocal.gateway.dialects.openai_chat.engine import Places
+from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody
+from foundrylocal.gateway.dialects.responses.check import choice_of, format_of, functions_of
+from foundrylocal.gateway.dialects.responses.compaction import INSTRUCTIONS, MAX_SUMMARY_TOKENS
+from foundrylocal.gateway.dialects.responses.items import messages_of
+from foundrylocal.gateway.dialects.responses.shapes import (
+    AllowedTools,
+    ChosenFunction,
+    ResponsesBody,
 )
-from foundrylocal.gateway.dialects.constrained.responses_calls import ResponsesCalls
-from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, SchemaFormat
-from foundrylocal.gateway.dialects.responses.shapes import ChosenFunction, OnlyAllowed, ResponsesBody
-from foundrylocal.gateway.limits.constraint import Constraint, schema_constraint
-from foundrylocal.gateway.limits.schema_text import SchemaBudget
-
-_CONSTRAINED = ("response_format", "tools", "tool_choice")
-_ANY_ARGUMENTS: Json = {"type": "object"}
 
 
-def responses_request(body: ResponsesBody, path: str) -> EngineRequest:
-    """The request to the engine. Raises InvalidRequest for a schema that cannot be kept."""
-    budget = SchemaBudget()
-    form = engine_form(
-        _tool_use(body),
-        _words(body, budget),
-        budget,
-        field=body.constraint_field or "tools",
-        kwargs=None,
-        must_end=True,
-        own_tool=_own_tool,
-        calls_filter=ResponsesCalls,
-    )
-    fields = {name: value for name, value in engine_fields(body).items() if name not in _CONSTRAINED}
-    return EngineRequest(path, msgspec.json.encode(fields | form.fields), form.constraint, form.new_filter)
+def chat_of(body: ResponsesBody, items: list[Json]) -> ChatBody:
+    """The same request to the engine's chat; `items` is the whole conversation. Raises InvalidRequest."""
+    chat = ChatBody(messages=messages_of(items, body.instructions), stream=body.stream)
+    _add_tools(chat, body)
+    chat.response_format = format_of(body)
+    chat.max_tokens, chat.temperature, chat.top_p = body.max_output_tokens, body.temperature, body.top_p
+    chat.presence_penalty, chat.frequency_penalty = body.presence_penalty, body.frequency_penalty
+    chat.seed = engine_seed(body.seed)
+    if body.reasoning is not None:
+        chat.reasoning_effort = body.reasoning.effort
+    if body.wants_logprobs:
+        chat.logprobs, chat.top_logprobs = True, body.top_logprobs or 0
+    return chat
 
 
-def _words(body: ResponsesBody, budget: SchemaBudget) -> Constraint | None:
-    wanted = body.response_format
-    if isinstance(wanted, SchemaFormat) and wanted.json_schema.schema is not None:
-        return schema_constraint(wanted.json_schema.schema, "text.format.schema", budget)
-    if isinstance(wanted, JsonFormat):
-        return schema_constraint({"type": "object"}, "text.format", budget)
-    return None
+def summary_chat_of(items: list[Json], instructions: str | None) -> ChatBody:
+    """A request for a summary of the conversation."""
+    items = [*items, {"role": "user", "content": INSTRUCTIONS}]
+    return ChatBody(messages=messages_of(items, instructions), max_tokens=MAX_SUMMARY_TOKENS)
 
 
-def _tool_use(body: ResponsesBody) -> ToolUse:
-    tools = [
-        OfferedTool(
-            tool.name, tool.description, tool.parameters or _ANY_ARGUMENTS, f"tools[{number}].parameters"
+def _add_tools(chat: ChatBody, body: ResponsesBody) -> None:
+    functions = functions_of(body)
+    if not functions:
+        return
+    chat.tools = [
+        chat_shapes.Tool(
+            "function",
+            chat_shapes.Function(tool.name, tool.description, tool.parameters, tool.strict),
         )
-        for number, tool in enumerate(body.tools or ())
+        for tool in functions
     ]
-    choice = body.tool_choice
-    if choice == "none":
-        return ToolUse(tools)
-    names = {tool.name for tool in tools}
-    is_required = choice == "required"
+    chat.parallel_tool_calls = body.parallel_tool_calls
+    choice = choice_of(body)
     if isinstance(choice, ChosenFunction):
-        names, is_required = {choice.name}, True
-    elif isinstance(choice, OnlyAllowed):
-        names, is_required = {tool.name for tool in choice.tools}, choice.mode == "required"
-    max_calls = MAX_PARALLEL_CALLS if body.parallel_tool_calls else 1
-    return ToolUse(tools, [tool for tool in tools if tool.name in names], is_required, max_calls)
+        chat.tool_choice = _chosen(choice)
+    elif isinstance(choice, AllowedTools):
+        allowed = chat_shapes.AllowedTools(choice.mode, [_chosen(tool) for tool in choice.tools])
+        chat.tool_choice = chat_shapes.OnlyAllowed(allowed)
+    else:
+        chat.tool_choice = cast(Any, choice)
 
 
-def _own_tool(tool: OfferedTool, parameters: Json) -> Json:
-    return {"type": "function", "name": tool.name, "parameters": parameters}
+def _chosen(function: ChosenFunction) -> chat_shapes.ChosenTool:
+    return chat_shapes.ChosenTool(chat_shapes.ChosenFunction(function.name))
+
+
+def places_of(body: ResponsesBody) -> Places:
+    """Where the request has its schemas."""
+    tools = [f"tools[{number}].parameters" for number in range(len(body.tools or ()))]
+    return Places("text.format.schema", body.constraint_field, tools)

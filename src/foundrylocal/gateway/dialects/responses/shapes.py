@@ -1,14 +1,25 @@
-"""What /v1/responses takes, and what of it goes on to the engine: these fields and no others."""
+"""What the Responses endpoints take. Items of a conversation are read one by one in `items.py`."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from foundrylocal.gateway.dialects.body import Body, Count, Json, Name, Part, Schema, Seed, Share, Temperature
-from foundrylocal.gateway.dialects.openai_chat.shapes import JsonFormat, SchemaFormat
-from foundrylocal.gateway.dialects.prefill import NO_PREFILL, Prefill
+from foundrylocal.gateway.dialects.body import (
+    Body,
+    Count,
+    Json,
+    Name,
+    Part,
+    Penalty,
+    Schema,
+    Seed,
+    Share,
+    Temperature,
+)
+
+# --- parts of a message ---------------------------------------------------------------------------------
 
 
 class InputText(Part, tag_field="type", tag="input_text"):
@@ -17,7 +28,7 @@ class InputText(Part, tag_field="type", tag="input_text"):
 
 class InputImage(Part, tag_field="type", tag="input_image"):
     image_url: str
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class OutputText(Part, tag_field="type", tag="output_text"):
@@ -28,9 +39,21 @@ class Refusal(Part, tag_field="type", tag="refusal"):
     refusal: str
 
 
+class SummaryText(Part, tag_field="type", tag="summary_text"):
+    text: str
+
+
+class ReasoningText(Part, tag_field="type", tag="reasoning_text"):
+    text: str
+
+
+# --- items ----------------------------------------------------------------------------------------------
+
+
 class MessageItem(Part, tag_field="type", tag="message"):
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[InputText | InputImage | OutputText | Refusal]
+    phase: Literal["commentary", "final_answer"] | None = None
 
 
 class CallItem(Part, tag_field="type", tag="function_call"):
@@ -41,18 +64,58 @@ class CallItem(Part, tag_field="type", tag="function_call"):
 
 class CallOutputItem(Part, tag_field="type", tag="function_call_output"):
     call_id: str
-    output: str | list[InputText | InputImage]
+    output: str | list[InputText | InputImage | OutputText]
+
+
+class CustomCallItem(Part, tag_field="type", tag="custom_tool_call"):
+    call_id: str
+    name: Name
+    input: str
+
+
+class CustomOutputItem(Part, tag_field="type", tag="custom_tool_call_output"):
+    call_id: str
+    output: str | list[InputText | InputImage | OutputText]
+
+
+class ShellCallItem(Part, tag_field="type", tag="local_shell_call"):
+    call_id: str
+    action: Json
+
+
+class ShellOutputItem(Part, tag_field="type", tag="local_shell_call_output"):
+    output: str
+    call_id: str | None = None
+    id: str | None = None
 
 
 class ReasoningItem(Part, tag_field="type", tag="reasoning"):
-    """What the model thought before; it does not read that again."""
+    summary: list[SummaryText] | None = None
+    content: list[ReasoningText] | None = None
+
+
+class CompactionItem(Part, tag_field="type", tag="compaction"):
+    encrypted_content: str
 
 
 class ReferenceItem(Part, tag_field="type", tag="item_reference"):
     id: str
 
 
-Item = MessageItem | CallItem | CallOutputItem | ReasoningItem | ReferenceItem
+Item = (
+    MessageItem
+    | CallItem
+    | CallOutputItem
+    | CustomCallItem
+    | CustomOutputItem
+    | ShellCallItem
+    | ShellOutputItem
+    | ReasoningItem
+    | CompactionItem
+    | ReferenceItem
+)
+
+# --- bodies ---------------------------------------------------------------------------------------------
 
 
 class FunctionTool(Part, tag_field="type", tag="function"):
@@ -68,67 +131,84 @@ class ChosenFunction(Part, tag_field="type", tag="function"):
     name: Name
 
 
-class OnlyAllowed(Part, tag_field="type", tag="allowed_tools"):
+class AllowedTools(Part, tag_field="type", tag="allowed_tools"):
     mode: Literal["auto", "required"]
     tools: Annotated[list[ChosenFunction], Meta(min_length=1, max_length=128)]
 
 
 class ResponseText(Part):
     format: Json | None = None
-    verbosity: str | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
 
 
-class ResponsesBody(Body, kw_only=True):
-    gateway_fields: ClassVar[tuple[str, ...]] = (
-        *("model", "user", "text", "previous_response_id", "conversation", "background", "metadata"),
-        *("store", "include", "truncation"),
-    )
+class Reasoning(Part):
+    effort: str | None = None
+    summary: str | None = None
+
+
+Input = Annotated[str, Meta(min_length=1)] | list[Json]
+
+
+class ConversationBody(Body, kw_only=True):
+    """What names a conversation: the items, and the response that they follow."""
+
     content_field: ClassVar[str] = "input"
+
+    input: Input | None = None
+    previous_response_id: str | None = None
+    instructions: str | None = None
+    prompt_cache_key: str | None = None
+
+    @property
+    def has_images(self) -> bool:
+        return isinstance(self.input, list) and any(_has_image(item) for item in self.input)
+
+
+class CompactBody(ConversationBody, kw_only=True):
+    """POST /v1/responses/compact."""
+
+
+class ResponsesBody(ConversationBody, kw_only=True):
     function_types: ClassVar[tuple[str | None, ...]] = ("function",)
 
-    input: Annotated[str, Meta(min_length=1)] | Annotated[list[Json], Meta(min_length=1)]
-    instructions: str | None = None
     max_output_tokens: Count | None = None
     stream: bool | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     seed: Seed | None = None
     tools: Annotated[list[FunctionTool], Meta(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ChosenFunction | OnlyAllowed | None = None
+    tool_choice: Literal["none", "auto", "required"] | Json | None = None
     parallel_tool_calls: bool | None = None
-    reasoning: Json | None = None
+    max_tool_calls: Count | None = None
+    reasoning: Reasoning | None = None
     text: ResponseText | None = None
-    response_format: SchemaFormat | JsonFormat | None = None
     metadata: Json | None = None
-    previous_response_id: str | None = None
-    conversation: str | Json | None = None
+    safety_identifier: str | None = None
+    conversation: Any = None
     background: bool | None = None
     store: bool | None = None
     include: list[str] | None = None
-    truncation: str | None = None
 
     @property
     def wants_tools(self) -> bool:
         return bool(self.tools) and self.tool_choice != "none"
 
     @property
-    def has_images(self) -> bool:
-        return isinstance(self.input, list) and any(_has_image(item) for item in self.input)
-
-    @property
-    def prefill(self) -> Prefill:
-        last = self.input[-1] if isinstance(self.input, list) else {}
-        if last.get("role") != "assistant" or not isinstance(last.get("content"), list):
-            return NO_PREFILL
-        return Prefill("".join(part["text"] for part in last["content"]))
+    def wants_logprobs(self) -> bool:
+        return bool(self.top_logprobs) or "message.output_text.logprobs" in (self.include or ())
 
     @property
     def constraint_field(self) -> str | None:
-        if self.response_format is not None:
+        if self.text is not None and self.text.format is not None:
             return "text.format"
         return "tools" if self.tools is not None else None
 
 
 def _has_image(item: Json) -> bool:
     parts = item.get("content") or item.get("output")
-    return isinstance(parts, list) and any(part.get("type") == "input_image" for part in parts)
+    return isinstance(parts, list) and any(
+        isinstance(part, dict) and part.get("type") == "input_image" for part in parts
+    )

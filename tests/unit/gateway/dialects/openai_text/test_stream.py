@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from foundrylocal.gateway.routes import ROUTES
+from tests.unit.gateway.dialects.all_routes import ROUTES
 from tests.unit.gateway.dialects.prepare import LOGPROBS, TEXT, chunk, parse, read, rewriter, stats
 
 
