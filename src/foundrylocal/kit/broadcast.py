@@ -1,6 +1,6 @@
 """One publisher, many readers, each at its own pace.
 
-Invariant: publishing never waits; a reader that falls behind loses its oldest items and can ask how many.
+Invariant: publishing never waits; a reader that falls behind loses its oldest items.
 """
 
 from __future__ import annotations
@@ -24,17 +24,10 @@ class Subscription(Generic[T]):
         self._items: deque[T] = deque(first)
         self._wake = anyio.Event()
         self._is_closed = False
-        self._dropped = 0
-
-    def take_dropped(self) -> int:
-        """How many items were dropped since the last call."""
-        dropped, self._dropped = self._dropped, 0
-        return dropped
 
     def _offer(self, item: T) -> None:
         if len(self._items) >= self._size:
             self._items.popleft()
-            self._dropped += 1
         self._items.append(item)
         self._wake.set()
 

@@ -16,6 +16,7 @@ import anyio
 import msgspec
 
 from foundrylocal.events import LogEntry
+from foundrylocal.kit import sse
 from foundrylocal.kit.clock import format_time
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -56,7 +57,7 @@ class LogLine:
     @cached_property
     def event(self) -> bytes:
         """The line as one server-sent event; JSON of an escaped message holds no line break."""
-        return b"data: %b\nid: %d\n\n" % (self.json, self.entry.number)
+        return sse.frame(self.json, number=self.entry.number)
 
 
 class LogRing:

@@ -230,6 +230,28 @@ async def test_a_file_that_is_no_model_by_its_header_is_never_taken_for_one(
     assert library.all() == []
 
 
+@pytest.mark.parametrize("name", ["imatrix", "m-lora-f16", "mmproj-F16", "mtp-m-Q4_0"])
+async def test_a_file_that_is_no_model_by_its_name_is_not_imported_from_its_path(
+    running_with: Any, registry: Registry, tmp_path: Path, name: str
+) -> None:
+    path = write_gguf(tmp_path / f"{name}.gguf")
+    async with running_with() as manager:
+        with pytest.raises(InvalidRequest) as caught:
+            await importer(manager, registry).from_path(str(path))
+    assert "By its name" in str(caught.value.details)
+    assert list(registry.all()) == []
+
+
+async def test_a_draft_model_is_imported_from_its_path(
+    running_with: Any, registry: Registry, tmp_path: Path
+) -> None:
+    write_gguf(tmp_path / "m-Q4_0.gguf")
+    path = write_gguf(tmp_path / "m-draft-Q4_0.gguf")
+    async with running_with() as manager:
+        model = await importer(manager, registry).from_path(str(path))
+    assert model.simple_name == "m-draft-Q4_0"
+
+
 async def test_files_that_belong_to_a_model_are_passed_over_in_a_folder(
     running_with: Any, registry: Registry, tmp_path: Path
 ) -> None:

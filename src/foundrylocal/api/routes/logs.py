@@ -79,4 +79,4 @@ async def _events(reader: LogReader, pace_s: float = PACE_S) -> AsyncIterator[by
 
 def _notice(message: str) -> bytes:
     """A gap in the stream, in the shape of a log entry, so that every published client shows it."""
-    return b"data: %b\n\n" % render_line(now_s(), "WARNING", message, "API")
+    return sse.frame(render_line(now_s(), "WARNING", message, "API"))

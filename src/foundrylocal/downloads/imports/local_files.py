@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from foundrylocal.catalog.file_names import is_projector, models_among, projector_among
+from foundrylocal.catalog.file_names import (
+    MAY_BE_WHOLE,
+    FileKind,
+    is_projector,
+    kind_of,
+    models_among,
+    projector_among,
+)
 from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_header, read_model
 from foundrylocal.catalog.gguf.split import first_part
 from foundrylocal.errors import InvalidRequest
@@ -48,15 +55,25 @@ def find_model(path_text: str, projector_text: str | None) -> LocalFiles:
         ) from None
     except OSError as error:
         raise InvalidRequest("The path cannot be read", error.strerror, param="path") from None
-    if header.auxiliary_kind is not None:
-        raise InvalidRequest(
-            "This GGUF file is not a model",
-            f"It is a {header.auxiliary_kind.value}. Give the path of the model it belongs to.",
-            param="path",
-        )
+    _require_model(header, first.name)
     if projector_text is not None:
         projector = _checked_projector(projector_text)
     return LocalFiles(header, [*parts, *([projector] if projector else [])], projector is not None)
+
+
+def _require_model(header: GgufHeader, name: str) -> None:
+    """Refuse a file that belongs to a model, by its header or by a name that leaves no doubt."""
+    by_name = kind_of(name)
+    if by_name in MAY_BE_WHOLE and not name.casefold().startswith("mtp-"):
+        by_name = FileKind.MODEL
+    kind = header.auxiliary_kind or by_name
+    if kind is not FileKind.MODEL:
+        reason = f"It is a {kind.value}" if header.auxiliary_kind else f"By its name it is a {kind.value}"
+        raise InvalidRequest(
+            "This GGUF file is not a model",
+            f"{reason}. Give the path of the model it belongs to.",
+            param="path",
+        )
 
 
 def refuse_links(files: Iterable[Path]) -> None:
