@@ -68,13 +68,13 @@ def _replace_one(node: Any, chance: random.Random) -> None:
         keys: list[Any] = list(node) if isinstance(node, dict) else list(range(len(node)))
         if not keys or chance.random() < 0.05:
             if isinstance(node, dict):
-                node[chance.choice(["x", "", DIGITS, "\u0000"])] = chance.choice(VALUES)
+                node[chance.choice(["x", "", DIGITS, "\u0000"])] = copy.deepcopy(chance.choice(VALUES))
             else:
-                node.append(chance.choice(VALUES))
+                node.append(copy.deepcopy(chance.choice(VALUES)))
             return
         key = chance.choice(keys)
         below = node[key]
         if not isinstance(below, dict | list) or chance.random() < 0.4:
-            node[key] = chance.choice(VALUES)
+            node[key] = copy.deepcopy(chance.choice(VALUES))
             return
         node = below

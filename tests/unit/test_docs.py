@@ -50,3 +50,33 @@ def test_the_architecture_names_every_package_and_answers_with_files() -> None:
 
 def test_the_page_of_contributing_leads_to_the_architecture() -> None:
     assert "docs/architecture.md" in (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+
+
+# What answers each question of docs/architecture.md stands in the file that the page names, and where it says.
+ANSWERS = {
+    "server/start.py": "raise ServerAlreadyRunning(",
+    "downloads/staging/checksum.py": "raise ChecksumMismatch(",
+    "gateway/flow/relay.py": "flow_control(",
+    "settings/schema.py": "class Settings(",
+    "wire/load_options.py": "class LoadSettings(",
+    "worker/parameters.py": "LOAD_OPTIONS",
+    "gateway/routes.py": 'Route("/v1/chat/completions"',
+    "api/app.py": "ROUTERS",
+    "engine/launcher.py": "class Launcher(Protocol)",
+    "pool/eviction.py": "victims",
+    "web/security.py": "def _check_origin(",
+    "web/errors.py": "_STATUS",
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_question_is_answered_by_the_file_that_the_architecture_names(name: str) -> None:
+    assert f"`{name}`" in (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    assert ANSWERS[name] in (SOURCE / name).read_text("utf-8")
+
+
+def test_only_one_file_decides_that_a_server_is_already_running() -> None:
+    raising = [
+        path for path in SOURCE.rglob("*.py") if "raise ServerAlreadyRunning(" in path.read_text("utf-8")
+    ]
+    assert raising == [SOURCE / "server" / "start.py"]

@@ -29,17 +29,17 @@ _FACTS = (
 )
 
 
-async def of_model(ask: Services, model: Model) -> dict[str, Any]:
+async def of_model(services: Services, model: Model) -> dict[str, Any]:
     """The details. A damaged file is reported in `problem`; the call itself succeeds."""
-    replica = ask.server.pool.get(model)
-    plan, problem = await _plan(ask, model)
+    replica = services.server.pool.get(model)
+    plan, problem = await _plan(services, model)
     files = plan.files if plan else None
     return {
         "family": model.family,
         "license": model.license,
         "context_length": files.header.context_length if files else model.context_length,
         "capabilities": list(model.capabilities),
-        "is_downloading": ask.downloads.is_downloading(model.model_id),
+        "is_downloading": services.downloads.is_downloading(model.model_id),
         "download_date": format_time(files.stored.downloaded_at) if files else None,
         "loaded_at": format_time(replica.loaded_at) if replica else None,
         "gguf": {name: getattr(files.header, name) for name in _FACTS} if files else None,
@@ -48,10 +48,10 @@ async def of_model(ask: Services, model: Model) -> dict[str, Any]:
     }
 
 
-async def _plan(ask: Services, model: Model) -> tuple[Plan | None, str | None]:
+async def _plan(services: Services, model: Model) -> tuple[Plan | None, str | None]:
     """What a load with the current settings would take; None when the files are damaged, and how."""
     try:
-        return await ask.server.pool.plan(model, LoadOptions()), None
+        return await services.server.pool.plan(model, LoadOptions()), None
     except ModelCorrupted as error:
         return None, error.details
 

@@ -5,6 +5,7 @@ Invariant: connections never use the reserve, so the service can always open fil
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 WANTED_DESCRIPTORS = 8192
@@ -14,7 +15,7 @@ _DEFAULT_LIMIT = 1024
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit towards WANTED_DESCRIPTORS, as far as the hard limit allows."""
+    """Raise the soft limit towards WANTED_DESCRIPTORS, as far as the system allows."""
     if sys.platform == "win32":
         return
     import resource
@@ -22,7 +23,8 @@ def raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(WANTED_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        with contextlib.suppress(OSError, ValueError):  # a limit that is kept is no reason not to start
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def max_connections(share: float) -> int:

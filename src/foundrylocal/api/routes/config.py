@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.bodies import json_object
 from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.services import ServicesDep
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.settings.schema import SECRET_SETTINGS, Settings
 from foundrylocal.wire.server import InfoAnswer
 
 router = APIRouter(tags=["Configuration and Info"])
-Ask = Annotated[Services, Depends(services)]
+
 CAPABILITIES = [
     "model_management",
     "server_control",
@@ -37,10 +37,10 @@ def _engine_version() -> str:
 
 
 @router.get("/info", response_model=InfoAnswer, responses=refusals())
-async def info(ask: Ask) -> Any:
+async def info(services: ServicesDep) -> Any:
     """The service's version, capabilities and configuration."""
-    settings = ask.settings.current
-    stored = await anyio.to_thread.run_sync(ask.library.all)
+    settings = services.settings.current
+    stored = await anyio.to_thread.run_sync(services.library.all)
     return {
         "service": "FoundryLocal API",
         "version": API_VERSION,
@@ -52,9 +52,9 @@ async def info(ask: Ask) -> Any:
             "default_log_level": settings.default_log_level,
         },
         "model_registry": {
-            "total_models": len(ask.registry.all()),
+            "total_models": len(services.registry.all()),
             "downloaded_models": len(stored),
-            "loaded_models": len(ask.server.pool.replicas()),
+            "loaded_models": len(services.server.pool.replicas()),
         },
     }
 
@@ -90,13 +90,13 @@ def _config_answer() -> type[BaseModel]:
     openapi_extra=describe_body("ConfigBody", is_required=False),
     responses=refusals(*OF_A_BODY, InvalidConfiguration, ConfigurationUpdateFailed),
 )
-async def update_config(request: Request, ask: Ask) -> Any:
+async def update_config(request: Request, services: ServicesDep) -> Any:
     """Change any of the settings; settings that are left out stay unchanged."""
     changes = await json_object(request)
     reset = changes.pop("defaults", False)
     if not isinstance(reset, bool):
         raise InvalidConfiguration("The configuration is not valid", "defaults: must be true or false")
-    settings = await anyio.to_thread.run_sync(lambda: ask.settings.update(changes, reset=reset))
+    settings = await anyio.to_thread.run_sync(lambda: services.settings.update(changes, reset=reset))
     shown = settings.model_dump()
     for name in SECRET_SETTINGS:
         shown[name] = _HIDDEN if shown[name] else None
@@ -107,5 +107,5 @@ async def update_config(request: Request, ask: Ask) -> Any:
         "cachedir": shown["cache_dir"],
         "default_log_level": shown["default_log_level"],
         **{name: value for name, value in shown.items() if name not in _PUBLISHED_FIRST},
-        "overridden": ask.settings.overridden,
+        "overridden": services.settings.overridden,
     }

@@ -6,14 +6,14 @@ Invariant: each event carries the complete state of its kind, so a reader that m
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from foundrylocal.api.describe import StreamAnswer, describe_stream, refusals
 from foundrylocal.api.routes.downloads import entry
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.api.streams import KEEPALIVE_S, EventStream
 from foundrylocal.kit import sse
 from foundrylocal.wire.events import ChangeEvent
@@ -30,25 +30,25 @@ _STREAM = (
 @router.get(
     "/events", response_class=StreamAnswer, responses=describe_stream(ChangeEvent, _STREAM) | refusals()
 )
-async def events(ask: Annotated[Services, Depends(services)]) -> EventStream:
+async def events(services: ServicesDep) -> EventStream:
     """The current state, then each change."""
-    return EventStream(_changes(ask))
+    return EventStream(_changes(services))
 
 
-async def _changes(ask: Services) -> AsyncIterator[bytes]:
-    told: dict[str, Any] = {}
+async def _changes(services: Services) -> AsyncIterator[bytes]:
+    sent: dict[str, Any] = {}
     next_disk_s = quiet_since_s = anyio.current_time()
-    with ask.server.state.changes.subscribe() as moves:
+    with services.server.state.changes.subscribe() as moves:
         while True:
             now = anyio.current_time()
-            seen = _in_memory(ask)
-            if now >= next_disk_s or len(seen["downloads"]) < len(told.get("downloads", ())):
+            seen = _in_memory(services)
+            if now >= next_disk_s or len(seen["downloads"]) < len(sent.get("downloads", ())):
                 next_disk_s = now + DISK_PERIOD_S
-                stored = await anyio.to_thread.run_sync(ask.library.all)
+                stored = await anyio.to_thread.run_sync(services.library.all)
                 seen["downloaded"] = [one.model_id for one in stored]
             for kind, data in seen.items():
-                if kind not in told or told[kind] != data:
-                    told[kind] = data
+                if kind not in sent or sent[kind] != data:
+                    sent[kind] = data
                     quiet_since_s = now
                     yield sse.encode({"type": kind, "data": data})
             if now - quiet_since_s >= KEEPALIVE_S:
@@ -61,8 +61,8 @@ async def _changes(ask: Services) -> AsyncIterator[bytes]:
                 return
 
 
-def _in_memory(ask: Services) -> dict[str, Any]:
-    now = ask.server.snapshot()
+def _in_memory(services: Services) -> dict[str, Any]:
+    now = services.server.snapshot()
     return {
         "state": {
             "status": now.status.value,
@@ -71,6 +71,6 @@ def _in_memory(ask: Services) -> dict[str, Any]:
             "is_healthy": now.is_running and now.health.is_healthy,
             "port": now.port,
         },
-        "downloads": [entry(status) for status in ask.downloads.jobs()],
-        "loaded": [replica.model.model_id for replica in ask.server.pool.replicas()],
+        "downloads": [entry(status) for status in services.downloads.jobs()],
+        "loaded": [replica.model.model_id for replica in services.server.pool.replicas()],
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.describe import refusals
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.services import ServicesDep
 from foundrylocal.kit.clock import format_time, now_s
 from foundrylocal.wire.server import HealthAnswer
 
@@ -19,9 +19,9 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/health", response_model=HealthAnswer, responses=refusals())
-async def health(ask: Annotated[Services, Depends(services)]) -> Any:
+async def health(services: ServicesDep) -> Any:
     """Always 200 while the API runs; `degraded` if the server should answer and does not."""
-    now = ask.server.snapshot()
+    now = services.server.snapshot()
     return {
         "status": "degraded" if now.is_degraded else "healthy",
         "service": "foundry-local-api",
@@ -44,6 +44,6 @@ class MetricsAnswer(Response):
 
 
 @router.get("/metrics", response_class=MetricsAnswer, responses=refusals())
-async def metrics(ask: Annotated[Services, Depends(services)]) -> Response:
+async def metrics(services: ServicesDep) -> Response:
     """Request metrics in the Prometheus text format."""
-    return Response(ask.gateway.render_metrics(), headers={"content-type": METRICS_TYPE})
+    return Response(services.gateway.render_metrics(), headers={"content-type": METRICS_TYPE})

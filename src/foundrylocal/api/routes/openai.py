@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from foundrylocal.api.answers import json_answer
 from foundrylocal.api.describe import refusals
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.services import ServicesDep
 from foundrylocal.wire.models import OpenAIModelList
 
 router = APIRouter(tags=["OpenAI Compatibility"])
 
 
 @router.get("/v1/models", response_model=OpenAIModelList, responses=refusals())
-async def list_openai_models(ask: Annotated[Services, Depends(services)]) -> Any:
+async def list_openai_models(services: ServicesDep) -> Any:
     """Downloaded models only, since OpenAI lists only models that can be used."""
-    stored = await anyio.to_thread.run_sync(ask.library.all)
+    stored = await anyio.to_thread.run_sync(services.library.all)
     body = {
         "object": "list",
         "data": [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
 from foundrylocal.api.bodies import parse_body
 from foundrylocal.api.describe import (
@@ -15,7 +15,7 @@ from foundrylocal.api.describe import (
     describe_stream,
     refusals,
 )
-from foundrylocal.api.services import Services, services
+from foundrylocal.api.services import ServicesDep
 from foundrylocal.api.streams import EventStream, stream_operation
 from foundrylocal.errors import (
     InsufficientMemory,
@@ -41,7 +41,7 @@ from foundrylocal.wire.load_options import given_options
 from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusAnswer
 
 router = APIRouter(tags=["Server Management"])
-Ask = Annotated[Services, Depends(services)]
+
 
 # Errors before anything is done, and errors of the operation itself.
 _AT_ONCE = (
@@ -108,9 +108,9 @@ def _started(info: ServerInfo) -> dict[str, Any]:
     openapi_extra=describe_body(StartBody),
     responses=refusals(*_AT_ONCE, *_LATER, ServerAlreadyRunning),
 )
-async def start(request: Request, ask: Ask) -> Any:
+async def start(request: Request, services: ServicesDep) -> Any:
     """Start the FoundryLocal server with a model; download it first if necessary."""
-    operation = await ask.server.start(_request(await parse_body(request, StartBody)))
+    operation = await services.server.start(_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 
@@ -121,9 +121,9 @@ async def start(request: Request, ask: Ask) -> Any:
     responses=describe_stream(OperationEvent, _STREAM)
     | refusals(*_AT_ONCE, OperationCancelled, ServerAlreadyRunning),
 )
-async def start_stream(request: Request, ask: Ask) -> EventStream:
+async def start_stream(request: Request, services: ServicesDep) -> EventStream:
     """Start the FoundryLocal server and report progress as server-sent events."""
-    operation = await ask.server.start(_request(await parse_body(request, StartBody)))
+    operation = await services.server.start(_request(await parse_body(request, StartBody)))
     return stream_operation(operation, _started)
 
 
@@ -133,22 +133,22 @@ async def start_stream(request: Request, ask: Ask) -> EventStream:
     openapi_extra=describe_body(StartBody),
     responses=refusals(*_AT_ONCE, *_LATER),
 )
-async def switch_model(request: Request, ask: Ask) -> Any:
+async def switch_model(request: Request, services: ServicesDep) -> Any:
     """Switch to another model; the previous model keeps serving if the new one cannot be loaded."""
-    operation = await ask.server.switch(_request(await parse_body(request, StartBody)))
+    operation = await services.server.switch(_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 
 @router.post("/stop", response_model=DoneAnswer, responses=refusals())
-async def stop(ask: Ask) -> Any:
+async def stop(services: ServicesDep) -> Any:
     """Stop the FoundryLocal server; cancel a start or switch in progress."""
-    return {"success": True, "message": await ask.server.stop()}
+    return {"success": True, "message": await services.server.stop()}
 
 
 @router.get("/status", response_model=StatusAnswer, response_model_exclude_unset=True, responses=refusals())
-async def status(ask: Ask) -> Any:
+async def status(services: ServicesDep) -> Any:
     """The current status of the FoundryLocal server, with its key for callers that may manage it."""
-    now = ask.server.snapshot()
+    now = services.server.snapshot()
     health: dict[str, Any] = {
         "is_healthy": now.is_running and now.health.is_healthy,
         "response_time_ms": now.health.response_ms if now.is_running else 0,
@@ -156,7 +156,7 @@ async def status(ask: Ask) -> Any:
         "last_check": format_time(now.health.checked_at_s),
     }
     if now.is_running:
-        health["api_key"] = ask.server.api_key
+        health["api_key"] = services.server.api_key
     return {
         "is_running": now.is_running,
         "status": now.status.value,
@@ -175,13 +175,13 @@ async def status(ask: Ask) -> Any:
                 "waiting": line.waiting,
                 "longest_wait_ms": round(line.longest_wait_s * 1000),
             }
-            for model_id, line in ask.gateway.queues().items()
+            for model_id, line in services.gateway.queues().items()
         ],
         "totals": {
-            "requests": ask.gateway.totals.requests,
-            "failed": ask.gateway.totals.failed,
-            "cancelled": ask.gateway.totals.cancelled,
-            "tokens_in": ask.gateway.totals.tokens_in,
-            "tokens_out": ask.gateway.totals.tokens_out,
+            "requests": services.gateway.totals.requests,
+            "failed": services.gateway.totals.failed,
+            "cancelled": services.gateway.totals.cancelled,
+            "tokens_in": services.gateway.totals.tokens_in,
+            "tokens_out": services.gateway.totals.tokens_out,
         },
     }
