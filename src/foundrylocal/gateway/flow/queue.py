@@ -1,8 +1,7 @@
-"""Who waits for a model: slots that are taken in turn by its clients, and a bounded line before them.
+"""The queue of each model: its slots, granted to clients in turn, and a bounded number of waiting requests.
 
-Invariant: a free slot and a waiting request of one model never exist at the same time, but for slots that the
-next in turn gathers because it needs several; every slot that was granted is given back, whatever becomes of
-its request.
+Invariant: a model never has a free slot and a waiting request at the same time, except for slots that collect for
+a request which needs several. Every granted slot is released, however its request ends.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import anyio
 
 from foundrylocal.errors import QueueFull
 
-# What the clients' own libraries wait for an answer; a request that stood in line longer has no reader.
+# The timeout of the usual client libraries: nobody reads the answer of a request that waited longer.
 QUEUE_TIMEOUT_S = 600.0
 MAX_RETRY_AFTER_S = 60
 _FIRST_GUESS_S = 2.0
@@ -27,7 +26,7 @@ _SMOOTHING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """How a request came to its slot: `position` is its place in line on arrival, 0 when there was none."""
+    """How a request got its slot: `position` is its place in the queue on arrival, 0 when it did not wait."""
 
     position: int
     waited_s: float
@@ -35,7 +34,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """One model's line at one moment."""
+    """One model's queue at one moment."""
 
     limit: int
     running: int
@@ -52,18 +51,18 @@ class _Waiter:
     granted: anyio.Event = field(default_factory=anyio.Event)
 
 
-class _Line:
-    """The slots of one model and those who wait for them, a short queue for each client."""
+class _ModelQueue:
+    """The slots of one model and the requests that wait for them, by client."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.running = 0
         self.waiting = 0
-        self.usual_s = _FIRST_GUESS_S
+        self.usual_duration_s = _FIRST_GUESS_S
         self._clients: OrderedDict[str, deque[_Waiter]] = OrderedDict()
 
     def slots_of(self, weight: int) -> int:
-        """The slots that a request with so many answers takes: what is beyond them, the engine does in turn."""
+        """The slots that a request for so many answers takes; the engine computes any further ones in turn."""
         return min(weight, self.limit)
 
     def has_room(self, weight: int) -> bool:
@@ -74,22 +73,22 @@ class _Line:
         self.waiting += 1
 
     def leave(self, waiter: _Waiter) -> None:
-        own = self._clients[waiter.client]
-        own.remove(waiter)
+        waiters = self._clients[waiter.client]
+        waiters.remove(waiter)
         self.waiting -= 1
-        if not own:
+        if not waiters:
             del self._clients[waiter.client]
-        self.grant()  # it may have been the one that gathered slots
+        self.grant()  # slots may have been collecting for it
 
     def grant(self) -> None:
-        """Fill the free slots: one request of each client in turn, oldest first within a client."""
+        """Fill the free slots: one request of each client in turn, the oldest of a client first."""
         while self._clients:
-            client, own = next(iter(self._clients.items()))
-            if not self.has_room(own[0].weight):
+            client, waiters = next(iter(self._clients.items()))
+            if not self.has_room(waiters[0].weight):
                 return
-            waiter = own.popleft()
+            waiter = waiters.popleft()
             self._clients.move_to_end(client)
-            if not own:
+            if not waiters:
                 del self._clients[client]
             self.waiting -= 1
             waiter.slots = self.slots_of(waiter.weight)
@@ -98,79 +97,80 @@ class _Line:
 
     def release(self, slots: int, took_s: float) -> None:
         self.running -= slots
-        self.usual_s += _SMOOTHING * (took_s - self.usual_s)
+        self.usual_duration_s += _SMOOTHING * (took_s - self.usual_duration_s)
         self.grant()
 
     def retry_after_s(self) -> int:
-        """When a place in line is likely: what usually ends one request, by the slots there are."""
-        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(self.usual_s / self.limit)))
+        """When a place in the queue is likely to be free: the usual duration of a request, divided by the slots."""
+        return min(MAX_RETRY_AFTER_S, max(1, math.ceil(self.usual_duration_s / self.limit)))
 
     def longest_wait_s(self, now: float) -> float:
-        return max((now - own[0].since for own in self._clients.values()), default=0.0)
+        return max((now - waiters[0].since for waiters in self._clients.values()), default=0.0)
 
 
 class FairQueue:
-    """Owner of all lines; `most_waiting` is asked for each request, so a changed setting holds at once."""
+    """Owner of all queues; `max_waiting` is called for each request, so a changed setting holds at once."""
 
-    def __init__(self, most_waiting: Callable[[], int]) -> None:
-        self._most_waiting = most_waiting
-        self._lines: dict[str, _Line] = {}
+    def __init__(self, max_waiting: Callable[[], int]) -> None:
+        self._max_waiting = max_waiting
+        self._queues: dict[str, _ModelQueue] = {}
 
     def set_limit(self, model_id: str, limit: int) -> None:
-        """How many requests the model answers at once; more slots are taken by those who wait."""
-        line = self._lines.get(model_id)
-        if line is None:
-            self._lines[model_id] = _Line(limit)
-        elif line.limit != limit:
-            line.limit = limit
-            line.grant()
+        """Set how many requests the model answers at once; waiting requests take new slots immediately."""
+        queue = self._queues.get(model_id)
+        if queue is None:
+            self._queues[model_id] = _ModelQueue(limit)
+        elif queue.limit != limit:
+            queue.limit = limit
+            queue.grant()
 
     @asynccontextmanager
     async def slot(
         self, model_id: str, client: str, *, weight: int = 1, is_readmitted: bool = False
     ) -> AsyncIterator[Ticket]:
-        """Slots for the time of the block, one for each of `weight` answers; waits for them in turn.
+        """Hold slots for the block, one for each of `weight` answers; waits for them in turn.
 
-        `set_limit` comes first. `is_readmitted` passes the bound: it had a place already. Raises QueueFull.
+        Call `set_limit` first. A request that `is_readmitted` had a place already and passes the bound. Raises
+        QueueFull.
         """
-        line = self._lines[model_id]
+        queue = self._queues[model_id]
         waiter = _Waiter(client, monotonic(), weight)
-        position = await self._wait(line, waiter, is_readmitted)
+        position = await self._wait(queue, waiter, is_readmitted)
         began = monotonic()
         try:
             yield Ticket(position, began - waiter.since if position else 0.0)
         finally:
-            line.release(waiter.slots, monotonic() - began)
+            queue.release(waiter.slots, monotonic() - began)
 
-    async def _wait(self, line: _Line, waiter: _Waiter, is_readmitted: bool) -> int:
-        """The place in line that it had, when its slots are granted; 0 when it did not wait."""
-        if not line.waiting and line.has_room(waiter.weight):
-            line.join(waiter)
-            line.grant()
+    async def _wait(self, queue: _ModelQueue, waiter: _Waiter, is_readmitted: bool) -> int:
+        """Wait until its slots are granted; returns its place in the queue, 0 when it did not wait."""
+        if not queue.waiting and queue.has_room(waiter.weight):
+            queue.join(waiter)
+            queue.grant()
             return 0
-        most = self._most_waiting()
-        if line.waiting >= most and not is_readmitted:
-            raise QueueFull(line.waiting, line.retry_after_s())
-        line.join(waiter)
-        position = line.waiting
+        max_waiting = self._max_waiting()
+        if queue.waiting >= max_waiting and not is_readmitted:
+            raise QueueFull(queue.waiting, queue.retry_after_s())
+        queue.join(waiter)
+        position = queue.waiting
         try:
             with anyio.move_on_after(QUEUE_TIMEOUT_S):
                 await waiter.granted.wait()
         except BaseException:
             if waiter.granted.is_set():
-                line.release(waiter.slots, line.usual_s)
+                queue.release(waiter.slots, queue.usual_duration_s)
             else:
-                line.leave(waiter)
+                queue.leave(waiter)
             raise
         if not waiter.granted.is_set():
-            line.leave(waiter)
-            raise QueueFull(line.waiting, line.retry_after_s())
+            queue.leave(waiter)
+            raise QueueFull(queue.waiting, queue.retry_after_s())
         return position
 
     def snapshot(self) -> dict[str, QueueStats]:
-        """By model id: what runs and what waits now."""
+        """The queues as they are now, by model id."""
         now = monotonic()
         return {
-            model_id: QueueStats(line.limit, line.running, line.waiting, line.longest_wait_s(now))
-            for model_id, line in self._lines.items()
+            model_id: QueueStats(queue.limit, queue.running, queue.waiting, queue.longest_wait_s(now))
+            for model_id, queue in self._queues.items()
         }
