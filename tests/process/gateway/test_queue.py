@@ -1,4 +1,4 @@
-"""Backpressure through HTTP: slots, the line, its bound and what a caller is told of them."""
+"""Backpressure through HTTP: slots, the queue, its bound, and what clients read about them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_answer_tells_of_its_way(home: Path) -> None:
 
 
 def test_never_more_at_once_than_slots(home: Path) -> None:
-    store_tiny_model(home, worker_flags="--rate 200 --tokens 10 --slots 16")
+    store_tiny_model(home, worker_flags="--rate 25 --tokens 10 --slots 16")
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_PARALLEL="2") as service:
         service.start()
         with service.gateway() as gateway, ThreadPoolExecutor(12) as pool:

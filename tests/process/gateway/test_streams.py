@@ -1,4 +1,4 @@
-"""A stream where one is asked for and the engine gives one; a whole answer where it does not."""
+"""A stream where the client wants one and the engine sends one; a whole answer where it does not."""
 
 from __future__ import annotations
 
