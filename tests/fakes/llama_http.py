@@ -115,6 +115,8 @@ class LlamaHttp:
         self.scripts = Scripts(flags.turns)
         self.slots: list[bool] = [False] * int(flags.slots or spec.get("parallel") or 4)
         self.free = asyncio.Semaphore(len(self.slots))
+        self.never = asyncio.Event()
+        self.is_stuck = False
         self.counts = {"requests": 0, "finished": 0, "cancelled": 0, "health_checks": 0}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -188,6 +190,9 @@ class LlamaHttp:
         if path == "/health":
             await self._health(writer)
             return
+        self.is_stuck = self.is_stuck or bool(self.flags.stuck_on and self.flags.stuck_on.encode() in body)
+        if self.is_stuck:
+            await self.never.wait()
         # As the real worker: who may open the socket may ask, and only a port needs the key.
         key = None if self.spec.get("socket") else self.spec.get("api_key")
         if key and headers.get("authorization") != f"Bearer {key}":
@@ -285,6 +290,8 @@ class LlamaHttp:
         for number, word in enumerate(words):
             wait_s = number / self.flags.rate - (time.monotonic() - started) if self.flags.rate else 0.0
             await asyncio.sleep(max(wait_s, 0.0))
+            if self.is_stuck:
+                await self.never.wait()
             yield f"{time.monotonic_ns()} " if self.flags.stamp else word
 
     async def _whole(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter) -> None:

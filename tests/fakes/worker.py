@@ -34,6 +34,7 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ("--tokens", int, 16, "length of an answer"),
     ("--stamp", bool, False, "each token is the monotonic time of its sending, in nanoseconds"),
     ("--stop-answering", int, None, "health checks hang after N answered ones (0 when no N is given)"),
+    ("--stuck-on", str, None, "after a request that holds this text only health checks are answered"),
     ("--slots", int, None, "generations at once; default: `parallel` of the specification"),
     ("--turns", str, None, "answers requests that offer tools from this file of turns, see `scripted.py`"),
     ("--log-lines", int, 0, "writes N more log lines before it is ready"),

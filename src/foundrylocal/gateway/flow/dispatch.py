@@ -72,6 +72,7 @@ class Dispatcher:
         """Answer one request. Raises the error that the client is to get, or ClientStalled."""
         while True:
             model = self._model(request)
+            self._stuck.check(request)
             try:
                 async with self._slot(model, request):
                     await self._serve(model, request)
@@ -147,7 +148,6 @@ class Dispatcher:
             request.stats.context_size = replica.spec.context_size
             _refuse_unable(request, replica)
             _refuse_too_long(request, replica)
-            self._stuck.check(request)
             with self._stuck.flight(replica.spec.id, replica.address, request) as flight:
                 why_gone = partial(self._why_gone, replica, flight)
                 await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)

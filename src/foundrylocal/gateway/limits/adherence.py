@@ -37,11 +37,17 @@ def _tokenizer() -> LLTokenizer:
 
 
 class Adherence:
-    """Follows one answer."""
+    """Follows one answer. It is compiled once, beside the event loop, and copied for each answer."""
 
     def __init__(self, constraint: Constraint) -> None:
         self._matcher = LLMatcher(_tokenizer(), constraint.grammar, log_level=0, limits=_LIMITS)
         self._is_broken = self._matcher.is_error()
+
+    def copy(self) -> Adherence:
+        """Another answer at the same place; takes less than a millisecond."""
+        other = object.__new__(Adherence)
+        other._matcher, other._is_broken = self._matcher.deep_copy(), self._is_broken
+        return other
 
     def follow(self, text: str) -> bool:
         """Whether the answer so far, with `text` added, may become one that keeps the constraint."""

@@ -219,6 +219,13 @@ def test_thoughts_may_come_first() -> None:
     assert not keeps(thinking, '{"a": 1}')
 
 
+def test_copies_are_independent() -> None:
+    start = Adherence(grammar_constraint('root ::= "ab"', "grammar"))
+    one, other = start.copy(), start.copy()
+    assert one.follow("ab") and one.is_complete() and not start.is_complete()
+    assert not other.follow("b") and start.follow("a")
+
+
 def test_the_digest_is_of_the_rules() -> None:
     one, other = (grammar_constraint(f'root ::= "{word}"', "grammar") for word in ("a", "b"))
     assert one.digest == grammar_constraint('root ::= "a"', "grammar").digest != other.digest

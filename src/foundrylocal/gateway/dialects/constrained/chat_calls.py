@@ -16,16 +16,14 @@ from foundrylocal.gateway.dialects.constrained.call_reader import (
 )
 from foundrylocal.gateway.dialects.constrained.filters import Follower, data_of
 from foundrylocal.gateway.dialects.events import dump, split_events
-from foundrylocal.gateway.limits.constraint import Constraint
+from foundrylocal.gateway.limits.adherence import Adherence
 
 
 class ChatCalls:
     """One chat answer, or several of the same request."""
 
-    def __init__(
-        self, constraint: Constraint, field: str, must_end: bool, may_be_words: bool = False
-    ) -> None:
-        self._follower = Follower(constraint, field, must_end)
+    def __init__(self, start: Adherence, field: str, must_end: bool, may_be_words: bool = False) -> None:
+        self._follower = Follower(start, field, must_end)
         self._may_be_words = may_be_words
         self._choices: dict[int, _Choice] = {}
 

@@ -13,7 +13,6 @@ from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.events import split_events, without_cut_character
 from foundrylocal.gateway.limits.adherence import Adherence
-from foundrylocal.gateway.limits.constraint import Constraint
 
 
 class AnswerFilter(Protocol):
@@ -43,13 +42,13 @@ class ConstraintBroken(InvalidRequest):
 
 
 class Follower:
-    """Follows all answers of a request, by their number.
+    """Follows all answers of a request, by their number. `start` is where each of them begins.
 
     `must_end` is whether an answer that ends by itself is complete: a stop sequence may cut one short.
     """
 
-    def __init__(self, constraint: Constraint, field: str, must_end: bool) -> None:
-        self._constraint = constraint
+    def __init__(self, start: Adherence, field: str, must_end: bool) -> None:
+        self._start = start
         self._field = field
         self._must_end = must_end
         self._answers: dict[int, Adherence] = {}
@@ -57,7 +56,7 @@ class Follower:
     def follow(self, index: int, text: str) -> None:
         """Take a piece of an answer. Raises ConstraintBroken."""
         if index not in self._answers:
-            self._answers[index] = Adherence(self._constraint)
+            self._answers[index] = self._start.copy()
         if not self._answers[index].follow(text):
             raise ConstraintBroken(self._field)
 
@@ -71,8 +70,8 @@ class Follower:
 class FollowedText:
     """An answer in words: it passes as it is."""
 
-    def __init__(self, constraint: Constraint, field: str, must_end: bool) -> None:
-        self._follower = Follower(constraint, field, must_end)
+    def __init__(self, start: Adherence, field: str, must_end: bool) -> None:
+        self._follower = Follower(start, field, must_end)
 
     def whole(self, raw: bytes) -> bytes:
         if not raw.lstrip().startswith(b"{"):

@@ -10,6 +10,7 @@ from foundrylocal.gateway.dialects.base import EngineRequest
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.constrained.filters import FollowedText
 from foundrylocal.gateway.dialects.sampling import Sampling, sampling_constraint
+from foundrylocal.gateway.limits.adherence import Adherence
 from foundrylocal.gateway.limits.schema_text import SchemaBudget
 
 
@@ -20,7 +21,7 @@ def text_request(body: Sampling, fields: Json, path: str, *, must_end: bool) -> 
     constraint = sampling_constraint(body, SchemaBudget())
     if constraint is None:
         return EngineRequest(path, msgspec.json.encode(fields))
-    new_filter = partial(FollowedText, constraint, body.constraint_field or "grammar", must_end)
+    new_filter = partial(FollowedText, Adherence(constraint), body.constraint_field or "grammar", must_end)
     return EngineRequest(
         path, msgspec.json.encode(fields | {"grammar": constraint.grammar}), constraint, new_filter
     )
