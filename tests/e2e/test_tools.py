@@ -248,3 +248,88 @@ def test_the_output_of_responses_goes_back_as_input(service: Service) -> None:
         assert second.output_text
         ask["input"] += [*second.output, {"role": "user", "content": "And now?"}]
         assert client.responses.create(**ask).output_text
+
+
+STRICT = {
+    "type": "object",
+    "properties": {"code": {"type": "string", "pattern": r"^\d{3}$"}},
+    "required": ["code"],
+    "additionalProperties": False,
+}
+_OTHER = {"type": "object", "properties": {"never": {"const": True}}, "required": ["never"]}
+_CHOICES: list[tuple[str, Any]] = [
+    ("chat", "required"),
+    ("chat", {"type": "function", "function": {"name": "see"}}),
+    (
+        "chat",
+        {
+            "type": "allowed_tools",
+            "allowed_tools": {
+                "mode": "required",
+                "tools": [{"type": "function", "function": {"name": "see"}}],
+            },
+        },
+    ),
+    ("messages", {"type": "any"}),
+    ("messages", {"type": "tool", "name": "see"}),
+    ("responses", "required"),
+    ("responses", {"type": "function", "name": "see"}),
+    (
+        "responses",
+        {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "see"}]},
+    ),
+]
+
+
+def _called(gateway: httpx.Client, dialect: str, choice: Any, is_stream: bool) -> list[tuple[str, str]]:
+    """The calls of an answer to a question that has nothing to do with the tools."""
+    question = [{"role": "user", "content": "How are you?"}]
+    schemas = {"see": STRICT} if choice in ("required", {"type": "any"}) else {"see": STRICT, "other": _OTHER}
+    if dialect == "chat":
+        tools: list[Any] = [
+            {"type": "function", "function": {"name": name, "parameters": schema}}
+            for name, schema in schemas.items()
+        ]
+        body = {"messages": question, "tools": tools, "tool_choice": choice, "max_tokens": 60}
+        if not is_stream:
+            calls = post(gateway, CHAT, body)["choices"][0]["message"]["tool_calls"]
+            return [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
+        pieces = [
+            piece["function"]
+            for chunk in stream(gateway, CHAT, body)
+            for choice_ in chunk["choices"]
+            for piece in choice_["delta"].get("tool_calls", ())
+        ]
+        return [
+            (
+                "".join(piece.get("name") or "" for piece in pieces),
+                "".join(piece.get("arguments") or "" for piece in pieces),
+            )
+        ]
+    if dialect == "messages":
+        tools = [{"name": name, "input_schema": schema} for name, schema in schemas.items()]
+        body = {"messages": question, "tools": tools, "tool_choice": choice, "max_tokens": 60}
+        if not is_stream:
+            blocks = post(gateway, "/v1/messages", body)["content"]
+            return [(block["name"], json.dumps(block["input"])) for block in blocks]
+        events = stream(gateway, "/v1/messages", body)
+        names = [e["content_block"]["name"] for e in events if e["type"] == "content_block_start"]
+        return [(names[0], "".join(e["delta"].get("partial_json", "") for e in events if "delta" in e))]
+    tools = [{"type": "function", "name": name, "parameters": schema} for name, schema in schemas.items()]
+    body = {"input": question, "tools": tools, "tool_choice": choice, "max_output_tokens": 60}
+    if not is_stream:
+        output = post(gateway, "/v1/responses", body)["output"]
+    else:
+        output = stream(gateway, "/v1/responses", body)[-1]["response"]["output"]
+    return [(item["name"], item["arguments"]) for item in output]
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(("dialect", "choice"), _CHOICES)
+def test_a_required_call_is_made_and_keeps_its_schema(
+    gateway: httpx.Client, dialect: str, choice: Any, is_stream: bool
+) -> None:
+    ((name, arguments),) = _called(gateway, dialect, choice, is_stream)
+    assert name == "see"
+    code = json.loads(arguments)["code"]
+    assert len(code) == 3 and code.isdecimal()

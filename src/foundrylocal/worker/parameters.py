@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # How long a batch of prompt may take. Measured: a core reads about 20 GB of weights, counted for each token, a second
-# (docs/decisions/0018).
+# (docs/decisions/0023).
 BATCH_S = 1.0
 BYTES_PER_CORE_S = 20e9
 MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512

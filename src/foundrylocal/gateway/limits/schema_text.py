@@ -1,7 +1,7 @@
 """A JSON schema as llguidance gets it, within one budget for all schemas of a request.
 
 Invariant: what is left of a budget is never exceeded, however many schemas a request brings. The size of a schema
-is what its compilation costs: llguidance bounds the rest itself (docs/decisions/0017-llguidance.md).
+is what its compilation costs: llguidance bounds the rest itself (docs/decisions/0021-llguidance.md).
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from foundrylocal.gateway.dialects.refusals import refuse
 MAX_SCHEMA_BYTES = 131_072
 # The compilation of an object's optional properties takes time that grows with the square of their number.
 MAX_PROPERTIES = 1000
-# As much white space as a pretty-printed answer needs; a small model would go on with it forever.
-_OPTIONS = {"whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,20}"}
+# One form of white space: left free, a small model writes line breaks to the end of its tokens. (The engine's copy of
+# llguidance does not bound a `whitespace_pattern`, the package does.)
+_OPTIONS = {"whitespace_flexible": False, "key_separator": ": ", "item_separator": ", "}
 _OPTIONS_KEY = "x-guidance"
+# The package knows it, the engine's older copy of llguidance does not.
+_FORMATS_OF_THE_PACKAGE_ONLY = frozenset({"uri"})
 _BRANCHES = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAX_HOPS = 16
 Json = dict[str, Any]
@@ -55,6 +58,8 @@ def _prepared(node: Json, root: Json, place: str) -> Json:
     properties = node.get("properties")
     if isinstance(properties, dict) and len(properties) > MAX_PROPERTIES:
         refuse(f"{place}.properties", f"has more than {MAX_PROPERTIES} properties")
+    if node.get("format") in _FORMATS_OF_THE_PACKAGE_ONLY:
+        refuse(f"{place}.format", f"cannot be enforced: Unknown format: {node['format']}")
     copy: Json = {name: _prepared_value(name, value, root, place) for name, value in node.items()}
     copy.pop(_OPTIONS_KEY, None)
     branches = node.get("oneOf")

@@ -151,6 +151,7 @@ BAD_FIELDS: list[tuple[str, object, str]] = [
     (*_schema({"enum": ["x" * 100 + str(n) for n in range(2000)]}), _SCHEMA),
     (*_schema({"type": "string", "minLength": 5, "maxLength": 1}), _SCHEMA),
     (*_schema({"type": "string", "maxLength": -1}), _SCHEMA),
+    (*_schema({"type": "string", "format": "uri"}), f"{_SCHEMA}.format"),
     (*_schema({"type": "string", "maxLength": 1.5}), _SCHEMA),
     (*_pattern("^a{5,1}$"), _SCHEMA),
     (*_pattern("(?=a)b"), _SCHEMA),

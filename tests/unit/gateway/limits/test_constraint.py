@@ -177,7 +177,7 @@ _ANY_TEN = [
     ids=range(10),
 )
 def test_a_hostile_schema_is_settled(schema: dict[str, Any]) -> None:
-    """Refused or not: what counts is that the work ends (docs/decisions/0017 has the figures)."""
+    """Refused or not: what counts is that the work ends (docs/decisions/0021 has the figures)."""
     try:
         schema_constraint(schema, "schema", SchemaBudget())
     except InvalidRequest as error:
