@@ -44,9 +44,17 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m scripts.soak $(ARGS)
 
 # The clients pin old versions of packages that the service uses itself, so they get a separate environment.
-clients:
+clients: .test-agents/.installed
 	$(MAKE) VENV=.venv-clients .venv-clients/.clients
-	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py $(ARGS)
+	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py tests/e2e/test_agents.py $(ARGS)
+
+# Codex and Claude Code; 700 MB, so only this target installs them. Without npm their tests are skipped.
+.test-agents/.installed:
+	mkdir -p .test-agents
+	if command -v npm >/dev/null; then \
+	  npm install --prefix .test-agents --no-audit --no-fund --silent @openai/codex @anthropic-ai/claude-code; \
+	fi
+	@touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -70,4 +78,4 @@ $(VENV)/.clients: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .test-models .test-schemas
+	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .test-models .test-schemas .test-agents

@@ -70,6 +70,8 @@ GATEWAY_ROUTES = [
     ("GET", "/health"),
     ("GET", "/v1/models"),
     ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/responses/compact"),
+    ("DELETE", "/v1/responses/resp_1"),
     ("POST", "/tokenize"),
     ("GET", "/nowhere"),
 ]

@@ -18,6 +18,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from tests.published_schemas import check
 from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service
 from tests.unit.gateway.dialects.bad_requests import BAD_BODIES, BAD_FIELDS
 
@@ -92,6 +93,7 @@ CHAT_VARIANTS: list[dict[str, Any]] = [
 def test_chat(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     body = post(gateway, CHAT, HELLO | fields)
     answer = strict(ChatCompletion, body)
+    check("chat", body)
     assert body.keys() >= _FRAME | {"usage"}
     assert body["model"] == CHAT_MODEL_ID and body["id"].startswith("chatcmpl-")
     assert len(answer.choices) == fields.get("n", 1)
@@ -106,6 +108,7 @@ def test_chat_stream(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     chunks = stream(gateway, CHAT, HELLO | fields | {"stream_options": {"include_usage": True}})
     for chunk in chunks:
         strict(ChatCompletionChunk, chunk)
+        check("chat chunk", chunk)
         assert chunk.keys() >= _FRAME | {"usage"}
         assert chunk["model"] == CHAT_MODEL_ID
         for choice in chunk["choices"]:
@@ -136,6 +139,7 @@ def test_completions(gateway: httpx.Client, fields: dict[str, Any]) -> None:
             # As OpenAI's own streams: the type, which is that of whole answers too, knows no null here.
             choice["finish_reason"] = choice["finish_reason"] or "stop"
         strict(Completion, one)
+        check("completion", one if one.get("usage") else {k: v for k, v in one.items() if k != "usage"})
         assert one.keys() >= _FRAME
         assert one["id"].startswith("cmpl-")
         for choice in one["choices"]:
@@ -161,10 +165,12 @@ def test_responses(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     asked = {"input": "Say hello.", "max_output_tokens": 40} | fields
     body = post(gateway, "/v1/responses", asked)
     strict(Response, body)
+    check("response", body)
     assert body.keys() >= _RESPONSE
     events = stream(gateway, "/v1/responses", asked)
     for number, event in enumerate(events):
         strict(ResponseStreamEvent, event)
+        check("response event", event)
         assert event["sequence_number"] == number
         if "response" in event:
             assert event["response"].keys() >= _RESPONSE
@@ -189,6 +195,7 @@ def test_messages(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     asked = HELLO | fields
     body = post(gateway, "/v1/messages", asked)
     strict(types.Message, body)
+    check("message", body)
     assert body["id"].startswith("msg_")
     assert body.keys() >= {"id", "type", "role", "content", "model", "stop_reason", "stop_sequence", "usage"}
     assert body["usage"].keys() >= {
@@ -203,9 +210,11 @@ def test_messages(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     events = stream(gateway, "/v1/messages", asked)
     for event in events:
         strict(types.RawMessageStreamEvent, event)
+        check("message event", event)
     assert [events[0]["type"], events[-1]["type"]] == ["message_start", "message_stop"]
     count = post(gateway, "/v1/messages/count_tokens", {"messages": HELLO["messages"]})
     strict(types.MessageTokensCount, count)
+    check("message count", count)
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,9 @@ class ResponsesStream(ChatStream):
     def add_reasoning(self, text: str) -> bytes:
         sent = b""
         if self._kind != "reasoning":
+            sent = self._close()
             name = new_item_id("rs", self._key, len(self._output))
-            sent = self._close() + self._open(reasoning_item(name, None, _OPEN))
+            sent += self._open(reasoning_item(name, None, _OPEN))
             part = {"type": "summary_text", "text": ""}
             sent += self._piece("response.reasoning_summary_part.added", summary_index=0, part=part)
         self._text.append(text)
@@ -97,8 +98,9 @@ class ResponsesStream(ChatStream):
     def add_text(self, text: str, logprobs: list[Json]) -> bytes:
         sent = b""
         if self._kind != "message":
+            sent = self._close()
             name = new_item_id("msg", self._key, len(self._output))
-            sent = self._close() + self._open(message_item(name, [], _OPEN))
+            sent += self._open(message_item(name, [], _OPEN))
             sent += self._piece("response.content_part.added", content_index=0, part=text_part("", []))
         found = logprobs_of(logprobs, self._body)
         self._text.append(text)
