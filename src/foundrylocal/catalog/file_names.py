@@ -20,7 +20,7 @@ _WORDS = re.compile(r"[-_. ]")
 
 
 class FileKind(Enum):
-    """What a GGUF file is, by its name. Each kind but the first is no use without its model."""
+    """What a GGUF file is, by its name. Every kind but the first only works together with its model."""
 
     MODEL = "model"
     PROJECTOR = "vision projector"
@@ -103,7 +103,7 @@ def models_among(paths: Iterable[str]) -> list[str]:
 
 
 def projector_among(files: Iterable[Path]) -> Path | None:
-    """The projector of the model in a folder, in whatever quantizations the model is there.
+    """The projector of the model in a folder; the model may be there in several quantizations.
 
     None when there are several projectors, or several models: with the projector of another model the engine
     would load neither.

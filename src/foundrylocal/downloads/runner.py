@@ -1,7 +1,7 @@
 """Carries out one download job: is the model on disk, wait for a turn, fetch, commit, clean up.
 
 Invariant: a job is in the list of unfinished downloads until it has ended, so that a service that died resumes
-it. A commit that has begun is carried through, cancelled or not.
+it. Once begun, a commit is completed even if the job is cancelled.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class JobRunner:
         try:
             staged = await self._sources.fetch(job.model, place, job.meter)
             job.meter.verify()
-            # A commit takes moments, and half of one would be of no use.
+            # A commit takes moments, and half of one would be useless.
             with anyio.CancelScope(shield=True):
                 stored = await anyio.to_thread.run_sync(self._library.commit, job.model, place, staged)
                 await anyio.to_thread.run_sync(_remove_originals, staged)

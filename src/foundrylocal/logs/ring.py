@@ -124,7 +124,7 @@ class LogRing:
         )
 
     def close(self) -> None:
-        """End every reader after the lines there are."""
+        """End every reader once it has read the remaining lines."""
         self._is_closed = True
         self._wake()
 
@@ -153,7 +153,7 @@ class LogReader:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there are lines to take at once."""
+        """Whether lines can be taken without waiting."""
         return self._position <= self._ring.last_number
 
     def take_lost(self) -> int:

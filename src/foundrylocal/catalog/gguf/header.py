@@ -85,7 +85,7 @@ class GgufHeader:
 
     @property
     def auxiliary_kind(self) -> FileKind | None:
-        """What the file is when it is no use without a model; None for a model."""
+        """What the file is if it only works together with a model; None for a model."""
         if self.is_projector:
             return FileKind.PROJECTOR
         if self.kind is not None and (kind := _KINDS.get(self.kind.casefold())) is not None:

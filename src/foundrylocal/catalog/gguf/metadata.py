@@ -69,7 +69,7 @@ _MODEL_KEYS: Final = frozenset(
         b"wkv.head_size",
     }
 )
-# The name of an architecture has at most 64 letters; a longer key with a known end is none of a model's.
+# An architecture's name has at most 64 characters, so a longer key is not a model's, whatever its ending.
 _KEPT_KEY_BYTES: Final = 64 + 1 + max(map(len, _MODEL_KEYS))
 
 

@@ -1,7 +1,7 @@
 """Reads what a GGUF file says about its model, and checks whether the file can be trusted.
 
 Invariant: a header is returned only when every limit holds and every tensor lies inside the file.
-Reading takes at most one second of processor time and a few megabytes, whatever the file holds. The
+Reading takes at most one second of CPU time and a few megabytes, whatever the file contains. The
 format: github.com/ggml-org/ggml, docs/gguf.md.
 """
 

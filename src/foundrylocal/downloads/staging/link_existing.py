@@ -67,7 +67,7 @@ def _published(file: SourceFile) -> str | None:
 
 def _candidates(library: Library, file: SourceFile, sha256: str) -> Iterator[tuple[Path, bool]]:
     """Files that are said to have that content, and whether to link to them."""
-    # The parts of a split model must be in one folder, so a link to another folder is no use.
+    # The parts of a split model must be in one folder, so a link into another folder does not help.
     may_link = parse_split_name(file.path) is None
     for holder in library.holders(sha256):
         if may_link or not holder.is_linked:
