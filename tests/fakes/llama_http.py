@@ -63,7 +63,13 @@ class Answers:
 
     def words(self, request: Json) -> tuple[list[str], str]:
         """The tokens of an answer and its finish reason."""
-        limit = request.get("max_completion_tokens") or request.get("max_tokens") or request.get("n_predict")
+        # The gateway's own limit matters only where the context does: elsewhere streams are as long as the flags say.
+        names = ("max_completion_tokens", "max_tokens", "n_predict")
+        if self.flags.shared_context:
+            names = ("n_predict", *names)
+        elif not any(request.get(name) for name in names[:2]) and request.get("messages"):
+            names = names[:2]
+        limit = next((request[name] for name in names if request.get(name)), None)
         wanted = self.flags.tokens
         count = min(wanted, int(limit)) if limit else wanted
         words = [f" word{number}" if number else "word0" for number in range(count)]
@@ -79,8 +85,13 @@ class Answers:
             "id": f"chatcmpl-{uuid.uuid4().hex}",
         }
 
+    def prompt_tokens(self, request: Json) -> int:
+        """A token for each word of the JSON."""
+        prompt = request.get("messages") or request.get("input") or request.get("prompt") or ""
+        return len(json.dumps(prompt).split())
+
     def usage(self, request: Json, count: int) -> Json:
-        asked = len(json.dumps(request.get("messages") or request.get("prompt") or "").split())
+        asked = self.prompt_tokens(request)
         return {
             "completion_tokens": count,
             "prompt_tokens": asked,
@@ -117,6 +128,7 @@ class LlamaHttp:
         self.free = asyncio.Semaphore(len(self.slots))
         self.never = asyncio.Event()
         self.is_stuck = False
+        self.cells: dict[int, int] = {}
         self.counts = {"requests": 0, "finished": 0, "cancelled": 0, "health_checks": 0}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -233,15 +245,19 @@ class LlamaHttp:
             }
             if path in found:
                 return found[path]
-        elif method == "POST" and path.endswith("/input_tokens"):
-            return {"object": "response.input_tokens", "input_tokens": 7}
+        elif method == "POST" and path.endswith(("/input_tokens", "/count_tokens")):
+            tokens = self.answers.prompt_tokens(self._parse(body))
+            return {"object": "response.input_tokens", "input_tokens": tokens}
         elif method == "POST" and path in ("/tokenize", "/detokenize", "/apply-template", "/v1/embeddings"):
             return self._text(path, self._parse(body))
         raise Refused(404, "File Not Found", "not_found_error")
 
     def _text(self, path: str, request: Json) -> object:
         if path == "/tokenize":
-            return {"tokens": list(str(request.get("content", "")).encode())}
+            content = request.get("content", "")
+            if isinstance(content, list):  # as it counts the prompts of its own answers
+                return {"tokens": [0] * sum(len(text.split()) for text in content)}
+            return {"tokens": list(str(content).encode())}
         if path == "/detokenize":
             return {"content": bytes(request.get("tokens", [])).decode(errors="replace")}
         if path == "/apply-template":
@@ -269,35 +285,50 @@ class LlamaHttp:
         async with self.free:
             slot = self.slots.index(False)
             self.slots[slot] = True
+            self.cells[slot] = self.answers.prompt_tokens(request)
             try:
+                self._require_context(slot)
                 if script := self.scripts.of(request):
                     await self._scripted(script, request, is_chat, writer)
                 elif request.get("stream"):
-                    await self._stream(request, is_chat, writer)
+                    await self._stream(request, is_chat, writer, slot)
                 else:
-                    await self._whole(request, is_chat, writer)
+                    await self._whole(request, is_chat, writer, slot)
                 self.counts["finished"] += 1
             except (asyncio.CancelledError, ConnectionError):
                 self.counts["cancelled"] += 1
                 raise
             finally:
                 self.slots[slot] = False
+                self.cells.pop(slot, None)
                 log("I", "release", f"id  {slot} | stop processing")
 
-    async def _paced(self, words: list[str]) -> AsyncIterator[str]:
+    def _require_context(self, slot: int) -> None:
+        """One more token of that slot: when the shared context overruns, every slot fails, as the engine's do."""
+        if not self.flags.shared_context:
+            return
+        if slot in self.cells:
+            self.cells[slot] += 1
+            if sum(self.cells.values()) > int(self.spec["context_size"]):
+                self.cells.clear()
+        if slot not in self.cells:
+            raise Refused(500, "Context size has been exceeded.", "server_error")
+
+    async def _paced(self, words: list[str], slot: int) -> AsyncIterator[str]:
         """The words at the rate asked for; deadlines and not pauses, so that the rate holds under load."""
         started = time.monotonic()
         for number, word in enumerate(words):
+            self._require_context(slot)
             wait_s = number / self.flags.rate - (time.monotonic() - started) if self.flags.rate else 0.0
             await asyncio.sleep(max(wait_s, 0.0))
             if self.is_stuck:
                 await self.never.wait()
             yield f"{time.monotonic_ns()} " if self.flags.stamp else word
 
-    async def _whole(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter) -> None:
+    async def _whole(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter, slot: int) -> None:
         started = time.monotonic()
         words, reason = self.answers.words(request)
-        text = "".join([word async for word in self._paced(words)])
+        text = "".join([word async for word in self._paced(words, slot)])
         choice: Json = {"finish_reason": reason, "index": 0}
         choice |= (
             {"message": {"role": "assistant", "content": text}}
@@ -341,13 +372,13 @@ class LlamaHttp:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 
-    async def _stream(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter) -> None:
+    async def _stream(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter, slot: int) -> None:
         writer.write(STREAM_HEAD)
         started = time.monotonic()
         words, reason = self.answers.words(request)
         frame = self.answers.frame(request, "chat.completion.chunk" if is_chat else "text_completion")
         sent = 0
-        async for choice in self._choices(words, reason, is_chat):
+        async for choice in self._choices(words, reason, is_chat, slot):
             if request.get("logprobs") and (said := choice.get("delta", choice).get("content")):
                 choice["logprobs"] = self.answers.logprobs(said)
             await self._event(writer, frame | {"choices": [choice]})
@@ -362,10 +393,10 @@ class LlamaHttp:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 
-    async def _choices(self, words: list[str], reason: str, is_chat: bool) -> AsyncIterator[Json]:
+    async def _choices(self, words: list[str], reason: str, is_chat: bool, slot: int) -> AsyncIterator[Json]:
         if is_chat:
             yield {"finish_reason": None, "index": 0, "delta": {"role": "assistant", "content": None}}
-        async for word in self._paced(words):
+        async for word in self._paced(words, slot):
             if is_chat:
                 yield {"finish_reason": None, "index": 0, "delta": {"content": word}}
             else:

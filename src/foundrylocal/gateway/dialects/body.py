@@ -85,6 +85,16 @@ class Body(Part, kw_only=True):
         return self.prompt_count
 
     @property
+    def wanted_tokens(self) -> int | None:
+        """How long each answer may be at most, in tokens; None when the request does not say."""
+        return getattr(self, "max_tokens", None)
+
+    @property
+    def prompt_parts(self) -> list[str | list[int]]:
+        """Its prompts as texts or tokens, for endpoints without a chat template."""
+        return []
+
+    @property
     def constraint_field(self) -> str | None:
         """The field that says what the answer must look like, when the request has one."""
         return None

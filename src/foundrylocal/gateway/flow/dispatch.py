@@ -23,6 +23,7 @@ from foundrylocal.errors import (
     SystemExhausted,
     WorkerCrashed,
 )
+from foundrylocal.gateway.flow.admission import Admission, CountPrompt, count_prompt
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay
 from foundrylocal.gateway.flow.side_work import SideWork
@@ -59,6 +60,7 @@ class Dispatcher:
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
         send_to_worker: Relay = relay,
+        count_prompt: CountPrompt = count_prompt,
     ) -> None:
         self._server = server
         self._queue = queue
@@ -67,6 +69,7 @@ class Dispatcher:
         self._reader_timeout_s = reader_timeout_s
         self._send_to_worker = send_to_worker
         self._side_work = SideWork()
+        self._admission = Admission(count_prompt)
 
     async def answer(self, request: InferenceRequest) -> None:
         """Answer one request. Raises the error that the client is to get, or ClientStalled."""
@@ -148,9 +151,10 @@ class Dispatcher:
             request.stats.context_size = replica.spec.context_size
             _refuse_unable(request, replica)
             _refuse_too_long(request, replica)
-            with self._stuck.flight(replica.spec.id, replica.address, request) as flight:
-                why_gone = partial(self._why_gone, replica, flight)
-                await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+            async with self._admission.admit(replica, request):
+                with self._stuck.flight(replica.spec.id, replica.address, request) as flight:
+                    why_gone = partial(self._why_gone, replica, flight)
+                    await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
             if flight.is_ended:
                 await _end_stuck(request)
 

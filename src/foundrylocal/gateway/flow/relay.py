@@ -44,7 +44,9 @@ async def relay(
     answer or its end stands for.
     """
     try:
-        async with ask(address, request.engine.path, request.engine.body_for(address)) as answer:
+        async with ask(
+            address, request.engine.path, request.engine.body_for(address, request.answer_tokens)
+        ) as answer:
             try:
                 await answer.head()
             except AnswerBroken as error:

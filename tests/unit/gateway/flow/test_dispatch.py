@@ -81,7 +81,12 @@ class Desk:
         self.rig, self.workers = rig, Workers(*acts)
         self.queue = FairQueue(lambda: rig.settings.current.queue_size)
         self.dispatcher = Dispatcher(
-            rig.server, self.queue, rig.settings, StuckEngines(rig.launcher.kill), send_to_worker=self.workers
+            rig.server,
+            self.queue,
+            rig.settings,
+            StuckEngines(rig.launcher.kill),
+            send_to_worker=self.workers,
+            count_prompt=self.count,
         )
         self.outcomes: list[Any] = []
 
@@ -98,6 +103,11 @@ class Desk:
             self.outcomes.append(request)
         except FoundryLocalError as error:
             self.outcomes.append(error)
+
+    async def count(self, address: Address, request: InferenceRequest, at_once: int) -> int:
+        """Every prompt has ten tokens."""
+        await anyio.lowlevel.checkpoint()
+        return 10
 
     def running(self) -> int:
         return sum(one.running for one in self.queue.snapshot().values())

@@ -139,6 +139,10 @@ class ChatBody(Completions, kw_only=True):
     web_search_options: Any = None
 
     @property
+    def wanted_tokens(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
     def wants_tools(self) -> bool:
         return bool(self.tools) and self.tool_choice != "none"
 

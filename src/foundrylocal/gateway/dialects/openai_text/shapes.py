@@ -20,5 +20,14 @@ class CompletionBody(Completions, kw_only=True):
     best_of: int | None = None
 
     @property
+    def prompt_parts(self) -> list[str | list[int]]:
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        tokens = [part for part in self.prompt if isinstance(part, int)]
+        if tokens:  # one prompt, of texts and tokens in turn
+            return [tokens, *(part for part in self.prompt if isinstance(part, str))]
+        return [part for part in self.prompt if not isinstance(part, int)]
+
+    @property
     def prompt_count(self) -> int:
         return texts_in(self.prompt)

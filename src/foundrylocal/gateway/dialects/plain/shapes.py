@@ -52,6 +52,16 @@ class InfillBody(Sampling, kw_only=True):
     max_tokens: Count | None = None
     stop: Stops | None = None
 
+    @property
+    def wanted_tokens(self) -> int | None:
+        n_predict = self.max_tokens if self.n_predict is None else self.n_predict
+        return None if n_predict is None or n_predict < 0 else n_predict
+
+    @property
+    def prompt_parts(self) -> list[str | list[int]]:
+        extra = "".join(file.filename + file.text for file in self.input_extra or ())
+        return [extra + self.input_prefix + self.input_suffix + (self.prompt or "")]
+
 
 class TokenizeBody(Body, kw_only=True):
     content_field: ClassVar[str] = "content"

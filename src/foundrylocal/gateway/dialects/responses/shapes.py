@@ -193,6 +193,10 @@ class ResponsesBody(ConversationBody, kw_only=True):
     include: list[str] | None = None
 
     @property
+    def wanted_tokens(self) -> int | None:
+        return self.max_output_tokens
+
+    @property
     def wants_tools(self) -> bool:
         return bool(self.tools) and self.tool_choice != "none"
 
