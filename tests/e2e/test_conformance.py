@@ -217,6 +217,27 @@ def test_messages(gateway: httpx.Client, fields: dict[str, Any]) -> None:
     check("message count", count)
 
 
+def test_a_structured_message_names_the_sequence_that_ended_it(gateway: httpx.Client) -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": ["one two"]}}, "required": ["a"]}
+    asked = HELLO | {"output_config": {"format": {"type": "json_schema", "schema": schema}}, "max_tokens": 40}
+    asked |= {"stop_sequences": [" zwei", " two"]}
+    body = post(gateway, "/v1/messages", asked)
+    assert (body["stop_reason"], body["stop_sequence"]) == ("stop_sequence", " two")
+    first, *_, ended, _ = stream(gateway, "/v1/messages", asked)
+    assert (ended["delta"]["stop_reason"], ended["delta"]["stop_sequence"]) == ("stop_sequence", " two")
+    begun = first["message"]["usage"]
+    assert begun["input_tokens"] + begun["cache_read_input_tokens"] > 5
+
+
+def test_a_response_has_the_numbers_that_were_used(gateway: httpx.Client) -> None:
+    asked = {"input": "Hi", "max_output_tokens": 16, "top_p": 0.5}
+    body = post(gateway, "/v1/responses", asked)
+    assert body["top_p"] == 0.5 and 0 < body["temperature"] < 2
+    last = stream(gateway, "/v1/responses", asked | {"previous_response_id": body["id"]})[-1]["response"]
+    assert (last["top_p"], last["temperature"]) == (0.5, body["temperature"])
+    assert last["usage"]["input_tokens"] > body["usage"]["input_tokens"]
+
+
 @pytest.mark.parametrize(
     ("path", "asked"),
     [(CHAT, HELLO | {"n": 2}), ("/v1/completions", {"prompt": ["a", "b b"], "max_tokens": 3})],

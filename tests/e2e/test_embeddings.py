@@ -16,6 +16,7 @@ import pytest
 from openai.types import CreateEmbeddingResponse
 from pydantic import TypeAdapter
 
+from tests.published_schemas import check
 from tests.real_models import store_variant
 from tests.running import Service, running
 
@@ -64,6 +65,7 @@ def test_the_answer_is_of_the_published_schema(service: Service) -> None:
             answer = gateway.post("/v1/embeddings", json=asked)
             assert answer.status_code == 200, answer.text
             found = TypeAdapter(CreateEmbeddingResponse).validate_json(answer.content, strict=True)
+            check("embeddings", answer.json())
             assert [one.index for one in found.data] == list(range(len(found.data)))
             assert answer.json()["model"].endswith(EMBEDDING_MODEL)
 

@@ -25,7 +25,6 @@ FORMS = (
     *("tool-without-arguments", "tool-cut", "length", "stop-word"),
 )
 REFUSED = ("error", "refused", "loading", "too-long")
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 @pytest.fixture(scope="module")
