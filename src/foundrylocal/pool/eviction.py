@@ -40,11 +40,12 @@ def choose_victims(
     """The replicas that have to leave, first to last, so that `needed_bytes` are free; empty when they are.
 
     Those that are leaving come first, then idle ones, then the least recently used. Replicas of `for_model_id`
-    itself stay: the new replica replaces them only once it is ready. `free_bytes` may be below 0 in a shortage.
+    itself come last: the new replica replaces them, if there is room for both only once it is ready. `free_bytes`
+    may be below 0 in a shortage.
     """
     order = sorted(
-        (one for one in candidates if one.is_leaving or not (one.is_pinned or one.model_id == for_model_id)),
-        key=lambda one: (not one.is_leaving, one.is_busy, one.last_used),
+        (one for one in candidates if one.is_leaving or not one.is_pinned),
+        key=lambda one: (not one.is_leaving, one.model_id == for_model_id, one.is_busy, one.last_used),
     )
     victims: list[Candidate] = []
     freed_bytes = free_bytes

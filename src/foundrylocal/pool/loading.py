@@ -20,6 +20,7 @@ from foundrylocal.errors import (
     ModelInUse,
     ModelLoading,
     ModelNotDownloaded,
+    OperationCancelled,
     ServerStartFailed,
     SystemExhausted,
 )
@@ -89,6 +90,7 @@ class Loading:
             async with self._room:
                 await self._make_room(spec, may_interrupt)
                 await self._launcher.launch(spec)
+                self._roster.set_launched(replica)
             on_spawned()
             address = await self._launcher.wait_ready(spec.id, timeout_s, on_progress)
             if replica.state is State.GONE:
@@ -115,6 +117,10 @@ class Loading:
             victim = self._roster.find(outcome[0].id) if outcome else None
             if victim is None:
                 return
+            if victim.state is State.LOADING:
+                # It can leave only when it is READY, after the requests that wait for it; its load bounds the wait.
+                await victim.loaded()
+                continue
             # One after the other: what is free is asked again, since it is never exactly what was estimated.
             log.info("Unloading %s to make room for %s", victim.model.simple_name, spec.model_id)
             if may_interrupt:
@@ -138,21 +144,23 @@ class Loading:
         """A READY replica of the model, loaded on demand; many callers share one load.
 
         `options` are those of the server's own model, None for others. A model that failed a moment ago is refused
-        with ModelLoading, unless the caller is insistent. Raises what `load` and `Planner.plan` raise.
+        with ModelLoading, unless the caller is insistent. Raises what `load` and `Planner.plan` raise, and
+        OperationCancelled when the replica has to leave as soon as it is ready: whether the model is still wanted
+        is for the caller to see.
         """
         entry = self._roster.entry(model)
         while (replica := entry.ready()) is None:
-            if entry.load is not None:
-                await entry.load.result()
-            elif entry.of(State.YIELDING) or entry.of(State.LOADING):
+            if entry.load is None and entry.of(State.YIELDING, State.LOADING):
                 # It may stay, or is being loaded by a start or a switch: no second one is needed yet.
                 await entry.changes.wait_until(
                     lambda: entry.ready() is not None or not entry.of(State.YIELDING, State.LOADING)
                 )
-            else:
-                if not is_insistent:
-                    self._cooldowns.refuse_while_cooling(model)
-                await self._begin_load(entry, options).result()
+                continue
+            if entry.load is None and not is_insistent:
+                self._cooldowns.refuse_while_cooling(model)
+            await (entry.load or self._begin_load(entry, options)).result()
+            if entry.ready() is None:
+                raise OperationCancelled(f"Loading {model.simple_name}")
         return replica
 
     def _begin_load(self, entry: Entry, options: LoadOptions | None) -> Operation[Replica]:
@@ -186,7 +194,7 @@ class Loading:
     async def _recall_or_load(self, model: Model, options: LoadOptions | None) -> Replica:
         is_own = options is not None
         plan = await self._planner.plan(
-            model, options or LoadOptions(), self._roster.candidates(), may_download=False
+            model, options or LoadOptions(), self._roster.candidates, may_download=False
         )
         assert plan.spec is not None  # noqa: S101 - its files are there
         if (former := self._leaving.recall(plan.spec)) is not None:

@@ -162,7 +162,7 @@ class Planner:
         self,
         model: Model,
         options: LoadOptions,
-        candidates: Iterable[Candidate] = (),
+        candidates: Callable[[], Iterable[Candidate]] = tuple,
         *,
         loaded: ReplicaSpec | None = None,
         may_replace_pinned: bool = False,
@@ -170,18 +170,20 @@ class Planner:
     ) -> Plan:
         """What loading the model with these options would take; `loaded` is its replica that is in memory now.
 
-        Without `may_download` the model's files have to be there, if in a former cache folder. Raises
-        ModelCorrupted, ModelNotDownloaded.
+        `candidates` is asked at the moment of what is free, so that the two agree. Without `may_download` the model's
+        files have to be there, if in a former cache folder. Raises ModelCorrupted, ModelNotDownloaded.
         """
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
+        disk = None if files else await self._supply.disk_need(model)
+        devices = tuple(await self._devices())
         facts = Facts(
             files=files,
-            disk=None if files else await self._supply.disk_need(model),
+            disk=disk,
             options=resolve_options(options, self._settings.current, LoadSettings),
             free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
-            devices=tuple(await self._devices()),
-            candidates=tuple(candidates),
+            devices=devices,
+            candidates=tuple(candidates()),
         )
         plan = make_plan(model, facts, asked=options, may_replace_pinned=may_replace_pinned)
         if files is None:

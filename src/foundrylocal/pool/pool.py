@@ -16,6 +16,7 @@ import anyio.abc
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.kit.broadcast import Subscription
+from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.leaving import Leaving
@@ -72,6 +73,12 @@ class Pool:
         """The replica that takes the model's next request; None when none does."""
         return self._roster.entry(model).ready()
 
+    async def settled(self, model: Model) -> Replica | None:
+        """The same once no load of the model is under way, which the load's own timeout bounds."""
+        entry = self._roster.entry(model)
+        await entry.changes.wait_until(lambda: entry.load is None and not entry.of(State.LOADING))
+        return entry.ready()
+
     def replicas(self) -> list[Replica]:
         """The replicas that take requests."""
         return self._roster.replicas(State.READY)
@@ -89,7 +96,7 @@ class Pool:
         return await self._planner.plan(
             model,
             options,
-            self._roster.candidates(),
+            self._roster.candidates,
             loaded=replica.spec if replica else None,
             may_replace_pinned=may_replace_pinned,
         )
@@ -126,11 +133,15 @@ class Pool:
         """Forget former failures: somebody starts anew."""
         self._cooldowns.clear()
 
-    async def unload_all(self, drain_s: float) -> None:
-        """Empty the memory: cancel loads on demand, drain replicas for `drain_s` at most, end their workers."""
+    def cancel_loads(self) -> list[Operation[Replica]]:
+        """Cancel the loads on demand that are under way; those that were."""
         loads = self._roster.loads()
         for load in loads:
             load.cancel()
-        for load in loads:
+        return loads
+
+    async def unload_all(self, drain_s: float) -> None:
+        """Empty the memory: cancel loads on demand, drain replicas for `drain_s` at most, end their workers."""
+        for load in self.cancel_loads():
             await load.ended()
         await self._leaving.unload_all(drain_s)

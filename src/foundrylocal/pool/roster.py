@@ -51,8 +51,9 @@ IN_MEMORY = (State.READY, State.YIELDING, State.DRAINING)
 class Replica:
     """One running copy of a model; `last_used` and `ready_at` by the monotonic clock, `loaded_at` since the epoch.
 
-    A DRAINING replica that `is_recallable` leaves when its last request has ended, so until then it may be called
-    back. `lost_reason` says why its worker crashed; it is None for one that was ended on purpose.
+    A LOADING replica `is_launched` when its worker has been started and takes memory. A DRAINING one that
+    `is_recallable` leaves when its last request has ended, so until then it may be called back. `lost_reason` says
+    why its worker crashed; it is None for one that was ended on purpose.
     """
 
     entry: Entry
@@ -61,6 +62,7 @@ class Replica:
     ready_at: float = 0.0
     loaded_at: float = 0.0
     in_flight: int = 0
+    is_launched: bool = False
     is_recallable: bool = False
     lost_reason: str | None = None
     _state: State = State.LOADING
@@ -92,6 +94,10 @@ class Replica:
         """Where it answers; known as soon as it is READY."""
         assert self._address is not None  # noqa: S101 - set before READY
         return self._address
+
+    async def loaded(self) -> None:
+        """Wait until its load has ended, well or not; that has a time limit of its own."""
+        await self.wait_until(lambda: self._state is not State.LOADING)
 
     async def drained(self) -> None:
         """Wait until no request uses it, or its worker has ended."""
@@ -161,7 +167,8 @@ class Roster:
         return [entry.load for entry in self._entries.values() if entry.load is not None]
 
     def candidates(self) -> list[Candidate]:
-        """The replicas in memory, as eviction sees them."""
+        """The replicas that have memory, as eviction sees them; one that is LOADING is busy until it is READY."""
+        launched = [replica for replica in self.replicas(State.LOADING) if replica.is_launched]
         return [
             Candidate(
                 id=replica.spec.id,
@@ -169,10 +176,10 @@ class Roster:
                 memory_bytes=replica.spec.memory_bytes,
                 last_used=replica.last_used,
                 is_pinned=replica.is_pinned,
-                is_busy=replica.in_flight > 0,
+                is_busy=replica.in_flight > 0 or replica.state is State.LOADING,
                 is_leaving=replica.is_leaving,
             )
-            for replica in self.replicas(*IN_MEMORY)
+            for replica in [*self.replicas(*IN_MEMORY), *launched]
         ]
 
     async def arrival(self) -> None:
@@ -211,6 +218,10 @@ class Roster:
         entry.replicas.append(replica)
         entry.changes.notify()
         return replica
+
+    def set_launched(self, replica: Replica) -> None:
+        """Its worker has been started: from now on it counts as one that has memory."""
+        replica.is_launched = True
 
     def set_ready(self, replica: Replica, address: Address | None = None) -> None:
         """It takes requests: a new one at `address`, or one that stays after all."""

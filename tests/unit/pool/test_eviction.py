@@ -42,11 +42,14 @@ def test_a_pinned_one_never_leaves() -> None:
     assert choose_victims(10, 4, [_one("pinned", 10, is_pinned=True)]) == Refusal(10, 4)
 
 
-def test_one_of_the_same_model_stays_until_the_new_one_is_ready() -> None:
-    same = _one("same", 10)
-    assert choose_victims(10, 0, [same], for_model_id=same.model_id) == Refusal(10, 0)
+def test_one_of_the_same_model_leaves_last() -> None:
+    """It would be replaced anyway, but only once the new one is ready, when there is room for both."""
+    same, other = _one("same", 10, 1.0), _one("other", 10, 2.0, is_busy=True)
+    for_it = {"for_model_id": same.model_id}
+    assert _ids(choose_victims(10, 0, [same, other], **for_it)) == ["other"]
+    assert _ids(choose_victims(20, 0, [same, other], **for_it)) == ["other", "same"]
     leaving = Candidate("leaving", same.model_id, 10, is_leaving=True)
-    assert _ids(choose_victims(10, 0, [leaving], for_model_id=same.model_id)) == ["leaving"]
+    assert _ids(choose_victims(10, 0, [same, leaving], **for_it)) == ["leaving"]
 
 
 def test_nobody_leaves_for_a_model_that_would_not_fit_anyway() -> None:
@@ -82,9 +85,11 @@ def test_for_any_replicas(
     needed: int, free: int, candidates: list[Candidate], for_model_id: str | None
 ) -> None:
     outcome = choose_victims(needed, free, candidates, for_model_id=for_model_id)
-    may_leave = [
-        one for one in candidates if one.is_leaving or (not one.is_pinned and one.model_id != for_model_id)
-    ]
+    may_leave = [one for one in candidates if one.is_leaving or not one.is_pinned]
+
+    def rank(one: Candidate) -> tuple[bool, bool, bool, float]:
+        return (not one.is_leaving, one.model_id == for_model_id, one.is_busy, one.last_used)
+
     is_possible = free + sum(one.memory_bytes for one in may_leave) >= needed
     if isinstance(outcome, Refusal):
         assert not is_possible
@@ -96,10 +101,10 @@ def test_for_any_replicas(
     assert freed >= needed
     assert all(freed - one.memory_bytes < needed for one in outcome), "somebody leaves in vain"
     # Nobody of whom more is asked leaves where those before would have been enough.
-    ranks = [(not one.is_leaving, one.is_busy, one.last_used) for one in outcome]
+    ranks = [rank(one) for one in outcome]
     assert ranks == sorted(ranks)
     if outcome:
-        before = [one for one in may_leave if (not one.is_leaving, one.is_busy, one.last_used) < ranks[-1]]
+        before = [one for one in may_leave if rank(one) < ranks[-1]]
         assert free + sum(one.memory_bytes for one in before) < needed
 
 

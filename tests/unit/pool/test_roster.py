@@ -131,6 +131,15 @@ def test_the_candidates_for_eviction_are_those_in_memory(model: Model) -> None:
     )
 
 
+def test_one_that_loads_counts_for_eviction_as_soon_as_it_has_a_worker(model: Model) -> None:
+    roster = Roster(Clock())
+    loading = _in_state(roster, model, State.LOADING, 1)
+    assert roster.candidates() == []
+    roster.set_launched(loading)
+    (one,) = roster.candidates()
+    assert (one.id, one.is_busy, one.is_leaving) == (loading.spec.id, True, False)
+
+
 def test_only_one_model_is_pinned(model: Model) -> None:
     roster = Roster(Clock())
     base = Registry.load().find(BASE_MODEL)
