@@ -67,7 +67,14 @@ async def load_and_report(
     return replica
 
 
-def report_ready(operation: Operation[ServerInfo]) -> None:
-    """The same lines for a replica that is ready already."""
-    operation.report(Progress(WAITING))
-    operation.report(Progress(HEALTHY))
+def reuse_and_report(
+    pool: Pool, operation: Operation[ServerInfo], model: Model, spec: ReplicaSpec
+) -> Replica | None:
+    """A replica of the model that was loaded exactly so, with the same lines; None: it has to be loaded."""
+    there = pool.get(model)
+    if there is None or not there.spec.is_like(spec):
+        there = pool.recall(spec)
+    if there is not None:
+        operation.report(Progress(WAITING))
+        operation.report(Progress(HEALTHY))
+    return there

@@ -59,6 +59,8 @@ class Recovery:
 
     async def _recover(self, loss: ReplicaLost) -> None:
         model, delay_s = loss.replica.model, loss.restart_delay_s
+        if not self._is_wanted(model):
+            return  # a switch or a stop has begun meanwhile
         if delay_s is None:
             self._current.give_up(ServerStartFailed(f"The worker crashed repeatedly. {loss.reason}"))
             return

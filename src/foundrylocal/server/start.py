@@ -1,8 +1,8 @@
 """Start: from stopped (or failed) to running with one model.
 
 In order: the model can be had and fits, the port is bound, the model is downloaded if need be, loaded and adopted.
-A start that fails or is cancelled releases the port and leaves the status `stopped`; the pool leaves no worker of
-a load that failed. After a stop, the stop does that.
+A start that fails or is cancelled releases the port, empties the memory and leaves the status `stopped`; the pool
+leaves no worker of a load that failed. After a stop, the stop does that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import anyio
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import FoundryLocalError, ServerAlreadyRunning
 from foundrylocal.kit.operation import Operation
-from foundrylocal.server.load import load_and_report, obtain, plan_or_refuse
+from foundrylocal.server.load import load_and_report, obtain, plan_or_refuse, reuse_and_report
 from foundrylocal.server.operations import STARTED
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.requests import ServerInfo, StartRequest
@@ -54,7 +54,10 @@ class Start:
             operation.admit()
             parts.pool.clear_cooldowns()
             spec = await obtain(parts.pool, parts.supply, operation, plan, request)
-            replica = await load_and_report(parts.pool, operation, model, spec, request)
+            # After an error, models that were loaded on demand are still in memory.
+            replica = reuse_and_report(parts.pool, operation, model, spec)
+            if replica is None:
+                replica = await load_and_report(parts.pool, operation, model, spec, request)
             parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
@@ -71,4 +74,8 @@ class Start:
             parts.state.fail(error)
             log.error("Server failed to start: %s", error.details or error.message)
         await parts.port.close()
+        # What was loaded on demand before an error has no port any more.
+        await parts.pool.unload_all(0)
+        if parts.operations.is_stopping:
+            return
         parts.state.move(Status.STOPPED, None)

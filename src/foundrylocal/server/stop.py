@@ -39,6 +39,8 @@ class Stop:
 
     async def _clear(self) -> None:
         parts = self._parts
+        # A switch that is undone waits for the load of the model before it, which nobody needs any more.
+        parts.pool.cancel_loads()
         await parts.operations.cancel_all()
         parts.gate.open()
         await parts.pool.unload_all(0)

@@ -16,13 +16,14 @@ from foundrylocal.errors import (
     FoundryLocalError,
     InsufficientMemory,
     ModelCorrupted,
+    OperationCancelled,
     ServerStartFailed,
     ServerStartTimeout,
     SystemExhausted,
 )
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.roster import Replica
-from foundrylocal.server.load import load_and_report, obtain, plan_or_refuse, report_ready
+from foundrylocal.server.load import load_and_report, obtain, plan_or_refuse, reuse_and_report
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.port import OpenPort
 from foundrylocal.server.requests import ServerInfo, StartRequest
@@ -65,7 +66,7 @@ class Switch:
             operation.admit()
             spec = await obtain(parts.pool, parts.supply, operation, plan, request, is_switch=True)
             old = parts.pool.get(previous) if previous is not None else None
-            replica = await self._exchange(operation, old, spec, model, request)
+            replica = await self._exchange(operation, previous, spec, model, request)
             parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
@@ -83,21 +84,19 @@ class Switch:
     async def _exchange(
         self,
         operation: Operation[ServerInfo],
-        old: Replica | None,
+        previous: Model | None,
         spec: ReplicaSpec,
         model: Model,
         request: StartRequest,
     ) -> Replica:
         parts = self._parts
-        there = parts.pool.get(model)
-        if there is None or not there.spec.is_like(spec):
-            there = parts.pool.recall(spec)
-        if there is not None:
-            report_ready(operation)
+        if (there := reuse_and_report(parts.pool, operation, model, spec)) is not None:
             return there
-        if old is not None and not await parts.pool.fits_beside(spec):
+        if previous is not None and not await parts.pool.fits_beside(spec):
             parts.gate.close()
-            await parts.pool.unload(old, parts.settings.current.drain_seconds)
+            # It may be loading again after a crash: it has memory then, and can leave only when it is ready.
+            if (old := await parts.pool.settled(previous)) is not None:
+                await parts.pool.unload(old, parts.settings.current.drain_seconds)
         return await load_and_report(parts.pool, operation, model, spec, request)
 
     async def _undo(self, error: BaseException, previous: Model | None, new_port: OpenPort | None) -> None:
@@ -112,11 +111,13 @@ class Switch:
         if parts.pool.get(previous) is None:
             try:
                 await parts.current.reload(previous)
-            except SystemExhausted:
-                is_serving = False  # our own shortage: the next request loads it when there is room again
+            except (SystemExhausted, OperationCancelled):
+                is_serving = False  # our own shortage, or an unload: the next request loads it
             except FoundryLocalError as second:
                 parts.current.give_up(second)
                 return
+        if parts.operations.is_stopping:
+            return
         if is_serving and isinstance(error, LOAD_FAILURES):
             still = f"The previous model '{previous.simple_name}' is still serving requests."
             error.details = f"{error.details or error.message} {still}"

@@ -9,7 +9,7 @@ import pytest
 
 from foundrylocal.errors import ModelLoading, SystemExhausted
 from tests.running import BASE_MODEL, CHAT_MODEL
-from tests.unit.server.rig import ServerRig, ServerRunner
+from tests.unit.server.rig import ROOM_FOR_ONE, ServerRig, ServerRunner
 
 
 def test_restarts_come_after_1_5_and_15_seconds_and_then_the_status_is_error(
@@ -139,5 +139,37 @@ def test_a_request_under_way_hears_of_the_crash(on_server: ServerRunner) -> None
             await replica.ended()
             heard.append(replica.lost_reason)
         assert heard == ["It broke."]
+
+    on_server(scenario)
+
+
+def test_a_restart_waits_for_the_load_that_took_its_memory(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.launcher.total_bytes = ROOM_FOR_ONE
+        await rig.start()
+        rig.launcher.behavior(rig.base.model_id).load_s = 20
+        rig.launcher.crash(rig.chat.model_id)
+        served, got = anyio.Event(), list[Any]()
+        served.set()
+        async with anyio.create_task_group() as group:
+            await anyio.sleep(0.1)
+            group.start_soon(rig.hold_request, BASE_MODEL, served, got)
+            await anyio.sleep(60)
+        assert got == [BASE_MODEL]
+        assert (rig.status, rig.ready()) == ("running", {CHAT_MODEL})
+
+    on_server(scenario)
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_the_last_crash_beside_a_switch_leaves_a_settled_status(on_server: ServerRunner, steps: int) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.set(restart_delays_seconds=[])
+        await rig.start()
+        rig.launcher.crash(rig.chat.model_id)
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        await rig.switch()
+        assert (rig.status, rig.ready()) == ("running", {BASE_MODEL})
 
     on_server(scenario)

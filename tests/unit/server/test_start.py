@@ -200,3 +200,51 @@ def test_with_no_server_there_is_no_lease(on_server: ServerRunner) -> None:
                 pass
 
     on_server(scenario)
+
+
+def test_after_an_error_a_model_in_memory_is_taken_as_it_is(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await _fail_beside_another(rig)
+        operation = await rig.begin(BASE_MODEL)
+        await operation.result()
+        assert (rig.status, rig.running()) == ("running", [BASE_MODEL])
+        assert len([line for line in rig.launcher.history if BASE_MODEL in line and "launch" in line]) == 1
+        assert lines(operation)[-1] == "Server health check passed"
+
+    on_server(scenario)
+
+
+def test_after_an_error_a_start_that_fails_leaves_nothing_in_memory(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await _fail_beside_another(rig)
+        rig.launcher.behavior(rig.chat.model_id).fails_with = "a bad file"
+        with pytest.raises(ServerStartFailed):
+            await rig.start()
+        assert rig.is_clean()
+
+    on_server(scenario)
+
+
+async def _fail_beside_another(rig: ServerRig) -> None:
+    """The server's own model has crashed too often, and another one is in memory."""
+    rig.set(restart_delays_seconds=[])
+    await rig.start()
+    async with rig.server.lease(BASE_MODEL):
+        pass
+    rig.launcher.crash(rig.chat.model_id)
+    await anyio.sleep(1)
+    assert (rig.status, rig.running()) == ("error", [BASE_MODEL])
+
+
+def test_a_stop_while_a_failed_start_closes_its_port(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.launcher.behavior(rig.chat.model_id).fails_with = "a bad file"
+        operation = await rig.begin()
+        await anyio.sleep(1.1)
+        assert (rig.launcher.running, rig.status, rig.ports.open_now) == ({}, "starting", [PORT])
+        assert await rig.server.stop() == "Server stopped successfully"
+        assert rig.is_clean()
+        with pytest.raises(ServerStartFailed):
+            await operation.result()
+
+    on_server(scenario)

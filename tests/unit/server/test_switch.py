@@ -222,3 +222,35 @@ def test_a_switch_waits_for_an_unload(on_server: ServerRunner) -> None:
         assert rig.running() == [BASE_MODEL]
 
     on_server(scenario)
+
+
+def test_a_stop_does_not_wait_for_the_return_of_the_old_model(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.launcher.total_bytes = ROOM_FOR_ONE
+        await rig.start()
+        rig.launcher.behavior(rig.base.model_id).fails_with = "a bad file"
+        rig.launcher.behavior(rig.chat.model_id).load_s = 100
+        operation = await rig.begin_switch()
+        await anyio.sleep(5)
+        assert (rig.status, rig.running()) == ("switching", [CHAT_MODEL])
+        began = anyio.current_time()
+        assert await rig.server.stop() == "Server stopped successfully"
+        assert anyio.current_time() - began < 1
+        with pytest.raises(ServerStartFailed):
+            await operation.result()
+
+    on_server(scenario)
+
+
+def test_in_place_of_an_old_model_that_is_loading_after_a_crash(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.launcher.total_bytes = ROOM_FOR_ONE
+        await rig.start()
+        rig.launcher.behavior(rig.chat.model_id).load_s = 20
+        rig.launcher.crash(rig.chat.model_id)
+        await anyio.sleep(5)
+        assert rig.running() == [CHAT_MODEL]
+        await rig.switch()
+        assert (rig.status, rig.running()) == ("running", [BASE_MODEL])
+
+    on_server(scenario)
