@@ -180,7 +180,7 @@ def test_anthropic_gets_json_of_a_schema(claude: Any) -> None:
 def test_anthropic_raises_its_own_errors(claude: Any) -> None:
     import anthropic
 
-    with pytest.raises(anthropic.BadRequestError, match="context length"):
+    with pytest.raises(anthropic.BadRequestError, match="prompt is too long"):
         claude.messages.create(model=CHAT_MODEL, messages=TOO_LONG, max_tokens=8)
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
         claude.messages.create(model=CHAT_MODEL, messages=HELLO, max_tokens=0)
