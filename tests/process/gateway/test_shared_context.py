@@ -13,7 +13,7 @@ from tests.process.gateway.raw import CHAT
 from tests.running import FAKE_WORKER, Service, running, store_tiny_model
 
 CONTEXT = 2048  # the tiny model's
-WORDS = "word " * 560
+WORDS = "word " * 900
 ANSWER_TOKENS = 12
 
 
