@@ -152,7 +152,7 @@ class Dispatcher:
             _refuse_unable(request, replica)
             _refuse_too_long(request, replica)
             async with self._admission.admit(replica, request):
-                with self._stuck.flight(replica.spec.id, replica.address, request) as flight:
+                with self._stuck.flight(replica.spec, replica.address, request) as flight:
                     why_gone = partial(self._why_gone, replica, flight)
                     await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
             if flight.is_ended:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from foundrylocal.engine.replica import Address
-from foundrylocal.engine.watchdog import PERIOD_S, EngineWatchdog
+from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.engine.watchdog import PERIOD_S, EngineWatchdog, batch_bound_s
 from foundrylocal.errors import InternalError, InvalidRequest
 from foundrylocal.gateway.limits.refused import RefusedConstraints
 from foundrylocal.gateway.request import InferenceRequest
@@ -51,11 +51,15 @@ class ConstraintRefused(InvalidRequest):
 
 @dataclass(eq=False)
 class Flight:
-    """A request under way on an engine. `is_ended`: it was to blame; `is_bystander`: another one was."""
+    """A request under way on an engine, one batch of which may take `batch_s`.
+
+    `is_ended`: it was to blame; `is_bystander`: another one was.
+    """
 
     request: InferenceRequest
     address: Address
     model_name: str
+    batch_s: float
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     is_ended: bool = False
     is_bystander: bool = False
@@ -81,9 +85,11 @@ class StuckEngines:
                 raise ConstraintRefused(request.body.constraint_field or "grammar", wait_s)
 
     @contextmanager
-    def flight(self, replica_id: str, address: Address, request: InferenceRequest) -> Iterator[Flight]:
+    def flight(self, spec: ReplicaSpec, address: Address, request: InferenceRequest) -> Iterator[Flight]:
         """A request for the time that the engine works on it; the block is cancelled when it is to blame."""
-        flight = Flight(request, address, (request.stats.model_id or "").rpartition("/")[2])
+        replica_id, name = spec.id, (request.stats.model_id or "").rpartition("/")[2]
+        batch_s = batch_bound_s(spec, has_images=request.body.has_images)
+        flight = Flight(request, address, name, batch_s)
         flights = self._flights.setdefault(replica_id, [])
         flights.append(flight)
         try:
@@ -112,11 +118,15 @@ class StuckEngines:
             if not flights:
                 return
             watchdog = self._watchdogs.setdefault(replica_id, self._new_watchdog())
-            address = flights[0].address
-            if await watchdog.is_stuck(address):
+            address, batch_s = flights[0].address, self._batch_s(replica_id)
+            # One that came meanwhile may have begun longer work than was allowed for: the next check does.
+            if await watchdog.is_stuck(address, batch_s) and self._batch_s(replica_id) <= batch_s:
                 await self._free(replica_id, address, watchdog)
         finally:
             self._being_checked.discard(replica_id)
+
+    def _batch_s(self, replica_id: str) -> float:
+        return max((flight.batch_s for flight in self._flights.get(replica_id, [])), default=0.0)
 
     async def _free(self, replica_id: str, address: Address, watchdog: EngineWatchdog) -> None:
         flights = self._flights.get(replica_id, [])
@@ -124,7 +134,7 @@ class StuckEngines:
             return
         constrained = [flight for flight in flights if flight.request.engine.constraint is not None]
         blamed = (constrained or flights)[-1]
-        self._end(blamed, watchdog.bound_s)
+        self._end(blamed, watchdog.bound_s(blamed.batch_s))
         with anyio.move_on_after(GRACE_S):
             if not await watchdog.is_stuck(address):
                 log.warning("The engine of %s works again", blamed.model_name)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from foundrylocal.engine.replica import Address
-from foundrylocal.engine.watchdog import MAX_BOUND_S, MIN_BOUND_S, EngineWatchdog
+from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.engine.watchdog import EngineWatchdog
 from foundrylocal.gateway.dialects.base import EngineRequest
 from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.flow.stuck import ConstraintRefused, Flight, StuckEngines
 from foundrylocal.gateway.limits.constraint import Constraint, grammar_constraint
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.wire.load_options import LoadSettings
 from tests.unit.gateway.dialects.all_routes import ROUTES
 
 ADDRESS = Address("unix:///none", "", 1)
 CHAT = "/v1/chat/completions"
+SPEC = ReplicaSpec("replica", "maker/model", Path("m.gguf"), None, 10**8, 10**8, LoadSettings())
 SECRET_RULE = 'root ::= "a secret rule"'
 
 
@@ -30,7 +35,7 @@ class ScriptedWatchdog(EngineWatchdog):
         super().__init__()
         self._answers = answers
 
-    async def is_stuck(self, address: Address) -> bool:
+    async def is_stuck(self, address: Address, batch_s: float = 0.0) -> bool:
         return self._answers.pop(0)
 
 
@@ -55,7 +60,7 @@ async def check(
     flights: list[Flight] = []
 
     async def fly(one: InferenceRequest, task_status: anyio.abc.TaskStatus[None]) -> None:
-        with stuck.flight("replica", ADDRESS, one) as flight:
+        with stuck.flight(SPEC, ADDRESS, one) as flight:
             flights.append(flight)
             task_status.started()
             await anyio.sleep_forever()
@@ -93,10 +98,25 @@ def test_a_worker_that_stays_stuck_is_replaced_and_the_others_are_bystanders() -
     assert [(flight.is_ended, flight.is_bystander) for flight in flights] == [(False, True), (True, False)]
 
 
-def test_the_bound_follows_the_slowest_answer() -> None:
-    watchdog = EngineWatchdog()
-    assert watchdog.bound_s == MIN_BOUND_S
-    watchdog.note(8.0)
-    assert watchdog.bound_s == 32.0
-    watchdog.note(1000.0)
-    assert watchdog.bound_s == MAX_BOUND_S
+def test_one_that_brings_longer_work_while_the_engine_is_asked_is_not_blamed() -> None:
+    killed: list[str] = []
+
+    async def kill(replica_id: str) -> None:
+        killed.append(replica_id)
+
+    class MeanwhileWatchdog(EngineWatchdog):
+        async def is_stuck(self, address: Address, batch_s: float = 0.0) -> bool:
+            enough = replace(SPEC, file_bytes=10**12)
+            images.enter_context(stuck.flight(enough, ADDRESS, request()))
+            return True
+
+    stuck = StuckEngines(kill, new_watchdog=MeanwhileWatchdog)
+    images = ExitStack()
+
+    async def look() -> bool:
+        with stuck.flight(SPEC, ADDRESS, request()) as flight, images:
+            await stuck._check("replica")
+            return flight.is_ended
+
+    assert not anyio.run(look)
+    assert not killed
