@@ -25,7 +25,8 @@ def test_what_may_hold_a_secret_stays_in_the_service(name: str) -> None:
     [
         "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8", "OMP_NUM_THREADS",
         "CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
-        "VK_ICD_FILENAMES", "SystemRoot", "LocalAppData",
+        "VK_ICD_FILENAMES", "SystemRoot", "LocalAppData", "XDG_DATA_DIRS", "XDG_CACHE_HOME", "ZES_ENABLE_SYSMAN",
+        "CUBLAS_WORKSPACE_CONFIG",
     ],
 )  # fmt: skip
 def test_what_an_engine_needs_passes(name: str) -> None:

@@ -72,11 +72,14 @@ class LocalLauncher:
             self._sockets.remove()
 
     async def capacity(self, reserve_bytes: int = 0) -> int:
-        """What is available, less mapped files (their pages count as available) and what loads will yet take."""
+        """What is available, less mapped files (their pages count as available) and what loads will yet take.
+
+        Of a model on a GPU only the layers that stay here count.
+        """
         free = await anyio.to_thread.run_sync(available_bytes) - reserve_bytes
         for worker in self._workers.values():
-            is_loaded = worker.state is ReplicaState.READY
-            free -= worker.spec.file_bytes if is_loaded else worker.spec.memory_bytes
+            is_loaded, spec = worker.state is ReplicaState.READY, worker.spec
+            free -= min(spec.file_bytes, spec.memory_bytes) if is_loaded else spec.memory_bytes
         budget = self._budget_bytes()
         if budget is not None:
             # The estimate, or what it really took where that is more: pages not touched yet are not given away.

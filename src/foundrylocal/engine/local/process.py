@@ -33,6 +33,7 @@ STOP_TIMEOUT_S = 5.0
 KILL_TIMEOUT_S = 5.0
 DRAIN_TIMEOUT_S = 1.0
 LINES_PER_TURN = 32
+KILLED = "The worker did not answer, so the service ended it."
 _LINE_LIMIT = 64 * 1024
 
 
@@ -61,6 +62,7 @@ class WorkerProcess:
         self._engine_log = EngineLog()
         self._process: asyncio.subprocess.Process | None = None
         self._is_stop_asked = False
+        self._is_killed = False
 
     # --- what others ask --------------------------------------------------------------------------------
 
@@ -100,6 +102,7 @@ class WorkerProcess:
         if self._process is None:
             self._is_stop_asked = True  # it is about to be started: `run` ends it then
         elif not self.ended.is_set():
+            self._is_killed = self._process.returncode is None
             processes.kill(self._process.pid)
 
     # --- the process --------------------------------------------------------------------------------------
@@ -182,6 +185,8 @@ class WorkerProcess:
             self._move(ReplicaState.STOPPED)
         else:
             exit_text = processes.describe_exit(code) if code is not None else ""
+            if self._is_killed:
+                exit_text = KILLED
             told = None if self.endpoint else (self._engine_log.reason(self.reason) or self.reason)
             self.reason = _sentence(told) if told else exit_text or "The worker could not be started."
             self._move(ReplicaState.FAILED)

@@ -1,0 +1,67 @@
+"""The launcher of this machine with a worker that is a real process: what a kill says, and what counts as free."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from foundrylocal.engine.local import launcher as local
+from foundrylocal.engine.local.launcher import LocalLauncher
+from foundrylocal.engine.local.process import KILLED
+from foundrylocal.engine.replica import ReplicaSpec, ReplicaState
+from foundrylocal.wire.load_options import LoadSettings
+from tests.running import FAKE_WORKER
+
+MB = 1024 * 1024
+
+
+def run(state: Path, scenario: Callable[[LocalLauncher], Awaitable[None]]) -> None:
+    async def main() -> None:
+        launcher = LocalLauncher(state, FAKE_WORKER)
+        async with anyio.create_task_group() as group:
+            await group.start(launcher.run)
+            with anyio.fail_after(60):
+                await scenario(launcher)
+            group.cancel_scope.cancel()
+
+    anyio.run(main)
+
+
+def spec(folder: Path, file_mb: int, memory_mb: int) -> ReplicaSpec:
+    model = folder / "model.gguf"
+    model.write_bytes(b"GGUF")
+    return ReplicaSpec("one", "a/b", model, None, file_mb * MB, memory_mb * MB, LoadSettings())
+
+
+def test_row_03_a_worker_that_the_service_ended_does_not_blame_the_memory(tmp_path: Path) -> None:
+    async def scenario(launcher: LocalLauncher) -> None:
+        with launcher.events() as events:
+            await launcher.launch(spec(tmp_path, 1, 2))
+            await launcher.wait_ready("one", 30)
+            await launcher.kill("one")
+            reasons = [event.reason async for event in _until_failed(events)]
+        assert reasons[-1] == KILLED
+
+    run(tmp_path, scenario)
+
+
+def test_of_a_model_on_a_gpu_only_what_stays_here_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(launcher: LocalLauncher) -> None:
+        await launcher.launch(spec(tmp_path, file_mb=40_000, memory_mb=600))
+        await launcher.wait_ready("one", 30)
+        assert await launcher.capacity(100 * MB) == (10_000 - 100 - 600) * MB
+
+    monkeypatch.setattr(local, "available_bytes", lambda: 10_000 * MB)
+    run(tmp_path, scenario)
+
+
+async def _until_failed(events):  # type: ignore[no-untyped-def]
+    async for event in events:
+        yield event
+        if event.state is ReplicaState.FAILED:
+            return
