@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import anyio
+import anyio.to_thread
 import msgspec
 
 from foundrylocal.engine.client import Answer, AnswerBroken, WorkerUnreachable, ask
@@ -73,7 +75,7 @@ async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyG
         if request.engine.prefill:
             raw = request.engine.prefill.remove_from_answer(raw)
         if request.engine.new_filter is not None:
-            raw = request.engine.new_filter().whole(raw)
+            raw = await anyio.to_thread.run_sync(request.engine.new_filter().whole, raw)
         whole = request.route.dialect.whole(raw, request.body, stats)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise EngineFailed("Its answer does not have the published form.") from error

@@ -8,14 +8,17 @@ Invariant: an answer that is passed on as complete kept its constraint from its 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
+from time import thread_time
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
-from foundrylocal.gateway.limits.constraint import Constraint
+from foundrylocal.gateway.limits.constraint import Constraint, refusal
 
 # Less than the engine's own limit, so that one byte never takes long: what is more, the engine cannot do either.
 _LIMITS = LLParserLimits(max_items_in_row=500, verbose_errors=False)
+# The engine compiles it too, and nothing else of it goes on meanwhile.
+MAX_COMPILE_S = 2.0
 _END = 256
 
 
@@ -36,12 +39,24 @@ def _tokenizer() -> LLTokenizer:
     return LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
 
 
+@lru_cache(maxsize=16)  # applications send the same schema again and again
+def _compiled(grammar: str) -> tuple[LLMatcher, float]:
+    """The compiled grammar, and the seconds of processor time that it took."""
+    began_s = thread_time()
+    matcher = LLMatcher(_tokenizer(), grammar, log_level=0, limits=_LIMITS)
+    return matcher, thread_time() - began_s
+
+
 class Adherence:
     """Follows one answer. It is compiled once, beside the event loop, and copied for each answer."""
 
-    def __init__(self, constraint: Constraint) -> None:
-        self._matcher = LLMatcher(_tokenizer(), constraint.grammar, log_level=0, limits=_LIMITS)
-        self._is_broken = self._matcher.is_error()
+    def __init__(self, constraint: Constraint, field: str) -> None:
+        """Compile it. Raises InvalidRequest that names `field` for what is too much work, here and for the engine."""
+        compiled, took_s = _compiled(constraint.grammar)
+        if compiled.is_error() or took_s > MAX_COMPILE_S:
+            raise refusal(field, "it takes too much work to compile: simplify its patterns and numbers")
+        self._matcher = compiled.deep_copy()
+        self._is_broken = False
 
     def copy(self) -> Adherence:
         """Another answer at the same place; takes less than a millisecond."""

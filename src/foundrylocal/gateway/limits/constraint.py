@@ -19,6 +19,7 @@ from llguidance import LLMatcher, LLParserLimits
 from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway.limits.gbnf import MAX_GRAMMAR_CHARACTERS, GrammarInvalid, lark_of
 from foundrylocal.gateway.limits.schema_text import SchemaBudget, schema_text
+from foundrylocal.gateway.limits.schema_work import check_lark
 
 HEADER = "%llguidance {}\n"
 # A fifth of what the engine's own copy allows: that which passes here passes there.
@@ -64,6 +65,7 @@ def grammar_constraint(text: str, place: str) -> Constraint:
     text = text.strip()
     try:
         if text.startswith(HEADER.strip()):
+            check_lark(text, place)
             constraint = Constraint(text.removeprefix(HEADER.strip()).strip() + "\n", has_own_start=True)
         else:
             constraint = Constraint(lark_of(text, _ANSWER))

@@ -16,8 +16,9 @@ from foundrylocal.errors import InvalidRequest
 CHECK_TIMEOUT_S = 20.0
 SMALL_BODY_BYTES = 65_536
 MAX_THREADS = 2
-# What a body holds that is compiled; a word in a conversation that looks like one costs a thread and nothing else.
-_COMPILED = (b"schema", b"grammar", b"tools", b"json_object")
+# What a body holds that is compiled, or that brings a conversation of any size with it. An escape may hide either. A
+# word in a conversation that looks like one costs a thread and nothing else.
+_COSTLY = (b"schema", b"grammar", b"tools", b"json_object", b"previous_response_id", b"\\u")
 T = TypeVar("T")
 
 
@@ -39,7 +40,7 @@ class OffLoop:
 
     async def run(self, check: Callable[[bytes], T], raw: bytes) -> T:
         """What `check` returns and raises. Raises RequestTooComplex."""
-        if len(raw) <= SMALL_BODY_BYTES and not any(word in raw for word in _COMPILED):
+        if len(raw) <= SMALL_BODY_BYTES and not any(word in raw for word in _COSTLY):
             return check(raw)
         try:
             with anyio.fail_after(CHECK_TIMEOUT_S):

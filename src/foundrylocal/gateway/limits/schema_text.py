@@ -1,7 +1,8 @@
 """A JSON schema as llguidance gets it, within one budget for all schemas of a request.
 
 Invariant: what is left of a budget is never exceeded, however many schemas a request brings. The size of a schema
-is what its compilation costs: llguidance bounds the rest itself (docs/decisions/0021-llguidance.md).
+is what its compilation costs; what else costs without bound is counted in `schema_work`, and llguidance bounds the
+rest itself (docs/decisions/0021-llguidance.md).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 from foundrylocal.gateway.dialects.refusals import refuse
+from foundrylocal.gateway.limits.schema_work import check_work
 
 MAX_SCHEMA_BYTES = 131_072
 # The compilation of an object's optional properties takes time that grows with the square of their number.
@@ -47,7 +49,7 @@ class SchemaBudget:
 def schema_text(schema: Json | bool, place: str, budget: SchemaBudget) -> str:
     """The schema for a `%json` rule. Raises InvalidRequest that names the place."""
     if isinstance(schema, dict):
-        budget.spend(len(msgspec.json.encode(schema)), place)
+        budget.spend(len(msgspec.json.encode(schema)) + check_work(schema, place), place)
         schema = _prepared(schema, schema, place)
         schema[_OPTIONS_KEY] = _OPTIONS
     return msgspec.json.encode(schema).decode()

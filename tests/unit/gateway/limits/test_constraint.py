@@ -38,7 +38,7 @@ NODE: dict[str, Any] = {
 
 
 def keeps(constraint: Constraint, text: str) -> bool:
-    adherence = Adherence(constraint)
+    adherence = Adherence(constraint, "grammar")
     return adherence.follow(text) and adherence.is_complete()
 
 
@@ -220,7 +220,7 @@ def test_thoughts_may_come_first() -> None:
 
 
 def test_copies_are_independent() -> None:
-    start = Adherence(grammar_constraint('root ::= "ab"', "grammar"))
+    start = Adherence(grammar_constraint('root ::= "ab"', "grammar"), "grammar")
     one, other = start.copy(), start.copy()
     assert one.follow("ab") and one.is_complete() and not start.is_complete()
     assert not other.follow("b") and start.follow("a")

@@ -21,6 +21,8 @@ def thread_of(raw: bytes) -> int:
         (b'{"json_schema":{}}', False),
         (b'{"grammar":"x"}', False),
         (b'{"tools":[]}', False),
+        (rb'{"t\u006fols":[]}', False),
+        (b'{"previous_response_id":"resp_x"}', False),
         (b" " * (SMALL_BODY_BYTES + 1), False),
     ],
 )

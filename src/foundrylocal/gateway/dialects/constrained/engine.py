@@ -80,11 +80,11 @@ def engine_form(
     # Thoughts are no part of what the constraint allows: a template that can do without has none.
     kwargs["enable_thinking"] = False
     if words is not None and not is_call:
-        new_filter: FilterFactory = partial(FollowedText, Adherence(words), field, must_end)
+        new_filter: FilterFactory = partial(FollowedText, Adherence(words, field), field, must_end)
         return EngineForm(_with_kwargs({"grammar": words.grammar}, kwargs), words, new_filter)
     tools = [CallableTool(tool.name, tool.parameters, tool.place) for tool in use.callable]
     constraint = calls_constraint(tools, use.max_calls, budget, None if use.is_required else words)
-    new_filter = partial(ChatCalls, Adherence(constraint), field, must_end, not use.is_required)
+    new_filter = partial(ChatCalls, Adherence(constraint, field), field, must_end, not use.is_required)
     return EngineForm(_with_kwargs({"grammar": constraint.grammar}, kwargs), constraint, new_filter)
 
 

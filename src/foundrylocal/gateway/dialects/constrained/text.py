@@ -21,7 +21,8 @@ def text_request(body: Sampling, fields: Json, path: str, *, must_end: bool) -> 
     constraint = sampling_constraint(body, SchemaBudget())
     if constraint is None:
         return EngineRequest(path, msgspec.json.encode(fields))
-    new_filter = partial(FollowedText, Adherence(constraint), body.constraint_field or "grammar", must_end)
+    field = body.constraint_field or "grammar"
+    new_filter = partial(FollowedText, Adherence(constraint, field), field, must_end)
     return EngineRequest(
         path, msgspec.json.encode(fields | {"grammar": constraint.grammar}), constraint, new_filter
     )
