@@ -80,3 +80,11 @@ def test_only_one_file_decides_that_a_server_is_already_running() -> None:
         path for path in SOURCE.rglob("*.py") if "raise ServerAlreadyRunning(" in path.read_text("utf-8")
     ]
     assert raising == [SOURCE / "server" / "start.py"]
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    pages = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name.partition("-")[0]) for page in pages]
+    assert numbers == sorted(set(numbers))
+    for page, number in zip(pages, numbers, strict=True):
+        assert page.read_text("utf-8").startswith(f"# {number}. "), page.name

@@ -1,7 +1,7 @@
 """Dialects by way of the engine's chat: what they add to its request, and the engine's chat answers, decoded.
 
 The engine speaks Responses and Messages itself, but leaves out what the published schemas require and what clients
-rely on; its chat tells everything. So these dialects are translations of one API (docs/decisions/0023).
+rely on; its chat tells everything. So these dialects are translations of one API (docs/decisions/0025).
 
 Invariant: a chat request is written by `openai_chat.engine` alone, so what holds for a chat holds for every dialect.
 """

@@ -1,7 +1,7 @@
 """The tokens of one replica's context: each request reserves what it may need, and waits in turn for that.
 
 All slots of a replica share one context, and the engine fails every request in it when their sum overruns. So what
-is reserved never exceeds the context (docs/decisions/0023). Invariant: a request never gets more than it reserved,
+is reserved never exceeds the context (docs/decisions/0024). Invariant: a request never gets more than it reserved,
 every reservation is given back, and nobody passes a request that waits.
 """
 
