@@ -17,6 +17,7 @@ from foundrylocal.gateway.dialects.constrained.engine import (
     chat_tool,
     engine_form,
 )
+from foundrylocal.gateway.dialects.constrained.first_call import FirstCallOnly
 from foundrylocal.gateway.dialects.logprobs import MAX_ALTERNATIVES
 from foundrylocal.gateway.dialects.openai_chat.replay import is_replayed
 from foundrylocal.gateway.dialects.openai_chat.shapes import (
@@ -74,7 +75,10 @@ def chat_request(
         fields["stream"] = False
         fields.pop("stream_options", None)
     fields |= form.fields | (extra or {})
-    return EngineRequest(path, msgspec.json.encode(fields), form.constraint, form.new_filter, body.prefill)
+    new_filter = form.new_filter
+    if new_filter is None and body.wants_tools and body.parallel_tool_calls is False:
+        new_filter = FirstCallOnly
+    return EngineRequest(path, msgspec.json.encode(fields), form.constraint, new_filter, body.prefill)
 
 
 def _words(body: ChatBody, budget: SchemaBudget, places: Places) -> Constraint | None:
