@@ -15,12 +15,14 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import scripted
 from scripted import Script, Scripts
 
 Json = dict[str, Any]
+BATCH_TOKENS = 384
 STARTED = time.monotonic()
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nX-Accel-Buffering: no\r\n"
@@ -116,6 +118,27 @@ class Answers:
         }
 
 
+@dataclass
+class Task:
+    """What a slot works on, as `/slots` reports it."""
+
+    number: int
+    tag: int
+    prompt_tokens: int = 0
+    read_tokens: int = 0
+    decoded_tokens: int = 0
+
+    def report(self) -> Json:
+        return {
+            "id_task": self.number,
+            "n_prompt_tokens": self.prompt_tokens + self.decoded_tokens,
+            "n_prompt_tokens_processed": self.read_tokens,
+            "n_prompt_tokens_cache": 0,
+            "params": {"n_discard": self.tag},
+            "next_token": [{"n_decoded": self.decoded_tokens}],
+        }
+
+
 class LlamaHttp:
     """The HTTP side: one answer at a time on a connection, at most `slots` generations at once."""
 
@@ -129,6 +152,7 @@ class LlamaHttp:
         self.never = asyncio.Event()
         self.is_stuck = False
         self.cells: dict[int, int] = {}
+        self.tasks: dict[int, Task] = {}
         self.counts = {"requests": 0, "finished": 0, "cancelled": 0, "health_checks": 0}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,14 +226,17 @@ class LlamaHttp:
         if path == "/health":
             await self._health(writer)
             return
-        self.is_stuck = self.is_stuck or bool(self.flags.stuck_on and self.flags.stuck_on.encode() in body)
-        if self.is_stuck:
+        is_generation = path.endswith(("/completions", "/infill"))
+        # Tokens are counted on a thread of their own, which goes on while the main loop hangs.
+        if is_generation and self.flags.stuck_on and self.flags.stuck_on.encode() in body:
+            self.is_stuck = True
+        if self.is_stuck and path == "/slots" and not self.flags.slots_while_stuck:
             await self.never.wait()
         # As the real worker: who may open the socket may ask, and only a port needs the key.
         key = None if self.spec.get("socket") else self.spec.get("api_key")
         if key and headers.get("authorization") != f"Bearer {key}":
             raise Refused(401, "Invalid API Key", "authentication_error")
-        if path.endswith(("/completions", "/infill")) and method == "POST":
+        if is_generation and method == "POST":
             await self._generate(path, self._parse(body), writer)
         else:
             await self._send(writer, self._plain(method, path, body))
@@ -234,7 +261,9 @@ class LlamaHttp:
         if method == "GET":
             found: dict[str, object] = {
                 "/slots": [
-                    {"id": i, "n_ctx": 8192, "is_processing": busy} for i, busy in enumerate(self.slots)
+                    {"id": i, "n_ctx": 8192, "is_processing": busy}
+                    | (self.tasks[i].report() if i in self.tasks else {})
+                    for i, busy in enumerate(self.slots)
                 ],
                 "/props": {"total_slots": len(self.slots), "model_alias": self.answers.alias}
                 | {"model_path": self.spec.get("model_path"), "fake": {"pid": os.getpid(), **self.counts}},
@@ -286,8 +315,10 @@ class LlamaHttp:
             slot = self.slots.index(False)
             self.slots[slot] = True
             self.cells[slot] = self.answers.prompt_tokens(request)
+            self.tasks[slot] = Task(self.counts["requests"], int(request.get("n_discard") or 0))
             try:
                 self._require_context(slot)
+                await self._read_prompt(request, self.tasks[slot])
                 if script := self.scripts.of(request):
                     await self._scripted(script, request, is_chat, writer)
                 elif request.get("stream"):
@@ -301,7 +332,22 @@ class LlamaHttp:
             finally:
                 self.slots[slot] = False
                 self.cells.pop(slot, None)
+                self.tasks.pop(slot, None)
                 log("I", "release", f"id  {slot} | stop processing")
+
+    async def _read_prompt(self, request: Json, task: Task) -> None:
+        """Read the prompt batch by batch; a request that stalls does not get beyond it."""
+        left = self.answers.prompt_tokens(request)
+        while left and self.flags.prompt_rate:
+            batch = min(BATCH_TOKENS, left)
+            task.prompt_tokens += batch
+            await asyncio.sleep(batch / self.flags.prompt_rate)
+            task.read_tokens += batch
+            left -= batch
+        if self.is_stuck:
+            await self.never.wait()
+        if self.flags.stall_on and self.flags.stall_on in json.dumps(request):
+            await self.never.wait()
 
     def _require_context(self, slot: int) -> None:
         """One more token of that slot: when the shared context overruns, every slot fails, as the engine's do."""
@@ -323,6 +369,7 @@ class LlamaHttp:
             await asyncio.sleep(max(wait_s, 0.0))
             if self.is_stuck:
                 await self.never.wait()
+            self.tasks[slot].decoded_tokens += 1
             yield f"{time.monotonic_ns()} " if self.flags.stamp else word
 
     async def _whole(self, request: Json, is_chat: bool, writer: asyncio.StreamWriter, slot: int) -> None:

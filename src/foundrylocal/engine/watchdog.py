@@ -1,75 +1,126 @@
-"""Tells an engine that is stuck from one that works: asked through its own task queue, which `/health` is not.
+"""Tells an engine or a request that is stuck from one that works: by the progress of the slots, not by `/health`.
 
-`/slots` is answered by the engine's main loop, between two batches. A batch of prefill may take long on a busy
-machine, so the bound is several times what the slowest answer so far took, and never less than MIN_BOUND_S. Where
-one batch is known to be long work (an embedding's whole text, a very large model, an image), the bound allows for it.
+`/health` is answered while the engine's main loop hangs. So is `/slots` while the loop computes a batch, but it shows
+how far each request is. A request moves only between two batches, and a batch of prefill may take long on a busy
+machine, so the bound allows for one at the speed that finished requests had, several times over. Where one batch is
+known to be long work (an embedding's whole text, a very large model, an image), the bound allows for that too.
 
-Invariant: an engine that answered within the bound is never called stuck, nor is one that was asked for less time.
+Invariant: a request that moved within the bound is never called stuck, nor is one that was watched for less time.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 import anyio
+import msgspec
 
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, ask
 from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.engine.slots import Slot, SlotProgress, decode_slots
 
 PERIOD_S = 5.0
 MIN_BOUND_S = 25.0
-MAX_BOUND_S = 40.0
-# A batch may hold more tokens than the slowest one so far, on a machine that is busier than then.
+# Before any request has finished: others must be answered within a minute of an engine that hangs.
+MAX_UNMEASURED_BOUND_S = 40.0
+# A machine that is measured to be slow gets the time that it needs.
+MAX_BOUND_S = 300.0
+# The machine may be busier than it was when its speed was measured.
 SAFETY = 4.0
+UNMEASURED_TOKENS_PER_S = 10.0
+# Fewer tokens of prompt are mostly overhead and say nothing about a batch.
+MIN_MEASURED_TOKENS = 64
+MAX_BATCH_TOKENS = 512
+RECENT_S = 2 * PERIOD_S
 PROBE = "/slots"
 # A core reads that many bytes of weights, counted for each token (docs/decisions/0023); a busy one, a part of them.
 BYTES_PER_CORE_S = 20e9
 BUSY_FACTOR = 8.0
 # The smallest batch of prompt that a worker is given, however large its model is.
-BATCH_TOKENS = 32
+MIN_BATCH_TOKENS = 32
 # An image is encoded in one go, which takes minutes on a processor.
 IMAGE_BOUND_S = 300.0
+_FREED_CHECK_S = 0.25
 
 
 def batch_bound_s(spec: ReplicaSpec, *, has_images: bool = False) -> float:
     """How long one batch of this replica may take on a busy processor, in seconds."""
     # An embedding is computed in one batch, however long its text is.
-    tokens = spec.context_size if spec.is_embedding or spec.is_reranking else BATCH_TOKENS
+    tokens = spec.context_size if spec.is_embedding or spec.is_reranking else MIN_BATCH_TOKENS
     cores = spec.options.threads or os.cpu_count() or 1
     batch_s = BUSY_FACTOR * tokens * spec.file_bytes / (cores * BYTES_PER_CORE_S)
     return max(batch_s, IMAGE_BOUND_S) if has_images else batch_s
 
 
-class EngineWatchdog:
-    """Judges one engine by the times of its answers."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`standing` are the tags of the requests without progress. `is_engine_stuck`: no request has any."""
 
-    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+    is_engine_stuck: bool = False
+    standing: frozenset[int] = frozenset()
+    bound_s: float = 0.0
+
+
+class EngineWatchdog:
+    """Judges one engine. `tokens_per_s` is the speed at which finished requests had their prompts read, if known."""
+
+    def __init__(self, tokens_per_s: float | None = None, now_s: Callable[[], float] = monotonic) -> None:
+        self.tokens_per_s = tokens_per_s
         self._now_s = now_s
-        self._slowest_s = 0.0
+        self._progress = SlotProgress()
+        self._batch_tokens = 0
 
     def bound_s(self, batch_s: float = 0.0) -> float:
-        """How long the engine may be silent, when one batch may take `batch_s`."""
-        return max(batch_s, min(MAX_BOUND_S, max(MIN_BOUND_S, SAFETY * self._slowest_s)))
+        """For how long nothing may move, when one batch may take `batch_s`; never less than MIN_BOUND_S."""
+        expected_s, limit_s = self._batch_tokens / UNMEASURED_TOKENS_PER_S, MAX_UNMEASURED_BOUND_S
+        if self.tokens_per_s:
+            expected_s, limit_s = SAFETY * self._batch_tokens / self.tokens_per_s, MAX_BOUND_S
+        return max(batch_s, min(limit_s, max(MIN_BOUND_S, expected_s)))
 
-    def note(self, took_s: float) -> None:
-        """Note how long an answer took."""
-        self._slowest_s = max(self._slowest_s, took_s)
-
-    async def is_stuck(self, address: Address, batch_s: float = 0.0) -> bool:
-        """Ask once, for as long as the bound allows, when one batch may take `batch_s`.
+    async def look(self, address: Address, batch_s: float = 0.0) -> Finding:
+        """Ask the engine once, for as long as the bound allows, when one batch may take `batch_s`.
 
         An engine that cannot be reached is gone, not stuck.
         """
-        began = self._now_s()
+        bound_s = self.bound_s(batch_s)
         try:
-            with anyio.fail_after(self.bound_s(batch_s)):
-                async with ask(address, PROBE) as answer:
-                    await answer.read()
+            with anyio.fail_after(bound_s):
+                slots = await _slots(address)
         except TimeoutError:
-            return True
-        except (AnswerBroken, WorkerUnreachable):
-            return False
-        self.note(self._now_s() - began)
-        return False
+            return Finding(True, bound_s=bound_s)
+        except (AnswerBroken, WorkerUnreachable, msgspec.DecodeError):
+            return Finding()
+        return self.judge(slots, batch_s)
+
+    def judge(self, slots: Sequence[Slot], batch_s: float = 0.0) -> Finding:
+        """What the engine's report of this moment says, after the ones before."""
+        now_s = self._now_s()
+        self._batch_tokens = min(MAX_BATCH_TOKENS, sum(slot.batch_tokens for slot in slots))
+        self._progress.note(slots, now_s)
+        bound_s = self.bound_s(batch_s)
+        still_s = now_s - (now_s if (last := self._progress.last_move_s) is None else last)
+        is_engine_stuck = still_s > bound_s
+        # While nothing moves, the request that stood still first is not the one to blame.
+        is_moving = still_s <= RECENT_S
+        standing = self._progress.standing(now_s, bound_s) if is_moving or is_engine_stuck else frozenset()
+        return Finding(is_engine_stuck, standing, bound_s)
+
+    async def wait_free(self, address: Address, tag: int) -> None:
+        """Wait until the engine has let go of a request that was ended. The caller bounds the wait."""
+        while True:
+            try:
+                slots = await _slots(address)
+            except (AnswerBroken, WorkerUnreachable, msgspec.DecodeError):
+                return  # gone
+            if all(slot.tag != tag for slot in slots):
+                return
+            await anyio.sleep(_FREED_CHECK_S)
+
+
+async def _slots(address: Address) -> list[Slot]:
+    async with ask(address, PROBE) as answer:
+        body = await answer.read()
+        return decode_slots(body) if answer.status == 200 else []

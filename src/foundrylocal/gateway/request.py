@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from secrets import token_hex
+from secrets import randbits, token_hex
 
 from foundrylocal.gateway.dialects.base import EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Body
@@ -20,7 +20,8 @@ class InferenceRequest:
     `id` is its name in our log, `client` whom the queue treats fairly. `is_admitted` is set once it has waited in the
     queue or tried to reach a worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends,
     in monotonic seconds. `rewriter` turns the engine's events into the client's, once a stream has begun.
-    `answer_tokens` is what each of its answers may have, once it has its part of the context.
+    `answer_tokens` is what each of its answers may have, once it has its part of the context. `tag` is its number in
+    the engine's report of its slots.
     """
 
     route: Route
@@ -35,3 +36,4 @@ class InferenceRequest:
     rewriter: Rewriter | None = None
     answer_tokens: int | None = None
     id: str = field(default_factory=lambda: f"req-{token_hex(6)}")
+    tag: int = field(default_factory=lambda: randbits(30) + 1)

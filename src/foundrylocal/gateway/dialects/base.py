@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from foundrylocal.engine.replica import Address
+from foundrylocal.engine.slots import TAG_FIELD
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.body import Body, Json, engine_fields
 from foundrylocal.gateway.dialects.constrained.filters import FilterFactory
@@ -44,8 +45,8 @@ class EngineRequest:
     new_filter: FilterFactory | None = None
     prefill: Prefill = NO_PREFILL
 
-    def body_for(self, address: Address, answer_tokens: int | None = None) -> bytes:
-        """The body for a replica, with answers of at most `answer_tokens`.
+    def body_for(self, address: Address, answer_tokens: int | None = None, tag: int = 0) -> bytes:
+        """The body for a replica, with answers of at most `answer_tokens`, and with the request's tag.
 
         One whose template opens the model's thoughts has them before the answer.
         """
@@ -56,7 +57,7 @@ class EngineRequest:
         if answer_tokens is None:
             return body
         # The engine takes `n_predict` before every published name, and of two equal keys the last.
-        return b'%b,"n_predict":%d}' % (body[:-1], answer_tokens)
+        return b'%b,"n_predict":%d,"%b":%d}' % (body[:-1], answer_tokens, TAG_FIELD.encode(), tag)
 
 
 class Dialect(Generic[B]):

@@ -47,7 +47,9 @@ async def relay(
     """
     try:
         async with ask(
-            address, request.engine.path, request.engine.body_for(address, request.answer_tokens)
+            address,
+            request.engine.path,
+            request.engine.body_for(address, request.answer_tokens, request.tag),
         ) as answer:
             try:
                 await answer.head()

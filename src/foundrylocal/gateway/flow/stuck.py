@@ -1,7 +1,8 @@
 """Engines that are alive and stuck: the request that holds one is ended, and its worker only if that does not help.
 
-The request to blame is one with a constraint if there is any, the newest of them: nothing else makes an engine work
-without end on one token. Its constraint is refused for a while afterwards.
+A request that stands still while others move is ended alone. When nothing moves, the request to blame is one with a
+constraint if there is any, the newest of them: nothing else makes an engine work without end on one token. Its
+constraint is refused for a while afterwards.
 
 Invariant: a request that is not to blame and has no byte of an answer yet is sent again; no other one is repeated.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from foundrylocal.engine.replica import Address, ReplicaSpec
-from foundrylocal.engine.watchdog import PERIOD_S, EngineWatchdog, batch_bound_s
+from foundrylocal.engine.watchdog import MIN_MEASURED_TOKENS, PERIOD_S, EngineWatchdog, Finding, batch_bound_s
 from foundrylocal.errors import InternalError, InvalidRequest
 from foundrylocal.gateway.limits.refused import RefusedConstraints
 from foundrylocal.gateway.request import InferenceRequest
@@ -68,11 +69,14 @@ class Flight:
 class StuckEngines:
     """Owner of the requests under way, by replica, and of the constraints that are refused."""
 
-    def __init__(self, kill: Kill, *, new_watchdog: Callable[[], EngineWatchdog] = EngineWatchdog) -> None:
+    def __init__(
+        self, kill: Kill, *, new_watchdog: Callable[[float | None], EngineWatchdog] = EngineWatchdog
+    ) -> None:
         self._kill = kill
         self._new_watchdog = new_watchdog
         self._flights: dict[str, list[Flight]] = {}
         self._watchdogs: dict[str, EngineWatchdog] = {}
+        self._prompt_tokens_per_s: dict[str, float] = {}
         self._being_checked: set[str] = set()
         self._refused = RefusedConstraints()
 
@@ -97,6 +101,7 @@ class StuckEngines:
                 yield flight
         finally:
             flights.remove(flight)
+            self._note_speed(replica_id, request)
             if not flights:
                 self._flights.pop(replica_id, None)
                 if replica_id not in self._being_checked:
@@ -111,45 +116,69 @@ class StuckEngines:
                 for replica_id in self._flights.keys() - self._being_checked:
                     group.start_soon(contain, log, self._check, replica_id)
 
+    def _note_speed(self, replica_id: str, request: InferenceRequest) -> None:
+        stats = request.stats
+        if stats.prefill_s and stats.prefill_tokens >= MIN_MEASURED_TOKENS:
+            tokens_per_s = stats.prefill_tokens / stats.prefill_s
+            self._prompt_tokens_per_s[stats.model_id] = tokens_per_s
+            if watchdog := self._watchdogs.get(replica_id):
+                watchdog.tokens_per_s = tokens_per_s
+
     async def _check(self, replica_id: str) -> None:
         self._being_checked.add(replica_id)
         try:
             flights = self._flights.get(replica_id)
             if not flights:
                 return
-            watchdog = self._watchdogs.setdefault(replica_id, self._new_watchdog())
+            watchdog = self._watchdogs.get(replica_id)
+            if watchdog is None:
+                speed = self._prompt_tokens_per_s.get(flights[0].request.stats.model_id)
+                watchdog = self._watchdogs[replica_id] = self._new_watchdog(speed)
             address, batch_s = flights[0].address, self._batch_s(replica_id)
+            finding = await watchdog.look(address, batch_s)
             # One that came meanwhile may have begun longer work than was allowed for: the next check does.
-            if await watchdog.is_stuck(address, batch_s) and self._batch_s(replica_id) <= batch_s:
-                await self._free(replica_id, address, watchdog)
+            if self._batch_s(replica_id) > batch_s:
+                return
+            if finding.is_engine_stuck:
+                await self._free(replica_id, address, watchdog, finding)
+                return
+            for flight in flights:
+                if flight.request.tag in finding.standing:
+                    self._end(flight, finding.bound_s)
         finally:
             self._being_checked.discard(replica_id)
+            if replica_id not in self._flights:
+                self._watchdogs.pop(replica_id, None)
 
     def _batch_s(self, replica_id: str) -> float:
         return max((flight.batch_s for flight in self._flights.get(replica_id, [])), default=0.0)
 
-    async def _free(self, replica_id: str, address: Address, watchdog: EngineWatchdog) -> None:
+    async def _free(
+        self, replica_id: str, address: Address, watchdog: EngineWatchdog, finding: Finding
+    ) -> None:
         flights = self._flights.get(replica_id, [])
         if not flights:
             return
-        constrained = [flight for flight in flights if flight.request.engine.constraint is not None]
-        blamed = (constrained or flights)[-1]
-        self._end(blamed, watchdog.bound_s(blamed.batch_s))
+        # Without a report of the slots any of them may be the one.
+        suspects = [flight for flight in flights if flight.request.tag in finding.standing] or flights
+        constrained = [flight for flight in suspects if flight.request.engine.constraint is not None]
+        blamed = (constrained or suspects)[-1]
+        self._end(blamed, finding.bound_s)
         with anyio.move_on_after(GRACE_S):
-            if not await watchdog.is_stuck(address):
-                log.warning("The engine of %s works again", blamed.model_name)
-                return
+            await watchdog.wait_free(address, blamed.request.tag)
+            log.warning("The engine of %s works again", blamed.model_name)
+            return
         for flight in self._flights.get(replica_id, []):
             flight.is_bystander = not flight.is_ended
         log.error("The engine of %s is still stuck: its worker is replaced", blamed.model_name)
         await self._kill(replica_id)
 
-    def _end(self, flight: Flight, silent_s: float) -> None:
+    def _end(self, flight: Flight, still_s: float) -> None:
         request = flight.request
         log.error(
-            "The engine of %s gave no sign of life for %.0f s; request %s to %s is ended",
+            "The engine of %s made no progress for %.0f s on request %s to %s: the request is ended",
             flight.model_name,
-            silent_s,
+            still_s,
             request.id,
             request.route.path,
         )

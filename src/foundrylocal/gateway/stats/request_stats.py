@@ -28,6 +28,7 @@ class RequestStats:
     first_s: float | None = None
     total_s: float = 0.0
     prefill_s: float | None = None
+    prefill_tokens: int = 0
     decode_s: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -52,6 +53,7 @@ class RequestStats:
     def note_timings(self, timings: dict[str, Any]) -> None:
         """The engine's own account of a generation."""
         self.tokens_in = (self.tokens_in or 0) + _number(timings, "prompt_n") + _number(timings, "cache_n")
+        self.prefill_tokens = max(self.prefill_tokens, _number(timings, "prompt_n"))
         self.tokens_out = (self.tokens_out or 0) + _number(timings, "predicted_n")
         # Several answers are generated side by side, so the longest time counts and not the sum.
         prefill_s, decode_s = (
