@@ -15,9 +15,11 @@ from pathlib import Path
 
 from benchmarks import (
     engine_figures,
+    hostile_figures,
     library_figures,
     load_figures,
     log_figures,
+    prefill_figures,
     processes,
     quiet,
     router_figures,
@@ -41,6 +43,8 @@ GROUPS = (
     "pauses",
     "connections",
     "cycles",
+    "prefill",
+    "hostile",
 )
 
 
@@ -90,6 +94,8 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "pauses": lambda: log_figures.pause_figures(folder, rounds),
         "connections": lambda: load_figures.connection_figures(folder),
         "cycles": lambda: load_figures.cycle_figures(folder),
+        "prefill": lambda: prefill_figures.prefill_figures(folder, model_file, rounds),
+        "hostile": lambda: hostile_figures.hostile_figures(folder),
     }
     figures: list[Figure] = []
     for name, measure in groups.items():

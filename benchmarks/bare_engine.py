@@ -21,7 +21,10 @@ def main() -> None:
     # The worker's own parameters, so that both sides run the same engine.
     from foundrylocal.worker.parameters import parameters
 
-    server = xllamacpp.Server(parameters(order))
+    params = parameters(order)
+    if batch := order.get("batch_tokens"):
+        params.n_batch = params.n_ubatch = batch
+    server = xllamacpp.Server(params)
     load_s = time.perf_counter() - began
     report.write(json.dumps({"address": server.listening_address, "load_s": load_s}) + "\n")
     sys.stdin.read()

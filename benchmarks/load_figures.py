@@ -32,9 +32,10 @@ _ABORT_AFTER_BYTES = 300
 class HealthProbe(threading.Thread):
     """Asks for the health twenty times a second, on connections of its own, and keeps the longest wait."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, path: str = f"{BASE}/health") -> None:
         super().__init__(daemon=True)
         self._port = port
+        self._path = path
         self._is_over = threading.Event()
         self.worst_s = 0.0
         self.failures = 0
@@ -44,7 +45,7 @@ class HealthProbe(threading.Thread):
             began = time.monotonic()
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
             try:
-                connection.request("GET", f"{BASE}/health")
+                connection.request("GET", self._path)
                 self.failures += connection.getresponse().status != 200
             except OSError:
                 self.failures += 1
@@ -119,8 +120,8 @@ def connection_figures(folder: Path) -> list[Figure]:
         with HealthProbe(running.port) as idle, idle_connections(running.port, IDLE_CONNECTIONS):
             time.sleep(3.0)
     return [
-        _health(f"{ABORTS} aborted streams", aborts),
-        _health(f"{IDLE_CONNECTIONS} idle connections", idle),
+        health_figure(f"{ABORTS} aborted streams", aborts),
+        health_figure(f"{IDLE_CONNECTIONS} idle connections", idle),
     ]
 
 
@@ -139,7 +140,8 @@ def cycle_figures(folder: Path, count: int = CYCLES) -> list[Figure]:
     ]
 
 
-def _health(name: str, probe: HealthProbe) -> Figure:
+def health_figure(name: str, probe: HealthProbe) -> Figure:
+    """The longest wait of a probe, against the bound of the reliability plan."""
     return Figure(
         f"worst /health s, {name}",
         f"{probe.worst_s:.3f}",

@@ -120,8 +120,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
-    """Load the model in a process with the engine only."""
+def bare_engine(
+    folder: Path, model_file: Path, options: Mapping[str, object] | None = None
+) -> Iterator[BareEngine]:
+    """Load the model in a process with the engine only; `options` replace what the order would say."""
     from foundrylocal.settings.schema import Settings
     from foundrylocal.wire.load_options import LoadSettings
 
@@ -132,6 +134,7 @@ def bare_engine(folder: Path, model_file: Path) -> Iterator[BareEngine]:
     order["model_path"] = str(model_file)
     order |= {"projector_path": None, "alias": "bare", "is_embedding": False, "is_reranking": False}
     order |= {name: getattr(settings, name) for name in LoadSettings.model_fields}
+    order |= options or {}
     with (folder / "bare.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.bare_engine"],
