@@ -114,7 +114,7 @@ class InvalidApiKey(FoundryLocalError):
 
 
 class InvalidManagementKey(InvalidApiKey):
-    """A call of the management API without its key, which is another than the gateway's."""
+    """A call to the management API without its key, which differs from the gateway's key."""
 
     def __init__(self) -> None:
         super().__init__()

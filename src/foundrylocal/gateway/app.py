@@ -21,7 +21,7 @@ from foundrylocal.errors import (
 )
 from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
 from foundrylocal.gateway.dialects.responses.store import ResponseStore
-from foundrylocal.gateway.errors import client_headers
+from foundrylocal.gateway.errors import client_headers, log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
@@ -96,8 +96,8 @@ class Gateway:
             return
         except FoundryLocalError as caught:
             error = caught
-        except Exception as fault:
-            log.error("Unexpected fault in %s %s: %r", scope["method"], scope["path"], fault, exc_info=fault)
+        except Exception as fault:  # noqa: BLE001 - it is logged
+            log_fault(log, f"{scope['method']} {scope['path']}", fault)
             error = InternalError()
         body = error_dialect(scope["path"], self._routes).error_body(error)
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

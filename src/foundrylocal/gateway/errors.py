@@ -5,6 +5,7 @@ Most programs show `message` and nothing else, and their libraries decide on a r
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from foundrylocal.errors import (
@@ -21,6 +22,17 @@ from foundrylocal.web.errors import error_headers, error_object, status_of
 _NO_RETRY: tuple[type[FoundryLocalError], ...] = (ModelCorrupted, ServerStartFailed)
 _MODEL_LIST = "GET /v1/models lists the models on disk; the management API downloads others."
 _LOG = "The service's log has the details: GET /logs?level=ERROR of the management API."
+
+
+class UnexpectedFault(Exception):
+    """Stands in a log for a fault of ours, whose own text may quote the request."""
+
+
+def log_fault(log: logging.Logger, where: str, fault: Exception) -> None:
+    """Log a fault of ours by its kind and its traceback, and without its text: a log never holds a prompt."""
+    kind = type(fault).__name__
+    stand_in = (UnexpectedFault, UnexpectedFault(kind), fault.__traceback__)
+    log.error("Unexpected fault in %s: %s", where, kind, exc_info=stand_in)
 
 
 def client_error(error: FoundryLocalError) -> dict[str, Any]:

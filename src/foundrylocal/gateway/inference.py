@@ -9,6 +9,7 @@ import anyio
 
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.hosted_tools import known_name
+from foundrylocal.gateway.errors import log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.slow_client import ClientStalled
 from foundrylocal.gateway.limits.off_loop import OffLoop
@@ -55,7 +56,7 @@ class Inference:
             if stats.first_s is None:
                 stats.status = 500
                 raise
-            log.error("Unexpected fault in an answer of %s: %r", route.path, fault, exc_info=fault)
+            log_fault(log, f"an answer of {route.path}", fault)
             raise ClientGone from fault
         finally:
             stats.note_end()

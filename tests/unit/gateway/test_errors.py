@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from foundrylocal import errors
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.engine_errors import EngineFailed
 from foundrylocal.gateway.dialects.refusals import refuse
-from foundrylocal.gateway.errors import client_error, client_headers
+from foundrylocal.gateway.errors import client_error, client_headers, log_fault
 from foundrylocal.gateway.routes import error_dialect
 from foundrylocal.gateway.wrong_paths import hint_for
 from tests.unit.gateway.dialects.all_routes import ROUTES
@@ -97,3 +99,21 @@ def test_an_error_on_an_unknown_path_is_openais(path: str) -> None:
 )
 def test_an_error_below_anthropics_paths_is_anthropics(path: str) -> None:
     assert error_dialect(path, ROUTES).error_body(errors.InternalError())["type"] == "error"
+
+
+def test_a_fault_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    prompt = "-".join("abc")  # a traceback has the lines of code, and so the texts in them
+
+    def broken_step() -> None:
+        try:
+            raise KeyError(prompt)
+        except KeyError as error:
+            raise LookupError(prompt) from error
+
+    with pytest.raises(LookupError) as caught:
+        broken_step()
+    with caplog.at_level(logging.ERROR):
+        log_fault(logging.getLogger("test"), "POST /v1/messages", caught.value)
+    assert "Unexpected fault in POST /v1/messages: LookupError" in caplog.text
+    assert "in broken_step" in caplog.text
+    assert prompt not in caplog.text

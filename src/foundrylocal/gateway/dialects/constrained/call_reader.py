@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 _HEAD = '{"name":"'
 _BETWEEN = ',"arguments":'
+# A name of 256 characters, each of them escaped. What goes on for longer is no call.
+_MAX_HEAD_CHARS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class CallReader:
         end = _end_of_text(held, len(_HEAD) - 1)
         rest = held[end:] if end else ""
         if not rest.startswith(_BETWEEN):
-            if end and self._may_be_words and not _BETWEEN.startswith(rest):
+            is_call = _BETWEEN.startswith(rest) if end else len(held) <= _MAX_HEAD_CHARS
+            if self._may_be_words and not is_call:
                 self._is_words = True
             return None
         self._held = rest[len(_BETWEEN) :]

@@ -1,6 +1,8 @@
 """The responses that are kept for `previous_response_id`, in memory and for this run of the service only.
 
 Invariant: at most `limit()` responses and MAX_BYTES of their conversations; the least recently used leaves first.
+A response that is larger than MAX_RESPONSE_BYTES with its conversation is not kept: it would displace many others,
+and each request that continues it would have to read all of it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from foundrylocal.errors import InvalidRequest, ResponseNotFound
 from foundrylocal.gateway.dialects.body import Json
 
 MAX_BYTES = 256 * 1024 * 1024
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 
 
 class PreviousResponseNotFound(InvalidRequest):
@@ -25,7 +28,8 @@ class PreviousResponseNotFound(InvalidRequest):
         super().__init__(
             f"Previous response with id '{response_id}' not found: send the whole conversation as 'input', without "
             "'previous_response_id'",
-            "The service keeps the last responses in memory (setting responses_kept), none with 'store': false.",
+            "The service keeps the last responses in memory (setting responses_kept), none with 'store': false and "
+            f"none with more than {MAX_RESPONSE_BYTES // 2**20} MB.",
             param="previous_response_id",
         )
 
@@ -42,9 +46,15 @@ class KeptResponse:
 class ResponseStore:
     """Keeps responses by id; requests are prepared in threads, so it has a lock."""
 
-    def __init__(self, limit: Callable[[], int], max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        limit: Callable[[], int],
+        max_bytes: int = MAX_BYTES,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> None:
         self._limit = limit
         self._max_bytes = max_bytes
+        self._max_response_bytes = min(max_response_bytes, max_bytes)
         self._kept: OrderedDict[str, KeptResponse] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -54,8 +64,10 @@ class ResponseStore:
         return self._limit() > 0
 
     def add(self, response: Json, items: list[Json]) -> None:
-        """Keep a finished response, if any are kept."""
+        """Keep a finished response, if any are kept and it is not too large."""
         size_bytes = len(msgspec.json.encode((response, items)))
+        if size_bytes > self._max_response_bytes:
+            return
         with self._lock:
             self._kept[response["id"]] = KeptResponse(response, items, size_bytes)
             self._bytes += size_bytes

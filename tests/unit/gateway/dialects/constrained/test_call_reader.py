@@ -46,3 +46,10 @@ def test_words_are_read(text: str, size: int) -> None:
 
 def test_arguments_that_are_cut_short_are_given_as_far_as_they_go() -> None:
     assert read('{"name":"f","arguments":{"a": "b', 4, False) == ([("f", '{"a": "b')], "")
+
+
+def test_a_name_that_does_not_end_is_not_held_back() -> None:
+    reader = CallReader(may_be_words=True)
+    begun = '{"name":"' + "x" * 3000
+    assert list(reader.feed(begun)) == [Words(begun)]
+    assert list(reader.feed("y")) == [Words("y")]

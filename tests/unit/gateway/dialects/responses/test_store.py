@@ -56,8 +56,13 @@ def test_large_conversations_are_bounded_by_their_bytes() -> None:
     for number in range(10):
         store.add(response(number, 1000), [])
     assert kept(store) == [6, 7, 8, 9]
-    store.add(response(10, 6000), [])
-    assert kept(store) == []
+
+
+def test_a_response_that_is_too_large_displaces_no_other_one() -> None:
+    store = ResponseStore(lambda: 100, max_bytes=5000, max_response_bytes=2000)
+    store.add(response(0, 1000), [])
+    store.add(response(1, 1000), [{"content": "x" * 1500}])
+    assert kept(store) == [0]
 
 
 def test_get_and_delete() -> None:
