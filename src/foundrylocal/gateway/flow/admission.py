@@ -15,7 +15,7 @@ import msgspec
 
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, ask
 from foundrylocal.engine.replica import Address
-from foundrylocal.errors import ContextLengthExceeded
+from foundrylocal.errors import ContextLengthExceeded, SystemExhausted
 from foundrylocal.gateway.dialects.by_chat import CHAT_PATH, COUNT_PATH
 from foundrylocal.gateway.flow.context_budget import ContextBudget, TokenNeed
 from foundrylocal.gateway.flow.relay import NothingSent
@@ -38,7 +38,7 @@ class _Count(msgspec.Struct):
 async def count_prompt(address: Address, request: InferenceRequest, at_once: int) -> int | None:
     """The tokens of the prompt by the engine, of the `at_once` largest ones; None when it cannot tell.
 
-    Raises NothingSent when the worker is gone.
+    Raises NothingSent when the worker is gone, SystemExhausted when the service could not ask.
     """
     path, payload, known = COUNT_PATH, request.engine.body_for(address), 0
     if request.engine.path != CHAT_PATH:
@@ -53,6 +53,8 @@ async def count_prompt(address: Address, request: InferenceRequest, at_once: int
                 raw = await answer.read()
                 count = msgspec.json.decode(raw, type=_Count) if answer.status == 200 else _Count()
     except WorkerUnreachable as error:
+        if error.is_own_shortage:
+            raise SystemExhausted(error.reason) from error
         raise NothingSent from error
     except (AnswerBroken, TimeoutError, msgspec.DecodeError):
         return None
@@ -78,7 +80,7 @@ class Admission:
     async def admit(self, replica: Replica, request: InferenceRequest) -> AsyncIterator[None]:
         """Hold what the request may need of the context for the time of the block, and limit its answer to that.
 
-        Raises ContextLengthExceeded, and NothingSent when the worker is gone.
+        Raises ContextLengthExceeded, and what a count raises.
         """
         if not request.route.takes_slot or request.route.ability is not Ability.GENERATE:
             yield
