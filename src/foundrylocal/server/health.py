@@ -1,7 +1,8 @@
 """The health monitor: probes every loaded model, and ends a worker that does not answer.
 
 Invariant: only the silence of a worker counts against it, never a shortage of our own: a probe that failed because
-the service had no descriptors, or because its event loop came late, is no missed one.
+the service had no descriptors, or because its event loop came late, is no missed one. Each replica is checked by
+itself, so that the silence of one says nothing about another.
 """
 
 from __future__ import annotations
@@ -52,17 +53,18 @@ class HealthMonitor:
     def __init__(self, launcher: Launcher, pool: Pool) -> None:
         self._launcher = launcher
         self._pool = pool
-        self._lag = LoopLag()
         self._period_s = 2.0
         self._period_changed = anyio.Event()
         self._answers: dict[str, _Answer] = {}  # by replica id
         self._missed: dict[str, int] = {}  # probes in a row, by replica id
+        self._watched: set[str] = set()  # replica ids
         self._checked_at_s = now_s()
 
     def set_period(self, period_s: float) -> None:
         """From now on check every `period_s`, beginning at once: the pause under way may be a long one."""
         self._period_s = period_s
-        self._period_changed.set()
+        changed, self._period_changed = self._period_changed, anyio.Event()
+        changed.set()
 
     def health(self) -> Health:
         """Healthy is a worker of the server's own model that has answered within the last three periods."""
@@ -76,40 +78,52 @@ class HealthMonitor:
 
     async def run(self) -> None:
         """Check until cancelled."""
-        while True:
-            began = anyio.current_time()
-            self._period_changed = anyio.Event()
-            await self._check_all()
-            with anyio.move_on_after(max(MIN_PAUSE_S, began + self._period_s - anyio.current_time())):
-                await self._period_changed.wait()
+        async with anyio.create_task_group() as group:
+            while True:
+                for replica in self._pool.in_memory():
+                    if replica.spec.id not in self._watched:
+                        self._watched.add(replica.spec.id)
+                        group.start_soon(contain, log, self._watch, replica)
+                await self._pause(anyio.current_time())
 
-    async def _check_all(self) -> None:
-        replicas = self._pool.in_memory()
-        ids = {replica.spec.id for replica in replicas}
-        for known in (self._answers, self._missed):
-            for gone in known.keys() - ids:
-                del known[gone]
-        async with anyio.create_task_group() as measuring:
-            measuring.start_soon(self._lag.run)
-            async with anyio.create_task_group() as group:
-                for replica in replicas:
-                    group.start_soon(contain, log, self._check, replica)
-            measuring.cancel_scope.cancel()
+    async def _watch(self, replica: Replica) -> None:
+        """Check one replica until it is gone."""
+        try:
+            while not replica.is_gone:
+                began = anyio.current_time()
+                await self._check(replica)
+                await self._pause(began)
+        finally:
+            self._watched.discard(replica.spec.id)
+            self._answers.pop(replica.spec.id, None)
+            self._missed.pop(replica.spec.id, None)
+
+    async def _pause(self, began: float) -> None:
+        changed = self._period_changed
+        with anyio.move_on_after(max(MIN_PAUSE_S, began + self._period_s - anyio.current_time())):
+            await changed.wait()
 
     async def _check(self, replica: Replica) -> None:
+        lag = LoopLag()
+        async with anyio.create_task_group() as measuring:
+            measuring.start_soon(lag.run)
+            await self._check_once(replica, lag)
+            measuring.cancel_scope.cancel()
+
+    async def _check_once(self, replica: Replica, lag: LoopLag) -> None:
         timeout_s = min(max(self._period_s, MIN_TIMEOUT_S), MAX_TIMEOUT_S)
-        before_s = self._lag.total_s
         try:
             took_s = await self._launcher.probe(replica.spec.id, timeout_s)
         except SystemExhausted as error:
             log.warning("Health check skipped - %s: %s", replica.model.simple_name, error.details)
             return
         except WorkerCrashed as error:
-            lag_s = self._lag.total_s - before_s
-            if lag_s > timeout_s * MAX_LAG_SHARE:
+            if lag.total_s > timeout_s * MAX_LAG_SHARE:
                 name = replica.model.simple_name
-                log.warning("Health check skipped - %s: the service itself was late by %.1f s", name, lag_s)
-            else:
+                log.warning(
+                    "Health check skipped - %s: the service itself was late by %.1f s", name, lag.total_s
+                )
+            elif not replica.is_gone:
                 await self._note_miss(replica, error.details)
             return
         self._missed.pop(replica.spec.id, None)

@@ -132,3 +132,16 @@ def test_a_new_period_holds_at_once(on_server: ServerRunner) -> None:
         assert rig.launcher.probes - before >= 9
 
     on_server(scenario)
+
+
+def test_the_silence_of_one_worker_says_nothing_about_another(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start(health_period_s=0.5)
+        async with rig.server.lease(BASE_MODEL):
+            pass
+        rig.launcher.behavior(rig.base.model_id).is_silent = True
+        for _ in range(100):
+            await anyio.sleep(0.1)
+            assert rig.server.snapshot().health.is_healthy
+
+    on_server(scenario)
