@@ -108,4 +108,4 @@ def sampling_constraint(body: Sampling, budget: SchemaBudget) -> Constraint | No
 def check_stream_options(body: Completions) -> None:
     """Refuse options of a stream that is none; raises InvalidRequest."""
     if body.stream_options is not None and not body.stream:
-        refuse("stream_options", "is for requests with 'stream': true")
+        refuse("stream_options", "requires 'stream': true")

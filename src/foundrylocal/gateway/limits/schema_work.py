@@ -59,10 +59,13 @@ def check_work(schema: Json, place: str) -> int:
     if found.patterns > MAX_JOINED_PATTERNS:
         refuse(
             place,
-            f"joins more than {MAX_JOINED_PATTERNS} of 'pattern' and 'format' for one value: write one pattern",
+            f"combines more than {MAX_JOINED_PATTERNS} 'pattern' and 'format' keywords on one value: merge them",
         )
     if found.states > MAX_STATES:
-        refuse(place, f"has a 'multipleOf' that needs more than {MAX_STATES} states: use a smaller number")
+        refuse(
+            place,
+            f"has a 'multipleOf' that is too large to enforce (at most {MAX_STATES}): use a smaller one",
+        )
     every = [node for node in _nodes(schema) if isinstance(node, dict)]
     if any(len(_mapping(node, "patternProperties")) > MAX_PATTERN_PROPERTIES for node in every):
         refuse(place, f"has more than {MAX_PATTERN_PROPERTIES} 'patternProperties'")
@@ -74,7 +77,8 @@ def check_lark(text: str, place: str) -> None:
     # All of them, also those in texts: that is never too few, and a grammar needs few of either.
     if sum(map(text.count, _LARK_OPERATORS)) > MAX_JOINED_PATTERNS:
         refuse(
-            place, f"holds more than {MAX_JOINED_PATTERNS} of '&' and '~': write '\\x26' and '\\x7e' in texts"
+            place,
+            f"contains more than {MAX_JOINED_PATTERNS} of '&' and '~': in texts, write '\\x26' and '\\x7e'",
         )
     for found in _LARK_SCHEMA.finditer(text):
         try:

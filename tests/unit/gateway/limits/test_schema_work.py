@@ -60,7 +60,7 @@ def unrolled() -> Json:
     ],
 )
 def test_patterns_that_hold_at_the_same_time_are_few(schema: Json) -> None:
-    with pytest.raises(InvalidRequest, match=r"'p'.*joins more than 8") as caught:
+    with pytest.raises(InvalidRequest, match=r"'p'.*combines more than 8") as caught:
         schema_constraint(schema, "p", SchemaBudget())
     assert caught.value.param == "p"
 

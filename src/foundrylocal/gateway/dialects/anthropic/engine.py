@@ -51,7 +51,7 @@ def _add_tools(chat: ChatBody, body: CountBody) -> None:
         refuse("tool_choice.name", "names a tool that is not in 'tools'")
     if not tools:
         if choice is not None and choice.type == "any":
-            refuse("tool_choice", "requires a call, and there are no 'tools'")
+            refuse("tool_choice", "requires a call, but there are no 'tools'")
         return
     chat.tools = [
         chat_shapes.Tool(

@@ -54,7 +54,7 @@ def _check_choice(body: ChatBody) -> None:
             if tool.function.name not in names:
                 refuse("tool_choice.allowed_tools.tools", "names a function that is not in 'tools'")
     elif body.tool_choice == "required" and not body.tools:
-        refuse("tool_choice", "is 'required', and there are no 'tools'")
+        refuse("tool_choice", "is 'required', but there are no 'tools'")
 
 
 def check_messages(messages: list[Message]) -> None:

@@ -53,7 +53,7 @@ def functions_of(body: ResponsesBody) -> list[FunctionTool]:
     if isinstance(choice, AllowedTools) and not {tool.name for tool in choice.tools} <= names:
         refuse("tool_choice.tools", "names a function that is not in 'tools'")
     if choice == "required" and not functions:
-        refuse("tool_choice", "requires a call, and 'tools' has no function that the model could call")
+        refuse("tool_choice", "requires a call, but 'tools' has no function that the model could call")
     return functions
 
 
