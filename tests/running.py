@@ -25,7 +25,7 @@ import psutil
 
 from foundrylocal.catalog.library import Library, StagedFile
 from foundrylocal.catalog.registry import Registry
-from tests.fakes.gguf_corpus import write_gguf
+from tests.fakes.gguf_corpus import tiny_keys, write_gguf
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FAKE_WORKER = [sys.executable, str(REPOSITORY / "tests" / "fakes" / "worker.py")]
@@ -50,14 +50,16 @@ def eventually(what: str, check: Callable[[], Any], timeout_s: float = 10.0) -> 
     return answer
 
 
-def store_tiny_model(home: Path, name: str = CHAT_MODEL, *, worker_flags: str | None = None) -> Path:
+def store_tiny_model(
+    home: Path, name: str = CHAT_MODEL, *, context_length: int = 2048, worker_flags: str | None = None
+) -> Path:
     """Put a small valid GGUF on disk as that model of the catalog; returns the model's file."""
     model = Registry.load().find(name)
     library = Library(home / "cache")
     place = library.place(model.model_id)
     place.partial.mkdir(parents=True, exist_ok=True)
     file = place.partial / "tiny.gguf"
-    write_gguf(file)
+    write_gguf(file, tiny_keys(llama__context_length=context_length))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     path = library.commit(model, place, [StagedFile(file, digest)]).model_path
     if worker_flags is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.running import CHAT_MODEL, FAKE_WORKER, running, store_tiny_model
 
+CONTEXT_TOKENS = 65_536
 TURN_TIMEOUT_S = 120
 NOTE = "The password is swordfish."
 COMMAND = "cat note.txt"
@@ -74,8 +75,10 @@ def main() -> None:
     for path in (service_home, home, work):
         path.mkdir()
     (work / "note.txt").write_text(NOTE)
-    store_tiny_model(service_home)
-    with running(service_home, worker=[*FAKE_WORKER, "--turns", str(script)]) as service:
+    # The instructions that agents send are longer than the default context.
+    store_tiny_model(service_home, context_length=CONTEXT_TOKENS)
+    worker = [*FAKE_WORKER, "--turns", str(script)]
+    with running(service_home, worker=worker, FOUNDRYLOCAL_CONTEXT_SIZE=str(CONTEXT_TOKENS)) as service:
         started = service.start()
         arguments, environment = command(agent, program, home, started["endpoint"], started["api_key"])
         done = subprocess.run(
