@@ -330,9 +330,10 @@ class LlamaHttp:
                 self.counts["cancelled"] += 1
                 raise
             finally:
-                self.slots[slot] = False
+                if not self.is_stuck:  # only the main loop lets go of a slot
+                    self.slots[slot] = False
+                    self.tasks.pop(slot, None)
                 self.cells.pop(slot, None)
-                self.tasks.pop(slot, None)
                 log("I", "release", f"id  {slot} | stop processing")
 
     async def _read_prompt(self, request: Json, task: Task) -> None:

@@ -11,7 +11,7 @@ Invariant: a request that moved within the bound is never called stuck, nor is o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -55,6 +55,16 @@ def batch_bound_s(spec: ReplicaSpec, *, has_images: bool = False) -> float:
     return max(batch_s, IMAGE_BOUND_S) if has_images else batch_s
 
 
+async def read_slots(address: Address) -> list[Slot]:
+    """What the engine reports of its slots. Raises AnswerBroken, WorkerUnreachable and msgspec.DecodeError."""
+    async with ask(address, PROBE) as answer:
+        body = await answer.read()
+        return decode_slots(body) if answer.status == 200 else []
+
+
+ReadSlots = Callable[[Address], Awaitable[list[Slot]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`standing` are the tags of the requests without progress. `is_engine_stuck`: no request has any."""
@@ -67,8 +77,14 @@ class Finding:
 class EngineWatchdog:
     """Judges one engine. `tokens_per_s` is the speed at which finished requests had their prompts read, if known."""
 
-    def __init__(self, tokens_per_s: float | None = None, now_s: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        tokens_per_s: float | None = None,
+        now_s: Callable[[], float] = monotonic,
+        read_slots: ReadSlots = read_slots,
+    ) -> None:
         self.tokens_per_s = tokens_per_s
+        self._read_slots = read_slots
         self._now_s = now_s
         self._progress = SlotProgress()
         self._batch_tokens = 0
@@ -88,7 +104,7 @@ class EngineWatchdog:
         bound_s = self.bound_s(batch_s)
         try:
             with anyio.fail_after(bound_s):
-                slots = await _slots(address)
+                slots = await self._read_slots(address)
         except TimeoutError:
             return Finding(True, bound_s=bound_s)
         except (AnswerBroken, WorkerUnreachable, msgspec.DecodeError):
@@ -112,15 +128,11 @@ class EngineWatchdog:
         """Wait until the engine has let go of a request that was ended. The caller bounds the wait."""
         while True:
             try:
-                slots = await _slots(address)
+                slots = await self._read_slots(address)
             except (AnswerBroken, WorkerUnreachable, msgspec.DecodeError):
                 return  # gone
             if all(slot.tag != tag for slot in slots):
+                # Only the main loop lets go of a slot: it goes on, and the others are watched anew.
+                self._progress = SlotProgress()
                 return
             await anyio.sleep(_FREED_CHECK_S)
-
-
-async def _slots(address: Address) -> list[Slot]:
-    async with ask(address, PROBE) as answer:
-        body = await answer.read()
-        return decode_slots(body) if answer.status == 200 else []

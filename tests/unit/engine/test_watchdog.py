@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.engine.slots import Slot, decode_slots
 from foundrylocal.engine.watchdog import (
     IMAGE_BOUND_S,
@@ -99,6 +100,22 @@ def test_a_request_that_waits_for_the_prompts_of_others_is_not_stuck() -> None:
     reports += [[report(2, 33, read=100 * n, reading=100), waits] for n in range(8)]
     reports += [[report(2, 33, read=800, decoded=1), report(1, B, reading=50)]]
     assert is_well(watch(reports))
+
+
+def test_the_others_are_watched_anew_once_the_engine_let_go_of_a_request() -> None:
+    clock_s = 0.0
+    others = [report(0, A, read=10, decoded=5)]
+
+    async def report_of(address: Address) -> list[Slot]:
+        return others
+
+    watchdog = EngineWatchdog(now_s=lambda: clock_s, read_slots=report_of)
+    watchdog.judge([*others, report(1, B, read=10, decoded=1)])
+    clock_s = MIN_BOUND_S + 1
+    assert watchdog.judge([*others, report(1, B, read=10, decoded=1)]).is_engine_stuck
+    anyio.run(watchdog.wait_free, Address("unix:///none", "", 1), B)
+    clock_s += PERIOD_S
+    assert not watchdog.judge(others).is_engine_stuck
 
 
 def test_several_answers_are_one_request() -> None:
