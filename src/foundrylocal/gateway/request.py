@@ -20,8 +20,9 @@ class InferenceRequest:
     `id` is its name in our log, `client` whom the queue treats fairly. `is_admitted` is set once it has waited in the
     queue or tried to reach a worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends,
     in monotonic seconds. `rewriter` turns the engine's events into the client's, once a stream has begun.
-    `answer_tokens` is what each of its answers may have, once it has its part of the context. `tag` is its number in
-    the engine's report of its slots.
+    `answer_tokens` is what each of its answers may have, once it has its part of the context. `slots` is how many
+    answers the engine of its replica computes at once, once it has one. `tag` is its number in the engine's report of
+    its slots.
     """
 
     route: Route
@@ -35,5 +36,6 @@ class InferenceRequest:
     deadline: float | None = None
     rewriter: Rewriter | None = None
     answer_tokens: int | None = None
+    slots: int | None = None
     id: str = field(default_factory=lambda: f"req-{token_hex(6)}")
     tag: int = field(default_factory=lambda: randbits(30) + 1)

@@ -85,6 +85,11 @@ class Body(Part, kw_only=True):
         return self.prompt_count
 
     @property
+    def answers_per_prompt(self) -> int:
+        """How many answers it asks for to each of its prompts."""
+        return 1
+
+    @property
     def wanted_tokens(self) -> int | None:
         """How long each answer may be at most, in tokens; None when the request does not say."""
         return getattr(self, "max_tokens", None)
@@ -117,6 +122,11 @@ def engine_seed(seed: int | None) -> int | None:
     if not MIN_SEED <= seed <= MAX_SEED:
         refuse("seed", f"must be a number from {MIN_SEED} to {MAX_SEED}")
     return seed % _RANDOM_SEED
+
+
+def shifted_seed(seed: int, answers: int) -> int:
+    """The engine's seed for what follows that many answers: it adds an answer's number to the seed itself."""
+    return (seed + answers) % _RANDOM_SEED
 
 
 def texts_in(prompt: str | list[Any]) -> int:

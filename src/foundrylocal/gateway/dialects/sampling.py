@@ -72,13 +72,17 @@ class Completions(Sampling, kw_only=True):
     """What chat and text completions share."""
 
     max_tokens: Count | None = None
-    n: Annotated[int, Meta(ge=1, le=8)] | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
     stop: Stops | None = None
     stream_options: StreamOptions | None = None
 
     @property
+    def answers_per_prompt(self) -> int:
+        return self.n or 1
+
+    @property
     def answer_count(self) -> int:
-        return self.prompt_count * (self.n or 1)
+        return self.prompt_count * self.answers_per_prompt
 
     @property
     def wants_usage(self) -> bool:

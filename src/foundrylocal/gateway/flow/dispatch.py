@@ -148,6 +148,7 @@ class Dispatcher:
                 raise _Moved
             if request.route.takes_slot:
                 self._queue.set_limit(model.model_id, replica.spec.parallel)
+            request.slots = replica.spec.parallel
             request.stats.context_size = replica.spec.context_size
             _refuse_unable(request, replica)
             _refuse_too_long(request, replica)

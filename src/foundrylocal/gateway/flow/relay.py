@@ -6,6 +6,7 @@ Invariant: after the first byte to the client a failure is an event of the strea
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import anyio.to_thread
@@ -18,6 +19,7 @@ from foundrylocal.gateway.dialects.base import Rewriter
 from foundrylocal.gateway.dialects.constrained.filters import ConstraintBroken
 from foundrylocal.gateway.dialects.engine_errors import EngineFailed, error_in_event, error_of
 from foundrylocal.gateway.dialects.events import split_events, whole_events
+from foundrylocal.gateway.flow.answer_parts import AnswerInParts, ask_in_parts, split_answers
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S, given_up_when_stalled
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.web.asgi import Header, send_whole
@@ -46,11 +48,7 @@ async def relay(
     answer or its end stands for.
     """
     try:
-        async with ask(
-            address,
-            request.engine.path,
-            request.engine.body_for(address, request.answer_tokens, request.tag),
-        ) as answer:
+        async with _ask_engine(address, request) as answer:
             try:
                 await answer.head()
             except AnswerBroken as error:
@@ -65,7 +63,17 @@ async def relay(
         raise NothingSent from error
 
 
-async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyGone) -> None:
+def _ask_engine(
+    address: Address, request: InferenceRequest
+) -> AbstractAsyncContextManager[Answer | AnswerInParts]:
+    answers = request.body.answers_per_prompt
+    if request.slots is not None and answers > request.slots:
+        return ask_in_parts(address, request, split_answers(answers, request.slots))
+    body = request.engine.body_for(address, request.answer_tokens, request.tag)
+    return ask(address, request.engine.path, body)
+
+
+async def _send_answer(answer: Answer | AnswerInParts, request: InferenceRequest, why_gone: WhyGone) -> None:
     try:
         raw = await answer.read()
     except AnswerBroken as error:
@@ -92,7 +100,7 @@ async def _send_answer(answer: Answer, request: InferenceRequest, why_gone: WhyG
     await send_whole(request.send, answer.status, msgspec.json.encode(whole), stats.headers())
 
 
-async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyGone) -> None:
+async def _send_stream(answer: Answer | AnswerInParts, request: InferenceRequest, why_gone: WhyGone) -> None:
     passage = _Passage(request)
     has_begun = False
     try:
@@ -104,7 +112,7 @@ async def _send_stream(answer: Answer, request: InferenceRequest, why_gone: WhyG
                     await _begin(request)
                     await request.send({"type": "http.response.body", "body": block, "more_body": True})
             await answer.pour(passage)
-    except ConstraintBroken as error:
+    except (ConstraintBroken, SystemExhausted) as error:
         if not has_begun:
             raise
         await end_stream_with(error, request)

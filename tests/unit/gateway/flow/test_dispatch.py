@@ -365,6 +365,8 @@ def test_several_answers_take_as_many_slots(on_server: ServerRunner) -> None:
             await held.has_come.wait()
             assert desk.running() == 3
             held.may_end.set()
+        await desk.ask(n=9)
+        assert [request.slots for request in desk.outcomes] == [4, 4]  # what the relay splits by
 
     on_server(scenario, parallel=4)
 

@@ -7,6 +7,7 @@ from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.dialects.sampling import check_sampling, check_stream_options
 
 MAX_PROMPTS = 128
+MAX_ANSWERS = 1024
 
 
 def check_completion(body: CompletionBody) -> None:
@@ -16,6 +17,8 @@ def check_completion(body: CompletionBody) -> None:
         refuse("prompt", "must not be empty")
     if body.prompt_count > MAX_PROMPTS:
         refuse("prompt", f"must not hold more than {MAX_PROMPTS} prompts")
+    if body.answer_count > MAX_ANSWERS:
+        refuse("n", f"must not ask for more than {MAX_ANSWERS} answers to all prompts together")
     if body.echo:
         refuse("echo", "is not supported")
     if body.suffix:
