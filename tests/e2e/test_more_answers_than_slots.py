@@ -12,7 +12,7 @@ from tests.running import Service
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(400)]
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
-SAMPLING = {"n": 5, "max_tokens": 12, "seed": 7, "temperature": 1.5, "ignore_eos": True}
+SAMPLING = {"n": 5, "max_tokens": 6, "seed": 7, "temperature": 1.5, "ignore_eos": True}
 REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     (CHAT, {"messages": [{"role": "user", "content": "Tell me a story."}]} | SAMPLING, 5),
     (TEXT, {"prompt": ["Once upon a time", "The sea was"]} | SAMPLING, 10),
@@ -25,7 +25,7 @@ def _text(choice: dict[str, Any]) -> str:
 
 
 def test_n_above_the_slots_is_answered_in_turn(real_service: Service) -> None:
-    real_service.start(options={"parallel": 2, "context_size": 2048})
+    real_service.start(options={"parallel": 2, "context_size": 1024, "threads": 1})
     with real_service.gateway() as gateway:
         for path, body, count in REQUESTS:
             whole = gateway.post(path, json=body, timeout=300)
@@ -34,7 +34,7 @@ def test_n_above_the_slots_is_answered_in_turn(real_service: Service) -> None:
             assert [choice["index"] for choice in answer["choices"]] == list(range(count))
             texts = {choice["index"]: _text(choice) for choice in answer["choices"]}
             assert len(set(texts.values())) == count, "each answer has a seed of its own"
-            assert answer["usage"]["completion_tokens"] == 12 * count
+            assert answer["usage"]["completion_tokens"] == 6 * count
 
             options = {"stream": True, "stream_options": {"include_usage": True}}
             streamed = gateway.post(path, json=body | options, timeout=300)
@@ -57,7 +57,7 @@ def test_n_above_the_slots_is_answered_in_turn(real_service: Service) -> None:
 
 def test_shifted_seeds_give_the_answers_of_one_request(real_service: Service) -> None:
     """The engine adds an answer's number to the seed: so the third of three is the first one of that seed and two."""
-    real_service.start(options={"parallel": 4, "context_size": 2048})
+    real_service.start(options={"parallel": 4, "context_size": 1024, "threads": 1})
     path, body, _ = REQUESTS[0]
     with real_service.gateway() as gateway:
         three = gateway.post(path, json=body | {"n": 3}, timeout=300).json()["choices"]
