@@ -105,6 +105,7 @@ def test_row_01_a_killed_real_worker_leaves_the_api_alive(real_service: Service)
     eventually("it is back", lambda: real_service.status()["health"]["is_healthy"], 20)
 
 
+@pytest.mark.timeout(300)
 def test_twenty_real_starts_and_stops_leave_nothing(real_service: Service) -> None:
     for _ in range(20):
         real_service.start()
