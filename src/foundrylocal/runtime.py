@@ -22,6 +22,7 @@ from foundrylocal.api.app import make_app
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, Registry
+from foundrylocal.doctor.service import Doctor
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
@@ -139,7 +140,8 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )
     supply = Supply(library, downloads)
-    planner = Planner(supply, launcher, store, EngineDevices().list)
+    devices = EngineDevices().list
+    planner = Planner(supply, launcher, store, devices)
     pool = Pool(launcher, planner, store)
     port_opener = GatewayPortOpener(store, lambda: gateway_app)
     server = Server(
@@ -159,8 +161,9 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     )
     model_manager = ModelManager(server, pool, supply, store)
     importer = Importer(registry, downloads.imported)
+    doctor = Doctor(folders, store, registry, library, server, devices)
     services = Services(
-        server, registry, library, downloads, store, ring, model_manager, importer, gateway, planner
+        server, registry, library, downloads, store, ring, model_manager, importer, gateway, planner, doctor
     )
     parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
     return _Assembly(parts, server, make_app(services))

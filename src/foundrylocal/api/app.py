@@ -12,6 +12,7 @@ from foundrylocal.api import errors, openapi
 from foundrylocal.api.paths import BASE_PATH, MethodTable, has_head
 from foundrylocal.api.routes import (
     config,
+    doctor,
     downloads,
     events,
     health,
@@ -40,7 +41,19 @@ log = logging.getLogger("foundrylocal.API")
 ROUTERS = [
     *(
         (BASE_PATH, module.router)
-        for module in (server, downloads, imports, search, verify, models, config, logs, health, events)
+        for module in (
+            server,
+            downloads,
+            imports,
+            search,
+            verify,
+            models,
+            config,
+            logs,
+            health,
+            doctor,
+            events,
+        )
     ),
     ("", openai_routes.router),
     (BASE_PATH, pages.router),

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.doctor.service import Doctor
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.logs.ring import LogRing
@@ -65,6 +66,7 @@ class Services:
     importer: Importer
     gateway: GatewayFigures
     planner: Planner
+    doctor: Doctor
 
 
 async def services(request: Request) -> Services:

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-STARTER_MODEL = "SmolLM2-135M-Instruct-Q4_1-GGUF"
-
 Model = Annotated[str, typer.Argument(help="Name or id of a model, as `foundrylocal list` shows it.")]
 ServerPort = Annotated[
     int | None,

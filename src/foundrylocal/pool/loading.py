@@ -56,6 +56,7 @@ class Loading:
         leaving: Leaving,
         cooldowns: Cooldowns,
         tasks: TaskHost,
+        room: anyio.Lock,
     ) -> None:
         self._launcher = launcher
         self._planner = planner
@@ -64,7 +65,8 @@ class Loading:
         self._leaving = leaving
         self._cooldowns = cooldowns
         self._tasks = tasks
-        self._room = anyio.Lock()
+        # Held while memory is checked and claimed, so that nothing is promised twice.
+        self._room = room
 
     # --- one load ---------------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 
 import anyio
 import anyio.abc
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
+from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
@@ -24,6 +25,7 @@ from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.planner import Plan, Planner
 from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
+from foundrylocal.pool.trial import trial_replica
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
 
@@ -47,8 +49,9 @@ class Pool:
         self._cooldowns = Cooldowns(clock)
         self._losses = Losses(self._roster, self._cooldowns, settings)
         self._leaving = Leaving(launcher, self._roster, settings, self._tasks, clock)
+        self._room = anyio.Lock()
         self._loading = Loading(
-            launcher, planner, settings, self._roster, self._leaving, self._cooldowns, self._tasks
+            launcher, planner, settings, self._roster, self._leaving, self._cooldowns, self._tasks, self._room
         )
         # The jobs themselves, documented where they are done.
         self.load = self._loading.load
@@ -120,6 +123,22 @@ class Pool:
         replica = await self._loading.ensure(model, options)
         with self._roster.use(replica):
             yield replica
+
+    def trial(
+        self, spec: ReplicaSpec, timeout_s: float, on_progress: Callable[[float], None] | None = None
+    ) -> AbstractAsyncContextManager[Address]:
+        """A replica outside the pool for the time of a block: it takes no requests, and nobody leaves for it.
+
+        Raises InsufficientMemory when it does not fit beside what is loaded, and what a load raises.
+        """
+        return trial_replica(
+            self._launcher,
+            spec,
+            timeout_s,
+            reserve_bytes=self._planner.reserve_bytes,
+            room=self._room,
+            on_progress=on_progress,
+        )
 
     def block_loads(self, model: Model) -> AbstractContextManager[None]:
         """Keep the model out of memory while its files change. Raises ModelInUse when it is in there."""

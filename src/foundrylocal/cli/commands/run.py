@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from foundrylocal.cli.arguments import STARTER_MODEL
+from foundrylocal.catalog.starter import STARTER_MODEL
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
