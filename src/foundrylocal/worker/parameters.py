@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# How long a batch of prompt may take. Measured: a core reads about 20 GB of weights, counted for each token, a second
+# How long a batch at the start of a prompt may take; one late in a long prompt takes several times as long, and all
+# streams of the model wait for it. Measured: a core reads about 20 GB of weights, counted for each token, a second
 # (docs/decisions/0023).
-BATCH_S = 1.0
+BATCH_S = 1 / 3
 BYTES_PER_CORE_S = 20e9
 MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512
 _PING_S = 15  # the contract's, for all event streams
