@@ -17,5 +17,7 @@ from foundrylocal.worker.parameters import MAX_BATCH_TOKENS, MIN_BATCH_TOKENS, b
         (0, 1, MAX_BATCH_TOKENS),
     ],
 )
-def test_a_batch_is_short_enough_for_the_streams_that_wait_for_it(model_bytes: int, threads: int, tokens: int) -> None:
+def test_a_batch_is_short_enough_for_the_streams_that_wait_for_it(
+    model_bytes: int, threads: int, tokens: int
+) -> None:
     assert batch_tokens(model_bytes, threads) == tokens

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from time import thread_time
-
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from typing import TYPE_CHECKING
 
 from foundrylocal.gateway.limits.constraint import Constraint, refusal
 
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
 # Less than the engine's own limit, so that one byte never takes long: what is more, the engine cannot do either.
-_LIMITS = LLParserLimits(max_items_in_row=500, verbose_errors=False)
+_MAX_ITEMS_IN_ROW = 500
 # The engine compiles it too, and nothing else of it goes on meanwhile.
 MAX_COMPILE_S = 2.0
 _END = 256
@@ -36,14 +38,20 @@ class _Bytes:
 
 @cache
 def _tokenizer() -> LLTokenizer:
+    from llguidance import LLTokenizer, TokenizerWrapper
+
     return LLTokenizer(TokenizerWrapper(_Bytes()), slices=[])
 
 
 @lru_cache(maxsize=16)  # applications send the same schema again and again
 def _compiled(grammar: str) -> tuple[LLMatcher, float]:
     """The compiled grammar, and the seconds of processor time that it took."""
+    from llguidance import LLMatcher, LLParserLimits
+
+    limits = LLParserLimits(max_items_in_row=_MAX_ITEMS_IN_ROW, verbose_errors=False)
+    tokenizer = _tokenizer()
     began_s = thread_time()
-    matcher = LLMatcher(_tokenizer(), grammar, log_level=0, limits=_LIMITS)
+    matcher = LLMatcher(tokenizer, grammar, log_level=0, limits=limits)
     return matcher, thread_time() - began_s
 
 

@@ -1,6 +1,7 @@
 """What an answer must look like: a schema, grammar or list of calls as one llguidance grammar, checked beforehand.
 
 The engine runs llguidance too. It ignores a grammar that it cannot read, so nothing goes there unchecked.
+The package is imported with the first constraint: most services never see one.
 
 Invariant: a Constraint exists only for a grammar that llguidance accepts with every keyword kept.
 """
@@ -14,16 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from llguidance import LLMatcher, LLParserLimits
-
 from foundrylocal.errors import InvalidRequest
-from foundrylocal.gateway.limits.gbnf import MAX_GRAMMAR_CHARACTERS, GrammarInvalid, lark_of
 from foundrylocal.gateway.limits.schema_text import SchemaBudget, schema_text
 from foundrylocal.gateway.limits.schema_work import check_lark
 
 HEADER = "%llguidance {}\n"
 # A fifth of what the engine's own copy allows: that which passes here passes there.
-_LIMITS = LLParserLimits(max_grammar_size=100_000, verbose_errors=False)
+_MAX_GRAMMAR_SIZE = 100_000
+MAX_GRAMMAR_CHARACTERS = 65_536
 _ANSWER = "answer"
 # A template that opens the model's thoughts itself: the answer begins behind their end.
 _AFTER_THOUGHTS = "start: thoughts /[ \\n]{0,4}/ answer\nthoughts[lazy]: /(?s:.)*<\\/think>/\n"
@@ -60,6 +59,8 @@ def schema_constraint(schema: Json | bool, place: str, budget: SchemaBudget) -> 
 
 def grammar_constraint(text: str, place: str) -> Constraint:
     """Text that keeps a grammar in GBNF, or in Lark behind `%llguidance {}`. Raises InvalidRequest."""
+    from foundrylocal.gateway.limits.gbnf import GrammarInvalid, lark_of
+
     if len(text) > MAX_GRAMMAR_CHARACTERS:
         raise refusal(place, f"is longer than {MAX_GRAMMAR_CHARACTERS} characters")
     text = text.strip()
@@ -136,7 +137,10 @@ def refusal(place: str, reason: str) -> InvalidRequest:
 @lru_cache(maxsize=64)  # applications send the same schema again and again
 def _reason_against(grammar: str) -> str:
     """Why llguidance does not accept a grammar, empty when it does. It gives the interpreter lock away meanwhile."""
-    is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=_LIMITS)
+    from llguidance import LLMatcher, LLParserLimits
+
+    limits = LLParserLimits(max_grammar_size=_MAX_GRAMMAR_SIZE, verbose_errors=False)
+    is_error, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=limits)
     if not messages:
         return ""
     text = messages[0].partition("\n   1 |")[0].partition("failed to compile JSON schema: ")

@@ -24,7 +24,6 @@ from llguidance.gbnf_to_lark import (
     SequenceNode,
 )
 
-MAX_GRAMMAR_CHARACTERS = 65_536
 MAX_DEPTH = 32
 MAX_REPEATS = 2000
 _CHARACTER = re.compile(
@@ -57,8 +56,6 @@ def lark_of(text: str, start: str) -> str:
 
 
 def _check_depth(text: str) -> None:
-    if len(text) > MAX_GRAMMAR_CHARACTERS:
-        raise GrammarInvalid(f"is longer than {MAX_GRAMMAR_CHARACTERS} characters")
     depth = 0
     for found in _GROUPS.finditer(text):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
