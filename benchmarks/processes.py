@@ -124,16 +124,14 @@ def bare_engine(
     folder: Path, model_file: Path, options: Mapping[str, object] | None = None
 ) -> Iterator[BareEngine]:
     """Load the model in a process with the engine only; `options` replace what the order would say."""
-    from foundrylocal.settings.schema import Settings
-    from foundrylocal.wire.load_options import LoadSettings
+    from foundrylocal.wire.load_options import EffectiveOptions
 
-    settings = Settings()
     folder.mkdir(parents=True, exist_ok=True)
     key = "bare-engine-of-the-benchmark"
     order: dict[str, object] = {"socket": None, "host": "127.0.0.1", "port": free_port(), "api_key": key}
     order["model_path"] = str(model_file)
     order |= {"projector_path": None, "alias": "bare", "is_embedding": False, "is_reranking": False}
-    order |= {name: getattr(settings, name) for name in LoadSettings.model_fields}
+    order |= EffectiveOptions().model_dump(mode="json")
     order |= options or {}
     with (folder / "bare.log").open("wb") as log:
         process = subprocess.Popen(

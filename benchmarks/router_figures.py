@@ -28,7 +28,7 @@ from benchmarks.processes import end, free_port
 from benchmarks.quiet import gather
 from benchmarks.report import Figure
 from benchmarks.streams import Target, measure_clients
-from foundrylocal.settings.schema import Settings
+from foundrylocal.wire.load_options import EffectiveOptions
 
 READY_TIMEOUT_S = 60.0
 NAME = "bench"
@@ -63,7 +63,7 @@ def router_figures(folder: Path, model_file: Path, rounds: int, binary: Path) ->
 @contextmanager
 def _llama_server(log: Path, binary: Path, arguments: Sequence[str]) -> Iterator[int]:
     """Run it with our worker's context and slots; yield its port."""
-    settings = Settings()
+    settings = EffectiveOptions()
     port = free_port()
     options = ["--ctx-size", str(settings.context_size), "--parallel", str(settings.parallel), "--kv-unified"]
     command = [str(binary), "--host", "127.0.0.1", "--port", str(port), *options, *arguments]

@@ -40,6 +40,8 @@ _DEFAULTS_OF_A_MACHINE = {"cache_dir": "`~/.cache/foundrylocal`"}
 def _kind(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_kind(one) for one in schema["anyOf"])
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return ", ".join(schema["enum"])
     kind = str(schema.get("type", "any"))

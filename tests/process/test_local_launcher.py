@@ -12,7 +12,7 @@ from foundrylocal.engine.local import launcher as local
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.local.process import KILLED
 from foundrylocal.engine.replica import ReplicaSpec, ReplicaState
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 from tests.running import FAKE_WORKER
 
 MB = 1024 * 1024
@@ -33,7 +33,7 @@ def run(state: Path, scenario: Callable[[LocalLauncher], Awaitable[None]]) -> No
 def spec(folder: Path, file_mb: int, memory_mb: int) -> ReplicaSpec:
     model = folder / "model.gguf"
     model.write_bytes(b"GGUF")
-    return ReplicaSpec("one", "a/b", model, None, file_mb * MB, memory_mb * MB, LoadSettings())
+    return ReplicaSpec("one", "a/b", model, None, file_mb * MB, memory_mb * MB, EffectiveOptions())
 
 
 def test_row_03_a_worker_that_the_service_ended_does_not_blame_the_memory(tmp_path: Path) -> None:

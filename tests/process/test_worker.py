@@ -29,6 +29,10 @@ ORDER = {
     "parallel": 1,
     "threads": 1,
     "gpu_layers": 0,
+    "kv_cache_type": "f16",
+    "speculative": "off",
+    "engine": None,
+    "lora": [],
 }
 # Process 1 of a container, as the service is: it starts a worker, gives it its order and prints what it reports.
 PARENT = """

@@ -1,7 +1,7 @@
 """How much memory a model will need on this machine, and how much there is.
 
 Invariant: where the header leaves a choice to the engine, the estimate is too high rather than too low. It is for a
-worker with a 16-bit cache that all slots share (`kv_unified`), flash attention and batches of 512, or of
+worker with a cache that all slots share (`kv_unified`), flash attention and batches of 512, or of
 the whole context for embeddings, as llama.cpp of 2026-10 lays them out. The engine's prompt cache, which
 grows with use, is not counted.
 """
@@ -18,11 +18,14 @@ import psutil
 
 from foundrylocal.catalog.gguf.read import GgufHeader
 from foundrylocal.catalog.gguf.types import SLIDING_WINDOW_PERIODS
+from foundrylocal.wire.load_options import KvCacheType
 
 _BATCH: Final = 512  # tokens the engine computes at once
 _CELL_STEP: Final = 256  # caches are rounded up to this many tokens
 _F16_BYTES: Final = 2
 _F32_BYTES: Final = 4
+# How the numbers of a cache are stored: so many of them in so many bytes.
+CACHE_BLOCKS: Final[dict[KvCacheType, tuple[int, int]]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
 
 # The interpreter with the engine's library (24 MB measured) and the engine's own tables. Estimates for models
 # of 135 and 268 million parameters are 5 to 13 % above the resident memory of a worker with them.
@@ -64,7 +67,14 @@ class MemoryEstimate:
         return self.weights_bytes + self.kv_cache_bytes + self.compute_bytes
 
 
-def estimate(header: GgufHeader, file_bytes: int, *, context_size: int, parallel: int) -> MemoryEstimate:
+def estimate(
+    header: GgufHeader,
+    file_bytes: int,
+    *,
+    context_size: int,
+    parallel: int,
+    kv_cache_type: KvCacheType = "f16",
+) -> MemoryEstimate:
     """What a worker will take, in bytes, with `context_size` tokens shared by `parallel` slots.
 
     `file_bytes` is all files of the model together. A `context_size` of 0 is the model's own.
@@ -74,7 +84,7 @@ def estimate(header: GgufHeader, file_bytes: int, *, context_size: int, parallel
     slots = max(parallel, 1)
     return MemoryEstimate(
         weights_bytes=file_bytes,
-        kv_cache_bytes=_cache_bytes(header, cells, slots),
+        kv_cache_bytes=_cache_bytes(header, cells, slots, kv_cache_type),
         compute_bytes=_compute_bytes(header, cells, slots),
     )
 
@@ -97,28 +107,31 @@ def available_bytes(
     return min([free, *_group_limits(membership, groups)])
 
 
-def _cache_bytes(header: GgufHeader, cells: int, slots: int) -> int:
+def _cache_bytes(header: GgufHeader, cells: int, slots: int, kv_cache_type: KvCacheType) -> int:
     if header.architecture in _WITHOUT_CACHE or not header.block_count:
         return 0
     layers = header.block_count
     sliding_cells = _sliding_cells(header, cells, slots)
-    total = 0
+    numbers = 0
     has_cache = [_keeps_context(header, layer) for layer in range(layers)]
     for layer in range(layers):
         if has_cache[layer] and layer < layers - _shared_layers(header):
-            total += _layer_bytes(header, layer, cells, sliding_cells)
+            numbers += _layer_numbers(header, layer, cells, sliding_cells)
+    elements, block_bytes = CACHE_BLOCKS[kv_cache_type]
+    cache_bytes = -(-numbers // elements) * block_bytes
     state_layers = has_cache.count(False) or layers
-    return total + state_layers * slots * _state_bytes(header)
+    return cache_bytes + state_layers * slots * _state_bytes(header)
 
 
-def _layer_bytes(header: GgufHeader, layer: int, cells: int, sliding_cells: int) -> int:
+def _layer_numbers(header: GgufHeader, layer: int, cells: int, sliding_cells: int) -> int:
+    """How many numbers one layer keeps of the context."""
     key, value = header.key_length or 0, header.value_length or 0
     if _is_sliding(header, layer):
         cells = sliding_cells
         key = header.cache.key_length_sliding or key
         value = header.cache.value_length_sliding or value
     heads = _of_layer(header.head_count_kv, layer) or 0
-    return cells * heads * (key + value) * _F16_BYTES
+    return cells * heads * (key + value)
 
 
 def _sliding_cells(header: GgufHeader, cells: int, slots: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 
 
 class ReplicaState(StrEnum):
@@ -30,7 +30,7 @@ class ReplicaSpec:
     projector_path: Path | None
     file_bytes: int
     memory_bytes: int
-    options: LoadSettings
+    options: EffectiveOptions
     is_embedding: bool = False
     is_reranking: bool = False
 

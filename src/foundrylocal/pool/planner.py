@@ -21,9 +21,10 @@ from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
 from foundrylocal.pool.placement import Placement, has_gpu, place
 from foundrylocal.pool.supply import DiskNeed, ModelFiles, Supply
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.wire.load_options import LoadOptions, LoadSettings, resolve_options
+from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions, ModelOptions, resolve_options
 
 Action = Literal["none", "load", "download_and_load"]
+DEFAULT_CONTEXT_TOKENS = 8192
 _LOWER_BOUND = (
     "The model is not downloaded yet: the memory it needs is a lower bound, its file without its context."
 )
@@ -54,7 +55,7 @@ class Plan:
 
     model: Model
     action: Action
-    options: LoadSettings
+    options: EffectiveOptions
     memory: MemoryPlan
     disk: DiskNeed | None
     unloads: tuple[str, ...]
@@ -83,11 +84,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `options` are resolved, not yet limited."""
+    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `options` may still be "auto"."""
 
     files: ModelFiles | None
     disk: DiskNeed | None
-    options: LoadSettings
+    options: ModelOptions
     free_bytes: int
     reserve_bytes: int
     devices: tuple[Device, ...] = ()
@@ -179,7 +180,7 @@ class Planner:
         facts = Facts(
             files=files,
             disk=disk,
-            options=resolve_options(options, self._settings.current, LoadSettings),
+            options=resolve_options(options, self._settings.current, ModelOptions),
             free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
             devices=devices,
@@ -194,10 +195,21 @@ class Planner:
         return replace(plan, spec=spec)
 
 
+def decide_options(facts: Facts) -> EffectiveOptions:
+    """The options that a replica gets: the only place where "auto" becomes a value."""
+    asked, files = facts.options, facts.files
+    tokens = DEFAULT_CONTEXT_TOKENS if asked.context_size == "auto" else asked.context_size
+    decided = {
+        "context_size": files.limit(tokens) if files else tokens,
+        "threads": asked.threads if isinstance(asked.threads, int) else None,
+    }
+    return EffectiveOptions(**{name: getattr(asked, name) for name in type(asked).model_fields} | decided)
+
+
 def make_plan(model: Model, facts: Facts, *, asked: LoadOptions, may_replace_pinned: bool = False) -> Plan:
     """The plan by the facts alone; `asked` are the caller's own options, which the warnings speak of."""
     files = facts.files
-    options = files.limit(facts.options) if files else facts.options
+    options = decide_options(facts)
     need = files.estimate(options) if files else estimate_from_size(model.file_size_bytes)
     placement = place(need, files.header.block_count if files else None, options.gpu_layers, facts.devices)
     # Nothing is known of a model whose size its publisher does not tell: the download will.
@@ -234,15 +246,13 @@ def make_plan(model: Model, facts: Facts, *, asked: LoadOptions, may_replace_pin
     )
 
 
-def _warnings(facts: Facts, asked: LoadOptions, options: LoadSettings) -> tuple[str, ...]:
+def _warnings(facts: Facts, asked: LoadOptions, options: EffectiveOptions) -> tuple[str, ...]:
     found = []
     if facts.files is None:
         found.append(_LOWER_BOUND)
-    wanted = resolve_options(asked, options, LoadSettings)
-    if wanted.context_size > options.context_size:
-        found.append(
-            f"context_size is {options.context_size} instead of {wanted.context_size}: the model has no more."
-        )
-    if wanted.gpu_layers and not has_gpu(facts.devices):
+    wanted = asked.context_size
+    if isinstance(wanted, int) and wanted > options.context_size:
+        found.append(f"context_size is {options.context_size} instead of {wanted}: the model has no more.")
+    if options.gpu_layers and not has_gpu(facts.devices):
         found.append("gpu_layers has no effect: the engine found no GPU, so the model runs on the CPU.")
     return tuple(found)

@@ -18,7 +18,7 @@ from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhausted
 from foundrylocal.events import Progress
 from foundrylocal.kit.exhaustion import is_exhaustion
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 
 Report = Callable[[Progress], None]
 
@@ -30,18 +30,18 @@ class ModelFiles:
     stored: Stored
     header: GgufHeader
 
-    def limit(self, options: LoadSettings) -> LoadSettings:
-        """The options with a context that the model has."""
-        context = min(options.context_size, self.header.context_length or options.context_size)
-        return options.model_copy(update={"context_size": context})
+    def limit(self, context_tokens: int) -> int:
+        """The context, cut to what the model has."""
+        return min(context_tokens, self.header.context_length or context_tokens)
 
-    def estimate(self, options: LoadSettings) -> MemoryEstimate:
+    def estimate(self, options: EffectiveOptions) -> MemoryEstimate:
         """The memory that a replica with these options takes."""
         return estimate(
             self.header,
             self.stored.size_bytes,
             context_size=options.context_size,
             parallel=options.parallel,
+            kv_cache_type=options.kv_cache_type,
         )
 
 
@@ -144,7 +144,7 @@ class Supply:
             raise ModelCorrupted(model.simple_name, reason) from None
 
     def make_spec(
-        self, model: Model, files: ModelFiles, options: LoadSettings, memory_bytes: int
+        self, model: Model, files: ModelFiles, options: EffectiveOptions, memory_bytes: int
     ) -> ReplicaSpec:
         """The specification of one more replica, with an id of its own."""
         stored, header = files.stored, files.header

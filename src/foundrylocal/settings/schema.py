@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from foundrylocal.settings.folders import default_cache_dir
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import IdleUnload, LoadSettings
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -75,11 +75,15 @@ class _AccessSettings(BaseModel):
     )
 
 
-class Settings(LoadSettings, _AccessSettings):
+class Settings(LoadSettings, IdleUnload, _AccessSettings):
     """The effective settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    # Without a draft model, which has to have the vocabulary of the one model that it drafts for.
+    speculative: Literal["off", "ngram"] = Field(
+        "off", description="Speculative decoding; ngram proposes tokens from the text so far."
+    )
     memory_reserve_mb: int = Field(
         512, ge=0, le=1_048_576, description="Memory in MB that must stay free when a model is loaded."
     )
@@ -88,12 +92,6 @@ class Settings(LoadSettings, _AccessSettings):
         ge=1,
         le=67_108_864,
         description="Memory in MB that all models may use together; null means what is free.",
-    )
-    idle_unload_seconds: int = Field(
-        600,
-        ge=0,
-        le=604_800,
-        description="Idle seconds after which a model that was loaded on demand is unloaded; 0 means never.",
     )
     request_limit_mb: int = Field(
         8, ge=1, le=1024, description="Maximum request body size in MB; large images need more."

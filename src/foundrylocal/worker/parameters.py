@@ -41,11 +41,35 @@ def _set_gpu_layers(params: Any, layers: int | None) -> None:
         params.n_gpu_layers = layers
 
 
+def _set_kv_cache_type(params: Any, name: str) -> None:
+    """Flash attention, which quantized values need, is left to the engine: a model without it fails to load."""
+    import xllamacpp
+
+    kind = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{name.upper()}")
+    params.cache_type_k = params.cache_type_v = kind
+
+
+def _set_speculative(params: Any, speculative: Any) -> None:
+    """Not supported by this engine yet."""
+
+
+def _set_engine(params: Any, name: str | None) -> None:
+    """Nothing to set: it chose this worker."""
+
+
+def _set_lora(params: Any, adapters: list[dict[str, Any]]) -> None:
+    """Not supported by this engine yet."""
+
+
 LOAD_OPTIONS: dict[str, Callable[[Any, Any], None]] = {
     "context_size": _set_context_size,
     "parallel": _set_parallel,
     "threads": _set_threads,
     "gpu_layers": _set_gpu_layers,
+    "kv_cache_type": _set_kv_cache_type,
+    "speculative": _set_speculative,
+    "engine": _set_engine,
+    "lora": _set_lora,
 }
 
 

@@ -23,7 +23,7 @@ from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.asgi import Receive, Scope, Send
 from foundrylocal.web.listener import Listener, bind
 from foundrylocal.web.peer import PEER_EXTENSION, Peer
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 from tests.running import FAKE_WORKER
 from tests.unit.gateway.dialects.all_routes import ROUTES
 
@@ -41,7 +41,7 @@ def anyio_backend() -> str:
 @asynccontextmanager
 async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Address]:
     spec = ReplicaSpec(
-        "one", "some/model", folder / "x.gguf", None, 1, 1, LoadSettings(context_size=4096, parallel=1)
+        "one", "some/model", folder / "x.gguf", None, 1, 1, EffectiveOptions(context_size=4096, parallel=1)
     )
     launcher = LocalLauncher(folder, [*FAKE_WORKER, *flags])
     async with anyio.create_task_group() as group:

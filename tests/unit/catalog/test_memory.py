@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fakes.gguf_corpus import tiny_keys, write_gguf
 from foundrylocal.catalog.gguf.read import GgufHeader, read_header
 from foundrylocal.catalog.memory import MemoryEstimate, available_bytes, estimate
+from foundrylocal.wire.load_options import KvCacheType
 
 MIB = 1024 * 1024
 
@@ -230,3 +231,16 @@ def test_no_limit_and_nonsense_are_no_limit(groups: Any) -> None:
     group(tree, "what")
     assert free("/service") > 900_000
     assert free("/../../elsewhere") > 900_000
+
+
+def test_a_quantized_cache_takes_what_its_blocks_take(header_with: Any) -> None:
+    header = header_with(
+        block_count=30, embedding_length=576, attention__head_count=9, attention__head_count_kv=3
+    )
+
+    def of_type(kind: KvCacheType) -> int:
+        return estimate(header, 0, context_size=4096, parallel=1, kv_cache_type=kind).kv_cache_bytes
+
+    assert of_type("f16") == 90 * MIB
+    assert of_type("q8_0") == 90 * MIB * 34 // 64
+    assert of_type("q4_0") == 90 * MIB * 18 // 64

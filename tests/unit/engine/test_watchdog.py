@@ -21,7 +21,7 @@ from foundrylocal.engine.watchdog import (
     Finding,
     batch_bound_s,
 )
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 from tests.unit.engine.slot_reports import report
 
 A, B = 11, 22
@@ -29,7 +29,7 @@ GB = 10**9
 
 
 def spec(file_bytes: int, **facts: Any) -> ReplicaSpec:
-    options = LoadSettings(context_size=8192, threads=2)
+    options = EffectiveOptions(context_size=8192, threads=2)
     return ReplicaSpec("r", "maker/model", Path("m.gguf"), None, file_bytes, file_bytes, options, **facts)
 
 

@@ -21,7 +21,7 @@ from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica, State
 from foundrylocal.pool.supply import Supply
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 from tests.fakes import virtual_time
 from tests.fakes.launcher import FakeLauncher
 from tests.running import BASE_MODEL, CHAT_MODEL
@@ -53,7 +53,7 @@ class Rig:
             projector_path=None,
             file_bytes=memory_mb * MB // 2,
             memory_bytes=memory_mb * MB,
-            options=LoadSettings(**{"context_size": 512, **options}),
+            options=EffectiveOptions(**{"context_size": 512, **options}),
         )
 
     async def load(self, model: Model, memory_mb: int = 40, **options: Any) -> Replica:

@@ -18,7 +18,7 @@ from foundrylocal.errors import InsufficientMemory
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.planner import Facts, Plan, make_plan
 from foundrylocal.pool.supply import DiskNeed, ModelFiles
-from foundrylocal.wire.load_options import LoadOptions, LoadSettings, resolve_options
+from foundrylocal.wire.load_options import LoadOptions, LoadSettings, ModelOptions, resolve_options
 
 MB = 1024 * 1024
 GB = 1024 * MB
@@ -76,7 +76,7 @@ def plan_of(
     facts = Facts(
         files=files,
         disk=None if files else DiskNeed(600 * MB, GB),
-        options=resolve_options(asked, LoadSettings(), LoadSettings),
+        options=resolve_options(asked, LoadSettings(), ModelOptions),
         free_bytes=free_bytes,
         reserve_bytes=512 * MB,
         devices=devices,

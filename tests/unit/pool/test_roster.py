@@ -11,7 +11,7 @@ from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import ModelInUse
 from foundrylocal.pool.roster import _LEGAL, Replica, Roster, State
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 from tests.fakes import virtual_time
 from tests.running import BASE_MODEL, CHAT_MODEL
 
@@ -32,7 +32,7 @@ def model() -> Model:
 
 def _spec(model: Model, number: int = 1) -> ReplicaSpec:
     return ReplicaSpec(
-        f"{model.model_id}#{number}", model.model_id, Path("m.gguf"), None, 10, 20, LoadSettings()
+        f"{model.model_id}#{number}", model.model_id, Path("m.gguf"), None, 10, 20, EffectiveOptions()
     )
 
 

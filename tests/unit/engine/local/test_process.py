@@ -7,14 +7,16 @@ from pathlib import Path
 
 from foundrylocal.engine.local.process import LINES_PER_TURN, WorkerProcess
 from foundrylocal.engine.replica import ListenAddress, ReplicaSpec
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 
 LINES = 1_000
 
 
 def test_row_18_lines_that_are_buffered_already_give_way_to_others(tmp_path: Path) -> None:
     async def main() -> None:
-        spec = ReplicaSpec("one", "a/b", tmp_path, None, 1, 1, LoadSettings(context_size=4096, parallel=1))
+        spec = ReplicaSpec(
+            "one", "a/b", tmp_path, None, 1, 1, EffectiveOptions(context_size=4096, parallel=1)
+        )
         address = ListenAddress(socket=tmp_path / "s", host="127.0.0.1", port=0, api_key="")
         worker = WorkerProcess(spec, address, (), 1, lambda _: None)
         stream = asyncio.StreamReader()

@@ -19,12 +19,12 @@ from foundrylocal.gateway.flow.stuck import ConstraintRefused, Flight, StuckEngi
 from foundrylocal.gateway.limits.constraint import Constraint, grammar_constraint
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.stats.request_stats import RequestStats
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 from tests.unit.gateway.dialects.all_routes import ROUTES
 
 ADDRESS = Address("unix:///none", "", 1)
 CHAT = "/v1/chat/completions"
-SPEC = ReplicaSpec("replica", "maker/model", Path("m.gguf"), None, 10**8, 10**8, LoadSettings())
+SPEC = ReplicaSpec("replica", "maker/model", Path("m.gguf"), None, 10**8, 10**8, EffectiveOptions())
 SECRET_RULE = 'root ::= "a secret rule"'
 
 
