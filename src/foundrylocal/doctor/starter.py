@@ -11,7 +11,7 @@ from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.pool.supply import ModelFiles
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 
 CONTEXT_TOKENS = 512
 
@@ -24,7 +24,7 @@ def starter_spec(library: Library, model: Model) -> ReplicaSpec | None:
     if found is None:
         return None
     files = ModelFiles(*found)
-    options = files.limit(LoadSettings.model_validate({"context_size": CONTEXT_TOKENS, "parallel": 1}))
+    options = EffectiveOptions.model_validate({"context_size": files.limit(CONTEXT_TOKENS), "parallel": 1})
     return ReplicaSpec(
         id=f"{model.model_id}#doctor",
         model_id=model.model_id,
