@@ -169,6 +169,15 @@ class ResponseNotFound(FoundryLocalError):
         )
 
 
+class RequestNotFound(FoundryLocalError):
+    type, code = "not_found_error", "request_not_found"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"There is no request '{request_id}'", "GET /requests lists the running and the recent requests."
+        )
+
+
 class ModelNotOnDisk(FoundryLocalError):
     """The model to delete or verify was never downloaded."""
 

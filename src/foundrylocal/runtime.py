@@ -31,6 +31,7 @@ from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.port import GatewayPortOpener
+from foundrylocal.keys.keyring import Keyring
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.descriptors import raise_descriptor_limit
 from foundrylocal.kit.loop_watchdog import LoopWatchdog
@@ -153,7 +154,8 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         port_opener=port_opener,
         api_key=key,
     )
-    gateway = Gateway(server, library, store, launcher.kill)
+    keyring = Keyring(folders.state)
+    gateway = Gateway(server, library, store, launcher.kill, keyring)
     gateway_app = CallerCheck(
         gateway,
         lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
@@ -163,9 +165,20 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     importer = Importer(registry, downloads.imported)
     doctor = Doctor(folders, store, registry, library, server, devices)
     services = Services(
-        server, registry, library, downloads, store, ring, model_manager, importer, gateway, planner, doctor
+        server,
+        registry,
+        library,
+        downloads,
+        store,
+        ring,
+        model_manager,
+        importer,
+        gateway,
+        planner,
+        doctor,
+        keyring,
     )
-    parts = (launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
+    parts = (keyring.run, launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
     return _Assembly(parts, server, make_app(services))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from foundrylocal import API_VERSION
 from foundrylocal.api import errors, openapi
+from foundrylocal.api.access import ManagementAccess
 from foundrylocal.api.paths import BASE_PATH, MethodTable, has_head
 from foundrylocal.api.routes import (
     config,
@@ -17,25 +16,21 @@ from foundrylocal.api.routes import (
     events,
     health,
     imports,
+    keys,
     logs,
     models,
     pages,
+    requests,
     search,
     server,
     verify,
 )
 from foundrylocal.api.routes import openai as openai_routes
 from foundrylocal.api.services import Services
-from foundrylocal.errors import InvalidManagementKey
-from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import App, Message, Receive, Scope, Send
-from foundrylocal.web.errors import send_error
-from foundrylocal.web.keys import has_key
 from foundrylocal.web.security import CallerCheck, allowed_names
 
 __all__ = ["BASE_PATH", "make_app"]
-
-log = logging.getLogger("foundrylocal.API")
 
 # `models` after the others under /models: its routes for a model's name match every path there.
 ROUTERS = [
@@ -48,6 +43,8 @@ ROUTERS = [
             search,
             verify,
             models,
+            keys,
+            requests,
             config,
             logs,
             health,
@@ -59,23 +56,6 @@ ROUTERS = [
     (BASE_PATH, pages.router),
     ("", pages.router),
 ]
-_OPEN = frozenset(prefix + path for prefix in ("", BASE_PATH) for path in pages.OPEN_PATHS)
-
-
-class _ManagementKey:
-    """Requires the management key if one is set; the setting is read on each call, so changes apply at once."""
-
-    def __init__(self, app: App, settings: SettingsStore) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        log.debug("Processing request: %s %s", scope["method"], scope["path"])
-        key = self._settings.current.management_key
-        if key is not None and scope["path"] not in _OPEN and not has_key(scope, key):
-            await send_error(send, InvalidManagementKey())
-            return
-        await self._app(scope, receive, send)
 
 
 class _Head:
@@ -117,7 +97,7 @@ def make_app(services: Services) -> App:
     openapi.install(app)
     settings = services.settings
     return CallerCheck(
-        errors.LastResort(_ManagementKey(_Head(app), settings)),
+        errors.LastResort(ManagementAccess(_Head(app), settings, services.keyring)),
         lambda: allowed_names(settings.current.allowed_hosts, settings.current.api_host),
         lambda: settings.current.allowed_origins,
     )

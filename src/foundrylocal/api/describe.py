@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from foundrylocal import errors
 from foundrylocal.errors import FoundryLocalError
+from foundrylocal.keys import errors as key_errors
 from foundrylocal.web.errors import error_object, status_of
 from foundrylocal.wire.server import ErrorAnswer
 
@@ -29,6 +30,7 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.HostNotAllowed(),
     errors.OriginNotAllowed(),
     errors.ModelNotFound("nonexistent-model"),
+    errors.RequestNotFound("req-9f86d081884c7d65"),
     errors.ModelNotOnDisk(_MODEL),
     errors.ServerStartTimeout(180),
     errors.ServerAlreadyRunning(_MODEL),
@@ -49,12 +51,18 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.ServerShuttingDown(),
     errors.InsufficientDiskSpace("2.1 GB", "1.0 GB", "the cache folder"),
     errors.InsufficientMemory("2.1 GB", "1.0 GB"),
+    key_errors.ScopeNotAllowed("read", "manage"),
+    key_errors.KeyNotFound("alice"),
+    key_errors.KeyExists("alice"),
+    key_errors.TooManyKeys(200),
+    key_errors.KeysNotSaved("No space left on device"),
 )
 # Errors of every call: the checks of the caller, and internal faults.
 EVERYWHERE = (
     errors.InvalidManagementKey,
     errors.HostNotAllowed,
     errors.OriginNotAllowed,
+    key_errors.ScopeNotAllowed,
     errors.InternalError,
 )
 OF_A_BODY = (errors.InvalidJson, errors.InvalidRequest, errors.RequestTooLarge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -13,6 +13,7 @@ from foundrylocal.catalog.registry import Registry
 from foundrylocal.doctor.service import Doctor
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.keys.keyring import Keyring
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.pool.planner import Planner
 from foundrylocal.server.models import ModelManager
@@ -43,8 +44,38 @@ class Totals(Protocol):
     tokens_out: int
 
 
+class Activity(Protocol):
+    """The gateway's running and recent requests."""
+
+    @property
+    def version(self) -> int: ...
+    def entries(
+        self, limit: int, model_id: str | None, key: str | None, status: str | None
+    ) -> tuple[list[dict[str, Any]], int]: ...
+    def find(self, request_id: str) -> dict[str, Any] | None: ...
+    def end(self, request_id: str) -> bool: ...
+    def summary(self) -> dict[str, Any]: ...
+
+
+class Capture(Protocol):
+    """The bodies of one request."""
+
+    def render(self) -> dict[str, Any]: ...
+
+
+class Captures(Protocol):
+    """The bodies that the setting capture_requests keeps."""
+
+    def get(self, request_id: str) -> Capture | None: ...
+
+
 class GatewayFigures(Protocol):
-    """What the management API needs of the gateway: its statistics."""
+    """What the management API needs of the gateway: its statistics and its requests."""
+
+    @property
+    def activity(self) -> Activity: ...
+    @property
+    def captures(self) -> Captures: ...
 
     def queues(self) -> Mapping[str, Line]: ...
     @property
@@ -67,6 +98,7 @@ class Services:
     gateway: GatewayFigures
     planner: Planner
     doctor: Doctor
+    keyring: Keyring
 
 
 async def services(request: Request) -> Services:

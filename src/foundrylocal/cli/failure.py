@@ -17,6 +17,9 @@ _NEXT_STEPS = {
     "server_start_failed": "foundrylocal logs",
     "server_start_timeout": "foundrylocal logs",
     "worker_crashed": "foundrylocal logs",
+    "key_exists": "foundrylocal keys list",
+    "key_not_found": "foundrylocal keys list",
+    "request_not_found": "foundrylocal requests list",
     "internal_error": "foundrylocal logs --level ERROR",
     "invalid_api_key": "set FOUNDRYLOCAL_MANAGEMENT_KEY to the management key of the service",
 }

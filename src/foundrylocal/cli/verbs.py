@@ -1,6 +1,7 @@
 """The command line, derived from `commands/`: each module there is one verb, named after it.
 
-A module's `command` function is the verb: its signature gives the arguments, its docstring the help.
+A module's `command` function is the verb: its signature gives the arguments, its docstring the help. A verb with
+subcommands has a dictionary `COMMANDS` of such functions by name instead, and its help in `HELP`.
 Invariant: running a verb imports only that verb's module; the help imports them all.
 """
 
@@ -39,8 +40,15 @@ class _Verbs(TyperGroup):
         if cmd_name not in verb_names():
             return None
         module = import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
-        verb = typer.Typer(**_PLAIN)
-        verb.command(cmd_name)(module.command)
+        subcommands: dict[str, Any] | None = getattr(module, "COMMANDS", None)
+        if subcommands is None:
+            verb = typer.Typer(**_PLAIN)
+            verb.command(cmd_name)(module.command)
+        else:
+            verb = typer.Typer(name=cmd_name, help=module.HELP, no_args_is_help=True, **_PLAIN)
+            verb.callback()(lambda: None)  # keeps it a group, whatever the number of its subcommands
+            for name, function in subcommands.items():
+                verb.command(name)(function)
         return typer.main.get_command(verb)
 
 

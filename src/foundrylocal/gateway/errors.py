@@ -16,9 +16,11 @@ from foundrylocal.errors import (
     ModelUnloaded,
     ServerStartFailed,
 )
+from foundrylocal.keys.errors import RateLimitExceeded
 from foundrylocal.web.asgi import Header
 from foundrylocal.web.errors import error_headers, error_object, status_of
 
+MAX_RETRY_WAIT_S = 60
 _NO_RETRY: tuple[type[FoundryLocalError], ...] = (ModelCorrupted, ServerStartFailed)
 _MODEL_LIST = "GET /v1/models lists the models on disk; the management API downloads others."
 _LOG = "The service's log has the details: GET /logs?level=ERROR of the management API."
@@ -74,6 +76,8 @@ def _message(error: FoundryLocalError, details: str | None) -> str:
 def _should_retry(error: FoundryLocalError) -> bool | None:
     """None where nobody knows: a worker that crashed may do better the next time."""
     status = status_of(error)
+    if isinstance(error, RateLimitExceeded) and (error.retry_after_s or 0) > MAX_RETRY_WAIT_S:
+        return False  # the day's tokens are used up: libraries would retry in seconds
     if status in (429, 503) or isinstance(error, ModelUnloaded):
         return True
     if status < 500 or status == 507 or isinstance(error, _NO_RETRY):

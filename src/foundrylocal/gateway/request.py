@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from secrets import randbits, token_hex
+from secrets import randbits
 
 from foundrylocal.gateway.dialects.base import EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Body
 from foundrylocal.gateway.routes import Route
+from foundrylocal.gateway.stats.captures import Capture
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.keys.api_key import PUBLISHED_CALLER, Caller
 from foundrylocal.web.asgi import Send
 from foundrylocal.web.peer import Peer
 
@@ -17,12 +19,12 @@ from foundrylocal.web.peer import Peer
 class InferenceRequest:
     """A checked request, what the engine gets of it, and the way back to its client.
 
-    `id` is its name in our log, `client` whom the queue treats fairly. `is_admitted` is set once it has waited in the
-    queue or tried to reach a worker: from then on a crash makes it wait, not fail. `deadline` is when that wait ends,
-    in monotonic seconds. `rewriter` turns the engine's events into the client's, once a stream has begun.
-    `answer_tokens` is what each of its answers may have, once it has its part of the context. `slots` is how many
-    answers the engine of its replica computes at once, once it has one. `tag` is its number in the engine's report of
-    its slots.
+    `caller` is whose key it has, `client` whom the queue treats fairly among the requests with that key.
+    `is_admitted` is set once it has waited in the queue or tried to reach a worker: from then on a crash makes it
+    wait, not fail. `deadline` is when that wait ends, in monotonic seconds. `rewriter` turns the engine's events into
+    the client's, once a stream has begun. `answer_tokens` is what each of its answers may have, once it has its part
+    of the context. `slots` is how many answers the engine of its replica computes at once, once it has one. `tag` is
+    its number in the engine's report of its slots. `capture` keeps its bodies, if capture_requests asks for that.
     """
 
     route: Route
@@ -32,10 +34,16 @@ class InferenceRequest:
     stats: RequestStats
     send: Send
     peer: Peer
+    caller: Caller = PUBLISHED_CALLER
     is_admitted: bool = False
     deadline: float | None = None
     rewriter: Rewriter | None = None
     answer_tokens: int | None = None
     slots: int | None = None
-    id: str = field(default_factory=lambda: f"req-{token_hex(6)}")
+    capture: Capture | None = None
     tag: int = field(default_factory=lambda: randbits(30) + 1)
+
+    @property
+    def id(self) -> str:
+        """Its name in our log, in the record of requests and in the header `x-request-id`."""
+        return self.stats.id

@@ -105,6 +105,21 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         le=10_000,
         description="How many responses of /v1/responses are kept in memory for previous_response_id; 0 keeps none.",
     )
+    requests_kept: int = Field(
+        1000,
+        ge=0,
+        le=10_000,
+        description="How many ended requests GET /requests tells of, with their figures and without their content.",
+    )
+    capture_requests: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description=(
+            "For debugging: how many requests GET /requests/{id} shows with their bodies, in memory only; 0 keeps "
+            "none."
+        ),
+    )
     drain_seconds: int = Field(
         30, ge=0, le=3600, description="How long a switch waits for running requests to finish."
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from foundrylocal import errors
 from foundrylocal.errors import FoundryLocalError
+from foundrylocal.keys import errors as key_errors
 from foundrylocal.web.asgi import Header, Send, send_whole
 
 _STATUS: dict[type[FoundryLocalError], int] = {
@@ -17,10 +18,14 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.InvalidApiKey: 401,
     errors.HostNotAllowed: 403,
     errors.OriginNotAllowed: 403,
+    key_errors.ScopeNotAllowed: 403,
+    key_errors.ModelNotAllowed: 403,
     errors.EndpointNotFound: 404,
     errors.ModelNotFound: 404,
     errors.ResponseNotFound: 404,
+    errors.RequestNotFound: 404,
     errors.ModelNotOnDisk: 404,
+    key_errors.KeyNotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.ServerStartTimeout: 408,
     errors.ServerAlreadyRunning: 409,
@@ -29,13 +34,17 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.ModelUnloaded: 409,
     errors.PortInUse: 409,
     errors.ModelInUse: 409,
+    key_errors.KeyExists: 409,
+    key_errors.TooManyKeys: 409,
     errors.ModelNotDownloaded: 412,
     errors.RequestTooLarge: 413,
     errors.QueueFull: 429,
+    key_errors.RateLimitExceeded: 429,
     errors.RequestHeadTooLarge: 431,
     errors.DownloadFailed: 500,
     errors.ChecksumMismatch: 500,
     errors.ConfigurationUpdateFailed: 500,
+    key_errors.KeysNotSaved: 500,
     errors.ServerStartFailed: 500,
     errors.ModelCorrupted: 500,
     errors.InternalError: 500,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from foundrylocal.wire.downloads import DownloadEntry, ProgressMeasure
+from foundrylocal.wire.requests import RequestsSummary
 from foundrylocal.wire.server import ErrorObject, StatusName
 
 
@@ -68,7 +69,12 @@ class ModelsEvent(BaseModel):
     data: list[str] = Field(description="Ids of the models on disk.")
 
 
-class ChangeEvent(RootModel[StateEvent | DownloadsEvent | LoadedEvent | ModelsEvent]):
+class RequestsEvent(BaseModel):
+    type: Literal["requests"]
+    data: RequestsSummary
+
+
+class ChangeEvent(RootModel[StateEvent | DownloadsEvent | LoadedEvent | ModelsEvent | RequestsEvent]):
     """One event of each kind at the start, then one per change; each carries the complete state of its kind."""
 
     model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})

@@ -125,7 +125,9 @@ class StatusHealth(BaseModel):
     response_time_ms: int
     endpoint: str | None
     last_check: str
-    api_key: str | None = Field(None, description="Only while the server runs.")
+    api_key: str | None = Field(
+        None, description="Only while the server runs, for callers that may manage it."
+    )
 
 
 _TOTALS = {"requests": 0, "failed": 0, "cancelled": 0, "tokens_in": 0, "tokens_out": 0}

@@ -1,4 +1,5 @@
-"""Route: /events, one stream of everything that changes: server state, downloads, loaded and downloaded models.
+"""Route: /events, one stream of everything that changes: server state, downloads, loaded and downloaded
+models, requests.
 
 Invariant: each event carries the complete state of its kind, so a reader that misses one catches up with the next.
 """
@@ -46,6 +47,7 @@ async def _changes(services: Services) -> AsyncIterator[bytes]:
                 next_disk_s = now + DISK_PERIOD_S
                 stored = await anyio.to_thread.run_sync(services.library.all)
                 seen["downloaded"] = [one.model_id for one in stored]
+            seen["requests"] = services.gateway.activity.summary()
             for kind, data in seen.items():
                 if kind not in sent or sent[kind] != data:
                     sent[kind] = data

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from foundrylocal.api.access import may_manage
 from foundrylocal.api.bodies import parse_body
 from foundrylocal.api.describe import (
     OF_A_BODY,
@@ -146,7 +147,7 @@ async def stop(services: ServicesDep) -> Any:
 
 
 @router.get("/status", response_model=StatusAnswer, response_model_exclude_unset=True, responses=refusals())
-async def status(services: ServicesDep) -> Any:
+async def status(request: Request, services: ServicesDep) -> Any:
     """The current status of the FoundryLocal server, with its key for callers that may manage it."""
     now = services.server.snapshot()
     health: dict[str, Any] = {
@@ -155,7 +156,7 @@ async def status(services: ServicesDep) -> Any:
         "endpoint": now.endpoint,
         "last_check": format_time(now.health.checked_at_s),
     }
-    if now.is_running:
+    if now.is_running and may_manage(request):
         health["api_key"] = services.server.api_key
     return {
         "is_running": now.is_running,

@@ -31,6 +31,7 @@ from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import EngineStuck, Flight, StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Ability
+from foundrylocal.keys.keyring import Keyring
 from foundrylocal.pool.roster import Replica, State
 from foundrylocal.server.server import Server
 from foundrylocal.server.state import SERVING, Status
@@ -57,6 +58,7 @@ class Dispatcher:
         queue: FairQueue,
         settings: SettingsStore,
         stuck: StuckEngines,
+        keyring: Keyring,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
         send_to_worker: Relay = relay,
@@ -66,6 +68,7 @@ class Dispatcher:
         self._queue = queue
         self._settings = settings
         self._stuck = stuck
+        self._keyring = keyring
         self._reader_timeout_s = reader_timeout_s
         self._send_to_worker = send_to_worker
         self._side_work = SideWork()
@@ -92,13 +95,15 @@ class Dispatcher:
             raise
         if model is None:
             raise ServerShuttingDown
-        request.stats.model_id = model.model_id
+        request.caller.check_model(model.model_id, model.simple_name)
+        request.stats.model_id, request.stats.model_name = model.model_id, model.simple_name
         return model
 
     @asynccontextmanager
     async def _slot(self, model: Model, request: InferenceRequest) -> AsyncIterator[None]:
         if not request.route.takes_slot:
             async with self._side_work.place(model.model_id):
+                request.stats.has_slot = True
                 yield
             return
         loaded = self._server.pool.get(model)
@@ -106,12 +111,18 @@ class Dispatcher:
         self._queue.set_limit(model.model_id, limit)
         weight = request.body.answer_count
         async with self._queue.slot(
-            model.model_id, request.client, weight=weight, is_readmitted=request.is_admitted
+            model.model_id,
+            request.caller.name,
+            request.client,
+            weight=weight,
+            is_readmitted=request.is_admitted,
         ) as ticket:
             stats = request.stats
             stats.queue_position = max(stats.queue_position, ticket.position)
             stats.queue_s += ticket.waited_s
             request.is_admitted = request.is_admitted or ticket.position > 0
+            self._keyring.check_tokens(request.caller)
+            stats.has_slot = True
             yield
 
     async def _serve(self, model: Model, request: InferenceRequest) -> None:

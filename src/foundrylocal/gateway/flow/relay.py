@@ -131,7 +131,7 @@ async def _send_stream(answer: Answer | AnswerInParts, request: InferenceRequest
 
 async def end_stream_with(failure: FoundryLocalError, request: InferenceRequest) -> None:
     """End a stream that has begun with an error event."""
-    request.stats.note_outcome(failure.code)
+    request.stats.note_failure(failure)
     event = request.route.dialect.error_event(failure, request.rewriter)
     await request.send({"type": "http.response.body", "body": event})
 
@@ -169,7 +169,8 @@ class _Passage:
         self._rewrite = _followed(request.rewriter, request)
         self._request = request
         self._stats = request.stats
-        self._write = request.peer.write_chunk
+        write = request.peer.write_chunk
+        self._write = write if request.capture is None else request.capture.tee(write)
         self._rest = b""
 
     def __call__(self, read: bytes) -> None:
@@ -192,6 +193,6 @@ class _Passage:
             if error is None:
                 parts.append(rewrite(event + b"\n\n"))
                 continue
-            self._stats.note_outcome(error.code)
+            self._stats.note_failure(error)
             parts.append(self._request.route.dialect.error_event(error, self._request.rewriter))
         return b"".join(parts)

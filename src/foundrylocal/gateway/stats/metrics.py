@@ -1,13 +1,14 @@
 """The gateway's figures: Prometheus metrics by model, totals since the start, and one log line per request.
 
-Invariant: a label is a model of the registry, a path of the gateway or a name of ours, never text of a client, so
-the number of series is bounded.
+Invariant: a label is a model of the registry, a path of the gateway, the name of a key or a name of ours, never text
+of a client, so the number of series is bounded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.keys.api_key import PUBLISHED_KEY_NAME
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
@@ -57,9 +59,10 @@ class _QueueGauges(Collector):
 
 
 class Metrics:
-    """Owner of the counters of this service."""
+    """Owner of the counters of this service; `has_key` tells whether a key of that name still exists."""
 
-    def __init__(self, queue: FairQueue) -> None:
+    def __init__(self, queue: FairQueue, has_key: Callable[[str], bool] = lambda name: True) -> None:
+        self._has_key = has_key
         self._registry = registry = CollectorRegistry()
         self._totals = Totals()
         registry.register(_QueueGauges(queue))
@@ -96,6 +99,14 @@ class Metrics:
             registry=registry,
         )
 
+        self._by_key = tuple(
+            Counter(f"foundrylocal_key_{name}", text, ["key"], registry=registry)
+            for name, text in (
+                ("requests", "Requests by the name of their key"),
+                ("prompt_tokens", "Prompt tokens by key"),
+                ("completion_tokens", "Generated tokens by key"),
+            )
+        )
         self._unsupported_tools = Counter(
             "foundrylocal_unsupported_tools",
             "Tools of requests that a provider would run, and that were left out",
@@ -115,6 +126,12 @@ class Metrics:
         """Count a request that was refused before it was read; `endpoint` is None for an unknown path."""
         self._requests.labels("none", endpoint or "other", code).inc()
 
+    def forget_key(self, name: str) -> None:
+        """Drop the series of a key that was revoked, so that their number stays bounded."""
+        for counter in self._by_key:
+            with contextlib.suppress(KeyError):
+                counter.remove(name)
+
     def note(self, stats: RequestStats) -> None:
         """Count a request that has ended and log its line; neither holds any of the prompt."""
         totals, model = self._totals, stats.model_id or "none"
@@ -124,6 +141,8 @@ class Metrics:
         totals.tokens_in += stats.tokens_in or 0
         totals.tokens_out += stats.tokens_out or 0
         self._requests.labels(model, stats.endpoint, stats.outcome).inc()
+        for counter, count in zip(self._by_key, (1, stats.tokens_in, stats.tokens_out), strict=True):
+            counter.labels(stats.key if self._has_key(stats.key) else "revoked").inc(count or 0)
         if stats.tokens_in:
             self._tokens_in.labels(model).inc(stats.tokens_in)
         if stats.tokens_out:
@@ -144,6 +163,8 @@ def _line(stats: RequestStats, rate: float | None) -> str:
     parts = [f"{stats.endpoint} {stats.status or '-'} {stats.outcome}"]
     if stats.model_id:
         parts.append(f"model={stats.model_id}")
+    if stats.key != PUBLISHED_KEY_NAME:
+        parts.append(f"key={stats.key}")
     if stats.tokens_in is not None or stats.tokens_out is not None:
         parts.append(f"tokens_in={stats.tokens_in or 0} tokens_out={stats.tokens_out or 0}")
     elif stats.is_stream:

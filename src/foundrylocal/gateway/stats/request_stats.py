@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from secrets import token_hex
 from time import monotonic
 from typing import Any
 
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.keys.api_key import PUBLISHED_KEY_NAME
 from foundrylocal.web.asgi import Header
 
+REQUEST_ID_HEADER = b"x-request-id"
 _MIN_DECODE_S = 0.001
+# Messages of these errors are about what the request holds and may quote it.
+_TYPES_THAT_QUOTE = ("invalid_request_error", "not_found_error")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class RequestStats:
-    """Times are in seconds; None where the request did not get that far or the engine did not report it."""
+    """Times are in seconds; None where the request did not get that far or the engine did not report it.
+
+    `key` is the name of its key and `client` who sent it, for people. `began` is monotonic, `at_s` UTC. `has_slot` is
+    set once it has left the queue, `has_ended` at its end. `error_message` is what its client was told,
+    unless that may quote the request.
+    """
 
     endpoint: str
     began: float
+    key: str = PUBLISHED_KEY_NAME
+    client: str = ""
+    at_s: float = 0.0
+    id: str = field(default_factory=lambda: f"req-{token_hex(8)}")
     model_id: str = ""
+    model_name: str = ""
+    has_slot: bool = False
+    has_ended: bool = False
+    error_message: str | None = None
     context_size: int | None = None
     is_stream: bool = False
     status: int = 0
@@ -31,6 +50,7 @@ class RequestStats:
     prefill_tokens: int = 0
     decode_s: float | None = None
     tokens_in: int | None = None
+    tokens_cached: int = 0
     tokens_out: int | None = None
     events: int = 0
     unsupported_tools: list[str] = field(default_factory=list)
@@ -44,15 +64,24 @@ class RequestStats:
         if self.outcome == "cancelled":
             self.outcome = outcome
 
+    def note_failure(self, error: FoundryLocalError) -> None:
+        """The request ended with this error; the first outcome stands."""
+        if self.outcome == "cancelled":
+            self.outcome = error.code
+            if error.type not in _TYPES_THAT_QUOTE:
+                self.error_message = error.message
+
     def note_end(self) -> None:
         """The request is over; a stream that ended before the engine reported a count is counted by its events."""
         if self.tokens_out is None and self.is_stream and self.events:
             self.tokens_out = self.events
         self.total_s = monotonic() - self.began
+        self.has_ended = True
 
     def note_timings(self, timings: dict[str, Any]) -> None:
         """The engine's own account of a generation."""
         self.tokens_in = (self.tokens_in or 0) + _number(timings, "prompt_n") + _number(timings, "cache_n")
+        self.tokens_cached += _number(timings, "cache_n")
         self.prefill_tokens = max(self.prefill_tokens, _number(timings, "prompt_n"))
         self.tokens_out = (self.tokens_out or 0) + _number(timings, "predicted_n")
         # Several answers are generated side by side, so the longest time counts and not the sum.
@@ -97,6 +126,7 @@ class RequestStats:
             f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts if seconds is not None
         )
         return [
+            (REQUEST_ID_HEADER, self.id.encode()),
             (b"x-queue-position", str(self.queue_position).encode()),
             (b"x-queue-wait-ms", str(round(self.queue_s * 1000)).encode()),
             (b"server-timing", timing.encode()),

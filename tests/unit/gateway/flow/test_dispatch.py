@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from foundrylocal.gateway.flow.relay import NothingSent, WhyGone
 from foundrylocal.gateway.flow.stuck import StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.keys.keyring import Keyring
 from tests.running import BASE_MODEL, CHAT_MODEL
 from tests.unit.gateway.dialects.all_routes import ROUTES
 from tests.unit.server.rig import ROOM_FOR_ONE, ServerRig, ServerRunner
@@ -85,6 +87,7 @@ class Desk:
             self.queue,
             rig.settings,
             StuckEngines(rig.launcher.kill),
+            Keyring(Path("no-keys")),
             send_to_worker=self.workers,
             count_prompt=self.count,
         )

@@ -37,7 +37,7 @@ class Users:
         async def use() -> None:
             with self.scopes[name]:
                 try:
-                    async with self.queue.slot(MODEL, client, weight=weight):
+                    async with self.queue.slot(MODEL, "key", client, weight=weight):
                         self.order.append(name)
                         await self.leave[name].wait()
                 except QueueFull:
@@ -86,7 +86,7 @@ async def test_past_the_bound_is_refused_with_a_time() -> None:
             await users.enter(name)
         assert users.refused == ["refused"]
         with pytest.raises(QueueFull) as caught:
-            async with users.queue.slot(MODEL, "other"):
+            async with users.queue.slot(MODEL, "key", "other"):
                 pass
         assert caught.value.retry_after_s is not None and 1 <= caught.value.retry_after_s <= 60
         assert users.queue.snapshot()[MODEL].waiting == 1
@@ -98,7 +98,7 @@ async def test_one_who_had_a_place_passes_the_bound() -> None:
     async def test(users: Users) -> None:
         await users.enter("runs")
         with anyio.move_on_after(0) as scope:
-            async with users.queue.slot(MODEL, "again", is_readmitted=True):
+            async with users.queue.slot(MODEL, "key", "again", is_readmitted=True):
                 pass
         assert scope.cancelled_caught
 
@@ -143,7 +143,7 @@ async def test_more_slots_are_taken_by_those_who_wait() -> None:
 
 async def test_a_ticket_tells_the_place() -> None:
     async def test(users: Users) -> None:
-        async with users.queue.slot(MODEL, "a") as ticket:
+        async with users.queue.slot(MODEL, "key", "a") as ticket:
             assert (ticket.position, ticket.waited_s) == (0, 0.0)
             await users.enter("waits")
             stats = users.queue.snapshot()[MODEL]
