@@ -282,6 +282,20 @@ class ServerStartFailed(FoundryLocalError):
         super().__init__("Server failed to start", reason)
 
 
+class LoadOutOfMemory(ServerStartFailed):
+    """The plan said that the model fits, but the system refused the memory, or ended the worker for lack of it."""
+
+    type, code = "insufficient_resources", "insufficient_memory"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.message = "Not enough memory to load the model"
+
+
+class ModelUnsupported(ServerStartFailed):
+    """This engine cannot run the model: its architecture, its file or its projector is not one that it knows."""
+
+
 class WorkerCrashed(FoundryLocalError):
     type, code = "server_error", "worker_crashed"
 

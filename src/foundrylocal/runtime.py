@@ -39,6 +39,7 @@ from foundrylocal.kit.standard_streams import print_line
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.logs.setup import Logging
+from foundrylocal.pool.measured_times import FILE_NAME, MeasuredTimes
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.supply import Supply
@@ -136,13 +137,20 @@ class _Assembly:
 def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
     registry = Registry.load()
     hub = HuggingFaceFetcher(allowed_hosts=lambda: store.current.hub_allowed_hosts)
-    downloads = DownloadManager(registry, library, state_dir=folders.state, fetchers={HubSource: hub})
+    times = MeasuredTimes(folders.state / FILE_NAME)
+    downloads = DownloadManager(
+        registry,
+        library,
+        state_dir=folders.state,
+        fetchers={HubSource: hub},
+        note_transfer=times.note_transfer,
+    )
     launcher = LocalLauncher(
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )
     supply = Supply(library, downloads)
     devices = EngineDevices().list
-    planner = Planner(supply, launcher, store, devices)
+    planner = Planner(supply, launcher, store, devices, times)
     pool = Pool(launcher, planner, store)
     port_opener = GatewayPortOpener(store, lambda: gateway_app)
     server = Server(
@@ -178,7 +186,16 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         doctor,
         keyring,
     )
-    parts = (keyring.run, launcher.run, pool.run, downloads.run, port_opener.run, server.run, gateway.run)
+    parts = (
+        keyring.run,
+        times.run,
+        launcher.run,
+        pool.run,
+        downloads.run,
+        port_opener.run,
+        server.run,
+        gateway.run,
+    )
     return _Assembly(parts, server, make_app(services))
 
 

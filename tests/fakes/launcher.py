@@ -80,13 +80,17 @@ class FakeLauncher:
         return spec.id
 
     async def wait_ready(
-        self, replica: str, timeout_s: float, on_progress: Callable[[float], None] | None = None
+        self,
+        replica: str,
+        timeout_s: float | None = None,
+        on_progress: Callable[[float], None] | None = None,
     ) -> Address:
         one = self.running.get(replica)
         if one is None:
             raise ServerStartFailed("It was stopped before it was ready.")
         behavior = self.behavior(one.spec.model_id)
-        with anyio.move_on_after(timeout_s):
+        limit_s = 180.0 if timeout_s is None else timeout_s  # it shows no progress
+        with anyio.move_on_after(limit_s):
             with anyio.move_on_after(behavior.load_s):
                 await one.ended.wait()
             if one.state is ReplicaState.LOADING and behavior.fails_with is not None:
@@ -97,7 +101,7 @@ class FakeLauncher:
                 on_progress(0.99)
             one.state = ReplicaState.READY
             return Address(f"unix:///{replica}", "", one.incarnation)
-        raise ServerStartTimeout(timeout_s)
+        raise ServerStartTimeout(limit_s)
 
     async def probe(self, replica: str, timeout_s: float) -> float:
         self.probes += 1

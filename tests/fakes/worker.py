@@ -21,6 +21,8 @@ from typing import Any
 
 from llama_http import Json, LlamaHttp, die, log
 
+PROGRESS_PERIOD_S = 0.1
+
 # Flag, type, default, what it does.
 FLAGS: list[tuple[str, type, Any, str]] = [
     ("--ready-after", float, 0.0, "seconds before it is ready"),
@@ -42,6 +44,7 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ("--turns", str, None, "answers requests that offer tools from this file of turns, see `scripted.py`"),
     ("--shared-context", bool, False, "fails all slots when their tokens overrun the context together"),
     ("--log-lines", int, 0, "writes N more log lines before it is ready"),
+    ("--progress-for", float, 0.0, "writes log lines for S seconds before it goes on"),
 ]
 
 
@@ -89,6 +92,11 @@ async def work(spec: Json, flags: argparse.Namespace) -> None:
     log("I", "order", " ".join(f"{name}={spec.get(name)}" for name in orders))
     for number in range(flags.log_lines):
         log("I", "load_model", f"line {number}")
+    for number in range(int(flags.progress_for / PROGRESS_PERIOD_S)):
+        log("I", "load_model", f"progress {number}")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), PROGRESS_PERIOD_S)
+            return
     if flags.never_ready:
         await ending.wait()
         return

@@ -12,6 +12,7 @@ from foundrylocal.engine.local import launcher as local
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.local.process import KILLED
 from foundrylocal.engine.replica import ReplicaSpec, ReplicaState
+from foundrylocal.errors import ServerStartTimeout
 from foundrylocal.wire.load_options import EffectiveOptions
 from tests.running import FAKE_WORKER
 
@@ -57,6 +58,41 @@ def test_of_a_model_on_a_gpu_only_what_stays_here_counts(
         assert await launcher.capacity(100 * MB) == (10_000 - 100 - 600) * MB
 
     monkeypatch.setattr(local, "available_bytes", lambda: 10_000 * MB)
+    run(tmp_path, scenario)
+
+
+def _with_flags(folder: Path, flags: str) -> ReplicaSpec:
+    made = spec(folder, 1, 2)
+    made.model_path.with_name("model.gguf.flags").write_text(flags)
+    return made
+
+
+def test_a_load_that_makes_progress_may_take_longer_than_one_that_stalls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(launcher: LocalLauncher) -> None:
+        await launcher.launch(_with_flags(tmp_path, "--progress-for 6"))
+        began = anyio.current_time()
+        await launcher.wait_ready("one")
+        assert anyio.current_time() - began > local.STALL_TIMEOUT_S
+
+    monkeypatch.setattr(local, "STALL_TIMEOUT_S", 3.0)
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("flags", "timeout_s", "limit_s"), [("--never-ready", None, 1.0), ("--progress-for 300", 2.0, 2.0)]
+)
+def test_row_04_a_load_ends_without_progress_or_by_the_callers_own_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, timeout_s: float | None, limit_s: float
+) -> None:
+    async def scenario(launcher: LocalLauncher) -> None:
+        await launcher.launch(_with_flags(tmp_path, flags))
+        with pytest.raises(ServerStartTimeout) as timeout:
+            await launcher.wait_ready("one", timeout_s)
+        assert f"Timeout: {limit_s:g} seconds" in str(timeout.value.details)
+
+    monkeypatch.setattr(local, "STALL_TIMEOUT_S", 1.0)
     run(tmp_path, scenario)
 
 

@@ -39,8 +39,8 @@ def test_row_08_a_worker_out_of_memory_is_a_clear_error_and_the_service_lives(
     with running(home, worker=["sh", "-c", confined], FOUNDRYLOCAL_CACHE_DIR=str(model_cache)) as service:
         answer = service.post("/start", {"model_name": CHAT_MODEL})
         error = answer.json()["error"]
-        assert (answer.status_code, error["code"]) == (500, "server_start_failed")
-        assert "memory" in error["details"]
+        assert (answer.status_code, error["code"]) == (507, "insufficient_memory")
+        assert "ran out of memory" in error["details"]
         assert service.status()["last_error"]["details"] == error["details"]
         assert service.http.get(f"{service.root}{BASE_PATH}/health").json()["status"] == "healthy"
         assert service.workers() == []

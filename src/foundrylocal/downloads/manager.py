@@ -6,6 +6,7 @@ Invariant: a model has at most one job, and the job belongs to the manager, not 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from foundrylocal.downloads.sources.chain import SourceChain
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.downloads.sources.local_file import LocalFileFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
-from foundrylocal.downloads.space import RESERVE_BYTES
+from foundrylocal.downloads.space import RESERVE_BYTES, DiskNeed
 from foundrylocal.downloads.verification import Verdict, Verifier
 from foundrylocal.errors import DiskRefused, ModelInUse, ModelNotFound, ServerShuttingDown
 from foundrylocal.events import Progress
@@ -41,7 +42,10 @@ _log = logging.getLogger("foundrylocal.DownloadService")
 
 
 class DownloadManager:
-    """Owner of the jobs. Its methods belong to the event loop."""
+    """Owner of the jobs. Its methods belong to the event loop.
+
+    `note_transfer` is told how many bytes each completed download received from the network, and in how many seconds.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class DownloadManager:
         state_dir: Path,
         reserve_bytes: int = RESERVE_BYTES,
         fetchers: dict[type[Any], Fetcher[Any]] | None = None,
+        note_transfer: Callable[[int, float], None] = lambda received_bytes, seconds: None,
     ) -> None:
         self._registry = registry
         self._library = library
@@ -60,8 +65,11 @@ class DownloadManager:
         sources = SourceChain(
             {**_default_fetchers(), **(fetchers or {})}, library, reserve_bytes=reserve_bytes
         )
+        self._sources = sources
         self._jobs: dict[str, Job] = {}
-        self._runner = JobRunner(library, sources, self._pending, self.imported, self._give_turns)
+        self._runner = JobRunner(
+            library, sources, self._pending, self.imported, self._give_turns, note_transfer
+        )
         self._tasks: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -118,6 +126,11 @@ class DownloadManager:
 
     def _give_turns(self) -> None:
         give_turns(self._jobs.values())
+
+    async def disk_need(self, model: Model) -> DiskNeed:
+        """What downloading the model would still need of the disk now; nothing is claimed."""
+        place = self._library.place(model.model_id)
+        return await anyio.to_thread.run_sync(self._sources.look_at_space, model, place)
 
     def jobs(self) -> list[DownloadStatus]:
         """Running and waiting downloads, in the order they were requested."""

@@ -94,6 +94,11 @@ class Meter:
             self._started_s = self._clock()
 
     @property
+    def received_bytes(self) -> int:
+        """Bytes that came from the source, parts that were discarded included."""
+        return self._received_bytes
+
+    @property
     def stage(self) -> str:
         return self._stage
 

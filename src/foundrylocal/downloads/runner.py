@@ -36,12 +36,14 @@ class JobRunner:
         pending: PendingDownloads,
         imported: ImportedModels,
         give_turns: Callable[[], None],
+        note_transfer: Callable[[int, float], None],
     ) -> None:
         self._library = library
         self._sources = sources
         self._pending = pending
         self._imported = imported
         self._give_turns = give_turns
+        self._note_transfer = note_transfer
 
     async def run(self, job: Job) -> Downloaded:
         """Download; the job leaves the list of unfinished downloads unless the service itself is ending."""
@@ -108,7 +110,10 @@ class JobRunner:
 
     async def _fetch_and_commit(self, job: Job, place: Place) -> int:
         try:
+            began_s = time.monotonic()
             staged = await self._sources.fetch(job.model, place, job.meter)
+            if not is_local(job.model):
+                self._note_transfer(job.meter.received_bytes, time.monotonic() - began_s)
             job.meter.verify()
             # A commit takes moments, and half of one would be useless.
             with anyio.CancelScope(shield=True):

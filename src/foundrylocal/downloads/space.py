@@ -11,6 +11,7 @@ import itertools
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from foundrylocal.catalog.place import Place
@@ -19,6 +20,15 @@ from foundrylocal.kit.sizes import format_bytes
 
 RESERVE_BYTES = 256 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+
+
+@dataclass(frozen=True, slots=True)
+class DiskNeed:
+    """Bytes that a download still needs in the cache folder, what is free there, and why that is too little."""
+
+    needed_bytes: int
+    free_bytes: int
+    refusal: InsufficientDiskSpace | None = None
 
 
 class SpaceLedger:
@@ -40,6 +50,17 @@ class SpaceLedger:
             if own_bytes > 0:
                 self._require(place, own_bytes)
             self._needs[place] = needs
+
+    def look(self, place: Place, own_bytes: int) -> DiskNeed:
+        """What a download that needs so much would be told now; claims nothing, and blocks on the disk."""
+        refusal = None
+        with self._lock:
+            try:
+                if own_bytes > 0:
+                    self._require(place, own_bytes)
+            except InsufficientDiskSpace as error:
+                refusal = error
+        return DiskNeed(own_bytes, free_bytes(place.cache_dir), refusal)
 
     def _require(self, place: Place, own_bytes: int) -> None:
         earlier = itertools.takewhile(lambda entry: entry[0] != place, list(self._needs.items()))

@@ -19,9 +19,14 @@ class Launcher(Protocol):
         """Begin to run `spec` and return its id. Raises ServerStartFailed, SystemExhausted."""
 
     async def wait_ready(
-        self, replica: str, timeout_s: float, on_progress: Callable[[float], None] | None = None
+        self,
+        replica: str,
+        timeout_s: float | None = None,
+        on_progress: Callable[[float], None] | None = None,
     ) -> Address:
         """Wait until it passes its first health check; `on_progress` gets 0.0 to 1.0.
+
+        Without `timeout_s` the load may take as long as it makes progress.
 
         Raises ServerStartTimeout, ServerStartFailed, SystemExhausted.
         """

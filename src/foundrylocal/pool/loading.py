@@ -13,7 +13,7 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import (
     FoundryLocalError,
     InsufficientMemory,
@@ -30,6 +30,7 @@ from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.eviction import Refusal, choose_victims
 from foundrylocal.pool.leaving import Leaving
+from foundrylocal.pool.load_status import LoadStatus, load_status
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.roster import Entry, Replica, Roster, State
 from foundrylocal.settings.store import SettingsStore
@@ -37,7 +38,6 @@ from foundrylocal.wire.load_options import LoadOptions
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
-ON_DEMAND_TIMEOUT_S = 180.0
 FAILED_LOAD_PAUSE_S = 15.0
 BUSY_RETRY_AFTER_S = 5
 # Nothing was tried, so the next try costs nothing and may end differently.
@@ -74,18 +74,18 @@ class Loading:
         self,
         model: Model,
         spec: ReplicaSpec,
-        timeout_s: float,
+        timeout_s: float | None = None,
         *,
         on_spawned: Callable[[], None] = lambda: None,
-        on_progress: Callable[[float], None] | None = None,
+        on_progress: Callable[[LoadStatus], None] = lambda status: None,
         may_interrupt: bool = True,
     ) -> Replica:
         """Load a model; the new replica takes its requests, and the one before it retires.
 
-        `timeout_s` bounds the wait for the worker. With `may_interrupt`, replicas that make room have the drain
-        time to end their requests; without it they leave only if they end them in time. Raises
-        InsufficientMemory, ServerStartFailed, ServerStartTimeout, ModelInUse, and ModelLoading when there is no
-        room for now.
+        `timeout_s` bounds the wait for the worker; without it the load may take as long as it makes progress. With
+        `may_interrupt`, replicas that make room have the drain time to end their requests; without it they leave only
+        if they end them in time. Raises InsufficientMemory, ServerStartFailed, ServerStartTimeout, ModelCorrupted,
+        ModelInUse, and ModelLoading when there is no room for now.
         """
         replica = self._roster.add(model, spec)
         try:
@@ -94,7 +94,7 @@ class Loading:
                 await self._launcher.launch(spec)
                 self._roster.set_launched(replica)
             on_spawned()
-            address = await self._launcher.wait_ready(spec.id, timeout_s, on_progress)
+            address = await self._wait_ready(replica, timeout_s, on_progress)
             if replica.state is State.GONE:
                 reason = replica.lost_reason or "The worker exited as soon as it was ready."
                 raise ServerStartFailed(reason)
@@ -107,6 +107,23 @@ class Loading:
         self._leaving.supersede(replica)
         log.info("Model loaded: %s", model.simple_name)
         return replica
+
+    async def _wait_ready(
+        self, replica: Replica, timeout_s: float | None, on_progress: Callable[[LoadStatus], None]
+    ) -> Address:
+        """Wait for its worker, keep its progress where others see it, and note how long it took."""
+        spec, began = replica.spec, anyio.current_time()
+        expected = self._planner.times.load(spec)
+
+        def report(share: float) -> None:
+            status = load_status(share, anyio.current_time() - began, expected)
+            self._roster.set_load_status(replica, status)
+            on_progress(status)
+
+        report(0.0)
+        address = await self._launcher.wait_ready(spec.id, timeout_s, report)
+        self._planner.times.note_load(spec, anyio.current_time() - began)
+        return address
 
     async def _make_room(self, spec: ReplicaSpec, may_interrupt: bool) -> None:
         while True:
@@ -202,7 +219,7 @@ class Loading:
         if (former := self._leaving.recall(plan.spec)) is not None:
             return former
         plan.raise_if_refused()
-        return await self.load(model, plan.spec, ON_DEMAND_TIMEOUT_S, may_interrupt=is_own)
+        return await self.load(model, plan.spec, may_interrupt=is_own)
 
 
 def _busy(spec: ReplicaSpec, other: Model) -> ModelLoading:

@@ -12,14 +12,16 @@ from typing import Literal
 
 from foundrylocal.catalog.memory import estimate_from_size
 from foundrylocal.catalog.registry import Model
+from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import FoundryLocalError, InsufficientMemory
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
+from foundrylocal.pool.measured_times import MeasuredTimes
 from foundrylocal.pool.placement import Placement, has_gpu, place
-from foundrylocal.pool.supply import DiskNeed, ModelFiles, Supply
+from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions, ModelOptions, resolve_options
 
@@ -144,11 +146,13 @@ class Planner:
         launcher: Launcher,
         settings: SettingsStore,
         devices: Callable[[], Awaitable[Sequence[Device]]],
+        times: MeasuredTimes,
     ) -> None:
         self._supply = supply
         self._launcher = launcher
         self._settings = settings
         self._devices = devices
+        self.times = times
 
     @property
     def reserve_bytes(self) -> int:

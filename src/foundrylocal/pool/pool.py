@@ -21,6 +21,7 @@ from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.leaving import Leaving
+from foundrylocal.pool.load_status import LoadStatus
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.planner import Plan, Planner
@@ -75,6 +76,11 @@ class Pool:
     def get(self, model: Model) -> Replica | None:
         """The replica that takes the model's next request; None when none does."""
         return self._roster.entry(model).ready()
+
+    def load_status(self, model: Model) -> LoadStatus | None:
+        """How far the model's load has come; None when no worker of it is being loaded."""
+        loading = self._roster.entry(model).of(State.LOADING)
+        return loading[-1].load_status if loading else None
 
     async def settled(self, model: Model) -> Replica | None:
         """The same once no load of the model is under way, which the load's own timeout bounds."""

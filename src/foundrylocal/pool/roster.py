@@ -25,6 +25,7 @@ from foundrylocal.kit.changes import Changes
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.eviction import Candidate
+from foundrylocal.pool.load_status import LoadStatus
 
 
 class State(StrEnum):
@@ -53,7 +54,8 @@ class Replica:
 
     A LOADING replica `is_launched` when its worker has been started and takes memory. A DRAINING one that
     `is_recallable` leaves when its last request has ended, so until then it may be called back. `lost_reason` says
-    why its worker crashed; it is None for one that was ended on purpose.
+    why its worker crashed; it is None for one that was ended on purpose. `load_status` is how far its load has come,
+    None until its worker has been started.
     """
 
     entry: Entry
@@ -65,6 +67,7 @@ class Replica:
     is_launched: bool = False
     is_recallable: bool = False
     lost_reason: str | None = None
+    load_status: LoadStatus | None = None
     _state: State = State.LOADING
     _address: Address | None = None
 
@@ -222,6 +225,10 @@ class Roster:
     def set_launched(self, replica: Replica) -> None:
         """Its worker has been started: from now on it counts as one that has memory."""
         replica.is_launched = True
+
+    def set_load_status(self, replica: Replica, status: LoadStatus) -> None:
+        """Its worker has come so far with the load."""
+        replica.load_status = status
 
     def set_ready(self, replica: Replica, address: Address | None = None) -> None:
         """It takes requests: a new one at `address`, or one that stays after all."""

@@ -13,7 +13,7 @@ from foundrylocal.catalog.library import Library, Stored
 from foundrylocal.catalog.memory import MemoryEstimate, estimate
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.manager import DownloadManager
-from foundrylocal.downloads.space import free_bytes
+from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhausted
 from foundrylocal.events import Progress
@@ -43,14 +43,6 @@ class ModelFiles:
             parallel=options.parallel,
             kv_cache_type=options.kv_cache_type,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class DiskNeed:
-    """Bytes that a download still needs in the cache folder, and what is free there."""
-
-    needed_bytes: int
-    free_bytes: int
 
 
 class Supply:
@@ -108,11 +100,7 @@ class Supply:
 
     async def disk_need(self, model: Model) -> DiskNeed:
         """What the download of the model still needs of the disk."""
-        return await anyio.to_thread.run_sync(self._disk_need, model)
-
-    def _disk_need(self, model: Model) -> DiskNeed:
-        place = self._library.place(model.model_id)
-        return DiskNeed(max(0, model.file_size_bytes - place.partial_bytes()), free_bytes(place.cache_dir))
+        return await self._downloads.disk_need(model)
 
     async def require(self, model: Model) -> ModelFiles:
         """The model's files, be it those that it was loaded from before the cache folder changed.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
 
 from foundrylocal.events import Measure, Progress
 from foundrylocal.kit.operation import Operation
+from foundrylocal.pool.load_status import LoadStatus
 
 PERIOD_S = 2.0
 
@@ -20,7 +22,12 @@ class LoadProgress:
         self._line = line
         self._next = anyio.current_time() + PERIOD_S
 
-    def __call__(self, share: float) -> None:
+    def __call__(self, status: LoadStatus) -> None:
         if anyio.current_time() >= self._next:
             self._next = anyio.current_time() + PERIOD_S
-            self._operation.report(Progress(self._line, Measure("loading", round(share * 100, 1))))
+            self._operation.report(Progress(self._line, _measure(status)))
+
+
+def _measure(status: LoadStatus) -> Measure:
+    eta_s = None if status.eta_s is None else math.ceil(status.eta_s)
+    return Measure("loading", percent=round(status.progress * 100, 1), eta_seconds=eta_s)

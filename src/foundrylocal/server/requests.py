@@ -10,12 +10,15 @@ from foundrylocal.wire.load_options import LoadOptions
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A start or a switch; `timeout_s` bounds loading, not downloading; `port` None is the setting."""
+    """A start or a switch; `port` None is the setting.
+
+    `timeout_s` bounds loading, not downloading; None lets a load take as long as it makes progress.
+    """
 
     model_name: str
     port: int | None = None
     may_download: bool = True
-    timeout_s: float = 180.0
+    timeout_s: float | None = None
     health_period_s: float = 2.0
     options: LoadOptions = field(default_factory=LoadOptions)
 

@@ -54,6 +54,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.ServerShuttingDown: 503,
     errors.InsufficientDiskSpace: 507,
     errors.InsufficientMemory: 507,
+    errors.LoadOutOfMemory: 507,
 }
 
 

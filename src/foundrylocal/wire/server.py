@@ -28,7 +28,11 @@ class StartOptions(LoadOptions):
 
     auto_download: bool = Field(True, description="Download the model if it is not on disk.")
     timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
-        180, description="Time limit for loading; it does not include downloading."
+        180,
+        description=(
+            "Time limit for loading; it does not include downloading. Without it a load may take as long as it makes "
+            "progress, and fails after 180 seconds without any."
+        ),
     )
     health_check_interval_seconds: Annotated[float, Field(ge=0.1, le=3600, strict=False)] = Field(
         2, description="Period of the health monitor."

@@ -16,6 +16,7 @@ from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.pool.measured_times import MeasuredTimes
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica, State
@@ -40,6 +41,7 @@ class Rig:
     settings: SettingsStore
     supply: Supply
     pool: Pool
+    times: MeasuredTimes
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -109,8 +111,9 @@ async def no_devices() -> tuple[Device, ...]:
 @asynccontextmanager
 async def running_pool(models_home: Path, state: Path, **settings: Any) -> AsyncIterator[Rig]:
     launcher, registry, store, supply = make_parts(models_home, state, **settings)
-    pool = Pool(launcher, Planner(supply, launcher, store, no_devices), store)
-    rig = Rig(launcher, registry, store, supply, pool)
+    times = MeasuredTimes(state / "times.json")
+    pool = Pool(launcher, Planner(supply, launcher, store, no_devices, times), store)
+    rig = Rig(launcher, registry, store, supply, pool, times)
     async with anyio.create_task_group() as group:
         await group.start(pool.run)
         yield rig

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from foundrylocal.catalog.gguf.header import CacheShape, GgufHeader
 from foundrylocal.catalog.manifest import Stored, StoredFile
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
+from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device, DeviceKind
 from foundrylocal.errors import InsufficientMemory
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.planner import Facts, Plan, make_plan
-from foundrylocal.pool.supply import DiskNeed, ModelFiles
+from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.wire.load_options import LoadOptions, LoadSettings, ModelOptions, resolve_options
 
 MB = 1024 * 1024

@@ -11,6 +11,7 @@ import anyio
 
 from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
+from foundrylocal.pool.measured_times import MeasuredTimes
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
 from foundrylocal.server.models import ModelManager
@@ -102,7 +103,8 @@ class ServerRunner:
             launcher, registry, store, supply = make_parts(
                 self.models_home, self.state, port=PORT, **settings
             )
-            ports, planner = FakePorts(), Planner(supply, launcher, store, no_devices)
+            times = MeasuredTimes(self.state / "times.json")
+            ports, planner = FakePorts(), Planner(supply, launcher, store, no_devices, times)
             pool = Pool(launcher, planner, store)
             server = Server(
                 registry=registry,
@@ -113,7 +115,7 @@ class ServerRunner:
                 port_opener=ports,
                 api_key="fl-key",
             )
-            rig = ServerRig(launcher, registry, store, supply, pool)
+            rig = ServerRig(launcher, registry, store, supply, pool, times)
             rig.server, rig.ports = server, ports
             rig.models = ModelManager(server, pool, supply, store)
             async with anyio.create_task_group() as group:

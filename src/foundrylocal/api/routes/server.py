@@ -17,6 +17,7 @@ from foundrylocal.api.describe import (
     refusals,
 )
 from foundrylocal.api.services import ServicesDep
+from foundrylocal.api.start_request import start_request
 from foundrylocal.api.streams import EventStream, stream_operation
 from foundrylocal.errors import (
     InsufficientMemory,
@@ -35,10 +36,9 @@ from foundrylocal.errors import (
     SystemExhausted,
 )
 from foundrylocal.kit.clock import format_time
-from foundrylocal.server.requests import ServerInfo, StartRequest
+from foundrylocal.server.requests import ServerInfo
 from foundrylocal.web.errors import error_object
 from foundrylocal.wire.events import OperationEvent
-from foundrylocal.wire.load_options import given_options
 from foundrylocal.wire.server import DoneAnswer, StartAnswer, StartBody, StatusAnswer
 
 router = APIRouter(tags=["Server Management"])
@@ -79,18 +79,6 @@ data: {"type":"success","message":"Server started successfully","data":{"success
 """
 
 
-def _request(body: StartBody) -> StartRequest:
-    options = body.options
-    return StartRequest(
-        model_name=body.model_name,
-        port=body.port,
-        may_download=options.auto_download,
-        timeout_s=float(options.timeout_seconds),
-        health_period_s=float(options.health_check_interval_seconds),
-        options=given_options(options),
-    )
-
-
 def _started(info: ServerInfo) -> dict[str, Any]:
     return {
         "success": True,
@@ -111,7 +99,7 @@ def _started(info: ServerInfo) -> dict[str, Any]:
 )
 async def start(request: Request, services: ServicesDep) -> Any:
     """Start the FoundryLocal server with a model; download it first if necessary."""
-    operation = await services.server.start(_request(await parse_body(request, StartBody)))
+    operation = await services.server.start(start_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 
@@ -124,7 +112,7 @@ async def start(request: Request, services: ServicesDep) -> Any:
 )
 async def start_stream(request: Request, services: ServicesDep) -> EventStream:
     """Start the FoundryLocal server and report progress as server-sent events."""
-    operation = await services.server.start(_request(await parse_body(request, StartBody)))
+    operation = await services.server.start(start_request(await parse_body(request, StartBody)))
     return stream_operation(operation, _started)
 
 
@@ -136,7 +124,7 @@ async def start_stream(request: Request, services: ServicesDep) -> EventStream:
 )
 async def switch_model(request: Request, services: ServicesDep) -> Any:
     """Switch to another model; the previous model keeps serving if the new one cannot be loaded."""
-    operation = await services.server.switch(_request(await parse_body(request, StartBody)))
+    operation = await services.server.switch(start_request(await parse_body(request, StartBody)))
     return _started(await operation.result())
 
 

@@ -17,7 +17,7 @@ from foundrylocal.catalog.library import Library, Place, StagedFile
 from foundrylocal.catalog.registry import Model, Source
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.sources.base import Fetcher
-from foundrylocal.downloads.space import RESERVE_BYTES, SpaceLedger
+from foundrylocal.downloads.space import RESERVE_BYTES, DiskNeed, SpaceLedger
 from foundrylocal.downloads.staging import link_existing
 from foundrylocal.errors import ChecksumMismatch, DownloadFailed
 
@@ -41,12 +41,27 @@ class SourceChain:
     async def require_space(self, model: Model, place: Place) -> None:
         """Claim the space that the first source needs; raises InsufficientDiskSpace."""
 
-        def look() -> None:
-            for source, fetcher in self._fetchers_for(model.sources)[:1]:
-                rest = link_existing.without(source, link_existing.likely(self._library, source))
+        def claim() -> None:
+            for _, fetcher, rest in self._first_source(model):
                 self._claim_space(rest, fetcher, place)
 
-        await anyio.to_thread.run_sync(look)
+        await anyio.to_thread.run_sync(claim)
+
+    def look_at_space(self, model: Model, place: Place) -> DiskNeed:
+        """What `require_space` would claim, without claiming it; blocks on the disk."""
+        needed_bytes = sum(
+            fetcher.needed_bytes(rest, place)
+            for _, fetcher, rest in self._first_source(model)
+            if rest is not None
+        )
+        return self._space.look(place, needed_bytes)
+
+    def _first_source(self, model: Model) -> list[tuple[Source, Fetcher[Any], Source | None]]:
+        """The source that is tried first, if any, with its fetcher and what of it is not on this machine yet."""
+        return [
+            (source, fetcher, link_existing.without(source, link_existing.likely(self._library, source)))
+            for source, fetcher in self._fetchers_for(model.sources)[:1]
+        ]
 
     def release(self, place: Place) -> None:
         """Give back the space that was claimed for a download that has ended."""

@@ -49,6 +49,7 @@ class EngineLog:
 
     def __init__(self) -> None:
         self._last: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
+        self.line_count = 0
         self._is_serving = False
 
     def start_serving(self) -> None:
@@ -56,6 +57,7 @@ class EngineLog:
         self._is_serving = True
 
     def add(self, line: str) -> None:
+        self.line_count += 1
         line = line[:LINE_LENGTH].rstrip()
         if not line:
             return
@@ -71,9 +73,13 @@ class EngineLog:
         if log.isEnabledFor(rank):  # most of them are not: with each request come some ten
             log.log(rank, "engine: %s", without_folders(" ".join(text.split())))
 
+    def last_lines(self) -> list[str]:
+        """The last lines, oldest first, as the engine wrote them: they may name folders."""
+        return [text for _, text in self._last]
+
     def reason(self, reported: str | None = None) -> str | None:
         """What went wrong in the engine's own words, or as the worker `reported` it; None when nobody said."""
-        lines = [text for _, text in self._last]
+        lines = self.last_lines()
         for pattern in _REASONS:
             for text in lines:
                 if found := pattern.search(text):

@@ -35,6 +35,12 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 FIRST_PROBE_TIMEOUT_S = 10.0
 PROGRESS_PERIOD_S = 0.5
+# A load without a time limit of its own: how long it may make no progress, and how long it may take at most.
+STALL_TIMEOUT_S = 180.0
+MAX_LOAD_S = 86_400.0
+# Less memory than that comes and goes without any progress.
+MIN_PROGRESS_BYTES = 1024 * 1024
+STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 BUILT_IN_WORKER = (sys.executable, "-P", "-m", "foundrylocal.worker")
 
 
@@ -122,23 +128,21 @@ class LocalLauncher:
         self._events.publish(ReplicaEvent(worker.spec.id, worker.incarnation, worker.state, worker.reason))
 
     async def wait_ready(
-        self, replica: str, timeout_s: float, on_progress: Callable[[float], None] | None = None
+        self,
+        replica: str,
+        timeout_s: float | None = None,
+        on_progress: Callable[[float], None] | None = None,
     ) -> Address:
         worker = self._workers.get(replica)
         if worker is None:
-            raise ServerStartFailed("The worker was stopped before it was ready.")
-        with anyio.move_on_after(timeout_s) as limit:
-            while not worker.settled.is_set():
-                with anyio.move_on_after(PROGRESS_PERIOD_S):
-                    await worker.settled.wait()
-                if on_progress and not worker.settled.is_set():
-                    resident = await anyio.to_thread.run_sync(worker.memory_bytes)
-                    on_progress(min(0.99, resident / max(1, worker.spec.file_bytes)))
+            raise ServerStartFailed(STOPPED_BEFORE_READY)
+        with anyio.move_on_after(MAX_LOAD_S if timeout_s is None else timeout_s) as limit:
+            await _wait_settled(worker, STALL_TIMEOUT_S if timeout_s is None else None, on_progress)
             if worker.endpoint is None:
                 await worker.ended.wait()
                 if worker.is_exhausted:
                     raise SystemExhausted("No process can be started")
-                raise ServerStartFailed(worker.reason or "The worker was stopped before it was ready.")
+                raise worker.failure or ServerStartFailed(worker.reason or STOPPED_BEFORE_READY)
             endpoint = worker.endpoint
             try:
                 first_probe_s = await self.probe(replica, FIRST_PROBE_TIMEOUT_S)
@@ -151,7 +155,7 @@ class LocalLauncher:
                 first_probe_s=first_probe_s,
             )
         assert limit.cancelled_caught  # noqa: S101 - the block returns or raises otherwise
-        raise ServerStartTimeout(timeout_s)
+        raise ServerStartTimeout(timeout_s or MAX_LOAD_S)
 
     async def probe(self, replica: str, timeout_s: float) -> float:
         worker = self._workers.get(replica)
@@ -200,3 +204,27 @@ class LocalLauncher:
                     group.start_soon(worker.stop)
         if self._group is not None:
             self._group.cancel_scope.cancel()
+
+
+async def _wait_settled(
+    worker: WorkerProcess, stall_s: float | None, on_progress: Callable[[float], None] | None
+) -> None:
+    """Wait until it is ready or has ended; raises ServerStartTimeout when it makes no progress for `stall_s`.
+
+    Progress is memory that it fills or a line that the engine logs. Work of the processor is not: a worker that spins
+    for ever works too.
+    """
+    expected_bytes = max(1, worker.spec.file_bytes, worker.spec.memory_bytes)
+    most_bytes, line_count, moved_at = 0, 0, anyio.current_time()
+    while not worker.settled.is_set():
+        with anyio.move_on_after(PROGRESS_PERIOD_S):
+            await worker.settled.wait()
+            return
+        resident_bytes = await anyio.to_thread.run_sync(worker.memory_bytes)
+        if on_progress is not None:
+            on_progress(min(0.99, resident_bytes / expected_bytes))
+        lines = worker.log_line_count()
+        if resident_bytes >= most_bytes + MIN_PROGRESS_BYTES or lines != line_count:
+            most_bytes, line_count, moved_at = resident_bytes, lines, anyio.current_time()
+        elif stall_s is not None and anyio.current_time() - moved_at > stall_s:
+            raise ServerStartTimeout(stall_s)

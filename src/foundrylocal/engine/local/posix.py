@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 HAS_UNIX_SOCKETS = sys.platform != "win32"
@@ -34,6 +35,16 @@ def _signal(pid: int, name: str) -> None:
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, getattr(signal, name))
+
+
+def count_out_of_memory_kills() -> int | None:
+    """How many processes Linux has ended for lack of memory since it started; None where it is not told."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
 
 
 def describe_exit(code: int) -> str:

@@ -18,6 +18,7 @@ import psutil
 
 from foundrylocal.engine.environment import worker_environment
 from foundrylocal.engine.llama_cpp.command import render_order
+from foundrylocal.engine.llama_cpp.diagnosis import WorkerExit, diagnose
 from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.replica import (
@@ -27,6 +28,7 @@ from foundrylocal.engine.replica import (
     ReplicaState,
     ReplicaStatus,
 )
+from foundrylocal.errors import FoundryLocalError, ServerStartFailed
 from foundrylocal.kit.exhaustion import is_exhaustion, require_room_for_process
 
 STOP_TIMEOUT_S = 5.0
@@ -52,6 +54,7 @@ class WorkerProcess:
         self.incarnation = incarnation
         self.state = ReplicaState.PENDING
         self.reason: str | None = None
+        self.failure: FoundryLocalError | None = None  # why it ended before it was ready
         self.is_exhausted = False  # the system had no descriptors or processes left to start it
         self.endpoint: Address | None = None
         self.settled = anyio.Event()  # ready, or ended before it was
@@ -63,6 +66,8 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._is_stop_asked = False
         self._is_killed = False
+        self._most_resident_bytes = 0
+        self._out_of_memory_kills: int | None = None
 
     # --- what others ask --------------------------------------------------------------------------------
 
@@ -77,8 +82,14 @@ class WorkerProcess:
         if self._process is None or self.ended.is_set():
             return 0
         with contextlib.suppress(psutil.Error):
-            return int(psutil.Process(self._process.pid).memory_info().rss)
+            resident_bytes = int(psutil.Process(self._process.pid).memory_info().rss)
+            self._most_resident_bytes = max(self._most_resident_bytes, resident_bytes)
+            return resident_bytes
         return 0
+
+    def log_line_count(self) -> int:
+        """How many lines the engine has logged so far."""
+        return self._engine_log.line_count
 
     async def stop(self) -> None:
         """TERM, then KILL the group after STOP_TIMEOUT_S; returns when it is reaped."""
@@ -126,6 +137,7 @@ class WorkerProcess:
     async def _spawn(self) -> bool:
         try:
             require_room_for_process()
+            self._out_of_memory_kills = processes.count_out_of_memory_kills()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
@@ -184,11 +196,11 @@ class WorkerProcess:
         if self._is_stop_asked:
             self._move(ReplicaState.STOPPED)
         else:
-            exit_text = processes.describe_exit(code) if code is not None else ""
-            if self._is_killed:
-                exit_text = KILLED
-            told = None if self.endpoint else (self._engine_log.reason(self.reason) or self.reason)
-            self.reason = _sentence(told) if told else exit_text or "The worker could not be started."
+            if self.endpoint or self._is_killed:
+                self.reason = KILLED if self._is_killed else processes.describe_exit(code or 0)
+            else:
+                self.failure = self._diagnose(code)
+                self.reason = self.failure.details
             self._move(ReplicaState.FAILED)
         self.endpoint = None
         if self._address.socket:
@@ -197,14 +209,23 @@ class WorkerProcess:
         self.settled.set()
         self.ended.set()
 
+    def _diagnose(self, code: int | None) -> FoundryLocalError:
+        if code is None:
+            return ServerStartFailed(self.reason or "The worker process could not be started.")
+        before, now = self._out_of_memory_kills, processes.count_out_of_memory_kills()
+        end = WorkerExit(
+            code,
+            processes.describe_exit(code),
+            self._engine_log.last_lines(),
+            self._engine_log.reason(self.reason) or self.reason,
+            self._most_resident_bytes,
+            was_out_of_memory=before is not None and now is not None and now > before,
+        )
+        return diagnose(end, self.spec)
+
     def _move(self, state: ReplicaState) -> None:
         self.state = state
         self._on_state(self)
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 async def _lines(stream: asyncio.StreamReader) -> Any:

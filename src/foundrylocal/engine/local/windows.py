@@ -94,6 +94,11 @@ def kill(pid: int) -> None:
         process.kill()
 
 
+def count_out_of_memory_kills() -> int | None:
+    """Windows ends no process for lack of memory: it refuses the memory instead."""
+    return None
+
+
 def describe_exit(code: int) -> str:
     """Why a process ended, for people."""
     outcome = f"exited with code {code}" if code < 0x80000000 else f"crashed with code {code:#x}"
