@@ -134,10 +134,24 @@ class _Assembly:
     app: App
 
 
-def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """What fetches, plans and loads models; the server and both ports stand on it."""
+
+    registry: Registry
+    downloads: DownloadManager
+    launcher: LocalLauncher
+    supply: Supply
+    devices: EngineDevices
+    times: MeasuredTimes
+    planner: Planner
+    pool: Pool
+
+
+def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -> _Models:
     registry = Registry.load()
-    hub = HuggingFaceFetcher(allowed_hosts=lambda: store.current.hub_allowed_hosts)
     times = MeasuredTimes(folders.state / FILE_NAME)
+    hub = HuggingFaceFetcher(allowed_hosts=lambda: store.current.hub_allowed_hosts)
     downloads = DownloadManager(
         registry,
         library,
@@ -148,50 +162,54 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     launcher = LocalLauncher(
         folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
     )
-    supply = Supply(library, downloads)
-    devices = EngineDevices().list
-    planner = Planner(supply, launcher, store, devices, times)
+    supply, devices = Supply(library, downloads), EngineDevices()
+    planner = Planner(supply, launcher, store, devices.list, times)
     pool = Pool(launcher, planner, store)
+    return _Models(registry, downloads, launcher, supply, devices, times, planner, pool)
+
+
+def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
+    models = _assemble_models(folders, store, library)
     port_opener = GatewayPortOpener(store, lambda: gateway_app)
     server = Server(
-        registry=registry,
-        supply=supply,
-        pool=pool,
-        launcher=launcher,
+        registry=models.registry,
+        supply=models.supply,
+        pool=models.pool,
+        launcher=models.launcher,
         settings=store,
         port_opener=port_opener,
         api_key=key,
     )
     keyring = Keyring(folders.state)
-    gateway = Gateway(server, library, store, launcher.kill, keyring)
+    gateway = Gateway(server, library, store, models.launcher.kill, keyring)
     gateway_app = CallerCheck(
         gateway,
         lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
         lambda: store.current.allowed_origins,
     )
-    model_manager = ModelManager(server, pool, supply, store)
-    importer = Importer(registry, downloads.imported)
-    doctor = Doctor(folders, store, registry, library, server, devices)
+    model_manager = ModelManager(server, models.pool, models.supply, store)
+    importer = Importer(models.registry, models.downloads.imported)
+    doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
     services = Services(
         server,
-        registry,
+        models.registry,
         library,
-        downloads,
+        models.downloads,
         store,
         ring,
         model_manager,
         importer,
         gateway,
-        planner,
+        models.planner,
         doctor,
         keyring,
     )
     parts = (
         keyring.run,
-        times.run,
-        launcher.run,
-        pool.run,
-        downloads.run,
+        models.times.run,
+        models.launcher.run,
+        models.pool.run,
+        models.downloads.run,
         port_opener.run,
         server.run,
         gateway.run,

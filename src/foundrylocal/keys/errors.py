@@ -1,4 +1,4 @@
-"""Errors about keys: facts without HTTP, as in `errors.py`."""
+"""Errors about keys: facts without HTTP, as in `errors/`."""
 
 from __future__ import annotations
 

@@ -7,24 +7,19 @@ Every other message says what happened; `details` says why and what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-
-class FoundryLocalError(Exception):
-    """Base class of every error that a caller may see: `message` says what happened, `details` what to do next."""
-
-    type: ClassVar[str] = "server_error"
-    code: ClassVar[str] = "internal_error"
-    published_details: ClassVar[str | None] = None
-    """Details that are the same in every case; what is known about this case is then sent as `reason`."""
-
-    def __init__(self, message: str, details: str | None = None, *, param: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = details
-        self.param = param
-        self.retry_after_s: int | None = None
-
+from foundrylocal.errors.base import FoundryLocalError as FoundryLocalError
+from foundrylocal.errors.downloads import ChecksumMismatch as ChecksumMismatch
+from foundrylocal.errors.downloads import DiskRefused as DiskRefused
+from foundrylocal.errors.downloads import DownloadFailed as DownloadFailed
+from foundrylocal.errors.downloads import InsufficientDiskSpace as InsufficientDiskSpace
+from foundrylocal.errors.loading import InsufficientMemory as InsufficientMemory
+from foundrylocal.errors.loading import LoadOutOfMemory as LoadOutOfMemory
+from foundrylocal.errors.loading import ModelLoading as ModelLoading
+from foundrylocal.errors.loading import ModelUnsupported as ModelUnsupported
+from foundrylocal.errors.loading import ServerStartFailed as ServerStartFailed
+from foundrylocal.errors.loading import ServerStartTimeout as ServerStartTimeout
+from foundrylocal.errors.loading import WorkerCrashed as WorkerCrashed
 
 # --- the request -------------------------------------------------------------------------------
 
@@ -265,54 +260,6 @@ class PortInUse(FoundryLocalError):
         self.port = port
 
 
-class ServerStartTimeout(FoundryLocalError):
-    type, code = "timeout_error", "server_start_timeout"
-
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(
-            "Server failed to start within timeout period",
-            f"Timeout: {timeout_s:g} seconds. Try increasing timeout_seconds option.",
-        )
-
-
-class ServerStartFailed(FoundryLocalError):
-    type, code = "server_error", "server_start_failed"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("Server failed to start", reason)
-
-
-class LoadOutOfMemory(ServerStartFailed):
-    """The plan said that the model fits, but the system refused the memory, or ended the worker for lack of it."""
-
-    type, code = "insufficient_resources", "insufficient_memory"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.message = "Not enough memory to load the model"
-
-
-class ModelUnsupported(ServerStartFailed):
-    """This engine cannot run the model: its architecture, its file or its projector is not one that it knows."""
-
-
-class WorkerCrashed(FoundryLocalError):
-    type, code = "server_error", "worker_crashed"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("The model's process ended unexpectedly", f"{reason} It restarts automatically.")
-
-
-class ModelLoading(FoundryLocalError):
-    type, code = "unavailable_error", "model_loading"
-
-    def __init__(self, name: str | None, reason: str | None = None, retry_after_s: int = 1) -> None:
-        super().__init__(
-            f"Loading model {name}" if name else "Loading model", reason or "Try again in a moment."
-        )
-        self.retry_after_s = retry_after_s
-
-
 class SystemExhausted(FoundryLocalError):
     """The system has no descriptors or processes left for now; `reason` is the operating system's error text."""
 
@@ -344,55 +291,7 @@ class QueueFull(FoundryLocalError):
         self.retry_after_s = retry_after_s
 
 
-class InsufficientMemory(FoundryLocalError):
-    type, code = "insufficient_resources", "insufficient_memory"
-
-    def __init__(self, needed: str, free: str) -> None:
-        super().__init__(
-            "Not enough memory to load the model",
-            f"Needed: {needed}, free: {free}. Use a smaller model, quantization or context_size.",
-        )
-
-
-# --- downloads and configuration ------------------------------------------------------------------------
-
-
-class DownloadFailed(FoundryLocalError):
-    """The published details are fixed; what is known about this failure is added as `reason`."""
-
-    type, code = "download_error", "download_failed"
-    published_details = "Network connection error or model not available"
-
-    def __init__(self, reason: str | None = None) -> None:
-        super().__init__("Failed to download model", reason or self.published_details)
-
-
-class ChecksumMismatch(FoundryLocalError):
-    type, code = "download_error", "checksum_mismatch"
-
-    def __init__(self, file_name: str, expected: str, actual: str) -> None:
-        super().__init__(
-            f"Checksum mismatch in downloaded file '{file_name}'",
-            f"Expected sha256 {expected}, got {actual}. The file was discarded; download again.",
-        )
-
-
-class InsufficientDiskSpace(FoundryLocalError):
-    type, code = "insufficient_resources", "insufficient_disk_space"
-
-    def __init__(self, needed: str, free: str, folder: str, reserved: str | None = None) -> None:
-        part = f", {reserved} of it reserved for earlier downloads" if reserved else ""
-        super().__init__(
-            "Not enough disk space for the model",
-            f"Needed: {needed}, free: {free} in {folder}{part}. Delete models, or set another cache_dir.",
-        )
-
-
-class DiskRefused(FoundryLocalError):
-    """Reading or writing a file failed; `reason` is the operating system's error text."""
-
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what} failed: disk error", f"{reason}. No data was lost; try again.")
+# --- configuration and faults ---------------------------------------------------------------------------
 
 
 class ConfigurationUpdateFailed(FoundryLocalError):

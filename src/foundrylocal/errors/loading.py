@@ -1,0 +1,63 @@
+"""Errors of loading a model and of its worker. Import them from `foundrylocal.errors`."""
+
+from __future__ import annotations
+
+from foundrylocal.errors.base import FoundryLocalError
+
+
+class ServerStartTimeout(FoundryLocalError):
+    type, code = "timeout_error", "server_start_timeout"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(
+            "Server failed to start within timeout period",
+            f"Timeout: {timeout_s:g} seconds. Try increasing timeout_seconds option.",
+        )
+
+
+class ServerStartFailed(FoundryLocalError):
+    type, code = "server_error", "server_start_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Server failed to start", reason)
+
+
+class LoadOutOfMemory(ServerStartFailed):
+    """The plan said that the model fits, but the system refused the memory, or ended the worker for lack of it."""
+
+    type, code = "insufficient_resources", "insufficient_memory"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.message = "Not enough memory to load the model"
+
+
+class ModelUnsupported(ServerStartFailed):
+    """This engine cannot run the model: its architecture, its file or its projector is not one that it knows."""
+
+
+class WorkerCrashed(FoundryLocalError):
+    type, code = "server_error", "worker_crashed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The model's process ended unexpectedly", f"{reason} It restarts automatically.")
+
+
+class ModelLoading(FoundryLocalError):
+    type, code = "unavailable_error", "model_loading"
+
+    def __init__(self, name: str | None, reason: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(
+            f"Loading model {name}" if name else "Loading model", reason or "Try again in a moment."
+        )
+        self.retry_after_s = retry_after_s
+
+
+class InsufficientMemory(FoundryLocalError):
+    type, code = "insufficient_resources", "insufficient_memory"
+
+    def __init__(self, needed: str, free: str) -> None:
+        super().__init__(
+            "Not enough memory to load the model",
+            f"Needed: {needed}, free: {free}. Use a smaller model, quantization or context_size.",
+        )
