@@ -28,6 +28,7 @@ from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
 from foundrylocal.engine.local.launcher import LocalLauncher
+from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.port import GatewayPortOpener
@@ -42,6 +43,8 @@ from foundrylocal.logs.setup import Logging
 from foundrylocal.pool.measured_times import FILE_NAME, MeasuredTimes
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
+from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache, limit_bytes
+from foundrylocal.pool.prompt_cache.store import PromptStore
 from foundrylocal.pool.supply import Supply
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.server import Server
@@ -132,6 +135,7 @@ class _Assembly:
     parts: tuple[Any, ...]
     server: Server
     app: App
+    prompt_cache: PromptCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,7 @@ class _Models:
     devices: EngineDevices
     times: MeasuredTimes
     planner: Planner
+    prompt_cache: PromptCache
     pool: Pool
 
 
@@ -159,13 +164,11 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
         fetchers={HubSource: hub},
         note_transfer=times.note_transfer,
     )
-    launcher = LocalLauncher(
-        folders.state, store.current.worker_command, lambda: _budget_bytes(store.current)
-    )
+    launcher, prompt_cache = _make_launcher(folders, store)
     supply, devices = Supply(library, downloads), EngineDevices()
     planner = Planner(supply, launcher, store, devices.list, times)
-    pool = Pool(launcher, planner, store)
-    return _Models(registry, downloads, launcher, supply, devices, times, planner, pool)
+    pool = Pool(launcher, planner, store, prompt_cache)
+    return _Models(registry, downloads, launcher, supply, devices, times, planner, prompt_cache, pool)
 
 
 def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
@@ -203,10 +206,12 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.planner,
         doctor,
         keyring,
+        models.prompt_cache,
     )
     parts = (
         keyring.run,
         models.times.run,
+        models.prompt_cache.run,
         models.launcher.run,
         models.pool.run,
         models.downloads.run,
@@ -214,7 +219,19 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         server.run,
         gateway.run,
     )
-    return _Assembly(parts, server, make_app(services))
+    return _Assembly(parts, server, make_app(services), models.prompt_cache)
+
+
+def _make_launcher(folders: Folders, store: SettingsStore) -> tuple[LocalLauncher, PromptCache]:
+    """The launcher, and the prompt cache into whose folder its engines write."""
+    saved_prompts = PromptStore(folders.state / "prompt-cache", limit_bytes(store.current))
+    launcher = LocalLauncher(
+        folders.state,
+        store.current.worker_command,
+        lambda: _budget_bytes(store.current),
+        saved_prompts.folder,
+    )
+    return launcher, PromptCache(saved_prompts, HttpSlotEngine(), store)
 
 
 async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, sockets: list[Any]) -> None:
@@ -234,6 +251,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
             _arm_second_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):
                 log.info("Shutting down")
+                program.prompt_cache.service_ends()
                 await _shut_down(program.server, ring, listener)
             front.cancel_scope.cancel()
             group.cancel_scope.cancel()

@@ -20,6 +20,7 @@ from typing import Any
 
 import scripted
 from scripted import Script, Scripts
+from slot_states import SlotFailed, SlotStates
 
 Json = dict[str, Any]
 BATCH_TOKENS = 384
@@ -92,13 +93,13 @@ class Answers:
         prompt = request.get("messages") or request.get("input") or request.get("prompt") or ""
         return len(json.dumps(prompt).split())
 
-    def usage(self, request: Json, count: int) -> Json:
+    def usage(self, request: Json, count: int, cached: int = 0) -> Json:
         asked = self.prompt_tokens(request)
         return {
             "completion_tokens": count,
             "prompt_tokens": asked,
             "total_tokens": asked + count,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": cached},
         }
 
     def logprobs(self, token: str) -> Json:
@@ -127,13 +128,14 @@ class Task:
     prompt_tokens: int = 0
     read_tokens: int = 0
     decoded_tokens: int = 0
+    cached_tokens: int = 0
 
     def report(self) -> Json:
         return {
             "id_task": self.number,
             "n_prompt_tokens": self.prompt_tokens + self.decoded_tokens,
             "n_prompt_tokens_processed": self.read_tokens,
-            "n_prompt_tokens_cache": 0,
+            "n_prompt_tokens_cache": self.cached_tokens,
             "params": {"n_discard": self.tag},
             "next_token": [{"n_decoded": self.decoded_tokens}],
         }
@@ -153,6 +155,7 @@ class LlamaHttp:
         self.is_stuck = False
         self.cells: dict[int, int] = {}
         self.tasks: dict[int, Task] = {}
+        self.states = SlotStates(len(self.slots), spec.get("slot_folder"), flags)
         self.counts = {"requests": 0, "finished": 0, "cancelled": 0, "health_checks": 0}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,7 +178,7 @@ class LlamaHttp:
         }
         body = await self._read_body(reader, headers)
         self.counts["requests"] += 1
-        answer = self._answer(method, target.split("?")[0], headers, body, writer)
+        answer = self._answer(method, target, headers, body, writer)
         try:
             early_next = await self._watched(reader, asyncio.ensure_future(answer))
         except Refused as refusal:
@@ -221,8 +224,9 @@ class LlamaHttp:
         await writer.drain()
 
     async def _answer(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+        self, method: str, target: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
     ) -> None:
+        path, _, query = target.partition("?")
         if path == "/health":
             await self._health(writer)
             return
@@ -236,10 +240,23 @@ class LlamaHttp:
         key = None if self.spec.get("socket") else self.spec.get("api_key")
         if key and headers.get("authorization") != f"Bearer {key}":
             raise Refused(401, "Invalid API Key", "authentication_error")
-        if is_generation and method == "POST":
+        if method == "POST" and path.startswith("/slots/"):
+            await self._send(writer, await self._act_on_slot(path, query, body))
+        elif is_generation and method == "POST":
             await self._generate(path, self._parse(body), writer)
         else:
             await self._send(writer, self._plain(method, path, body))
+
+    async def _act_on_slot(self, path: str, query: str, body: bytes) -> Json:
+        if self.flags.slot_trouble == "restore-dies" and "restore" in query:
+            die(self.flags.exit_code)
+        slot = int(path.rpartition("/")[2])
+        while self.slots[slot]:  # noqa: ASYNC110 - as the engine defers it
+            await asyncio.sleep(0.01)
+        try:
+            return await self.states.act(slot, query.removeprefix("action="), self._parse(body))
+        except SlotFailed as error:
+            raise Refused(400, str(error)) from None
 
     def _parse(self, body: bytes) -> Json:
         try:
@@ -262,11 +279,14 @@ class LlamaHttp:
             found: dict[str, object] = {
                 "/slots": [
                     {"id": i, "n_ctx": 8192, "is_processing": busy}
-                    | (self.tasks[i].report() if i in self.tasks else {})
+                    | (self.tasks[i].report() if i in self.tasks else self.states.last_task[i] or {})
                     for i, busy in enumerate(self.slots)
                 ],
                 "/props": {"total_slots": len(self.slots), "model_alias": self.answers.alias}
-                | {"model_path": self.spec.get("model_path"), "fake": {"pid": os.getpid(), **self.counts}},
+                | {
+                    "model_path": self.spec.get("model_path"),
+                    "fake": {"pid": os.getpid(), **self.counts, "damaged_restores": self.states.damaged},
+                },
                 "/v1/models": {
                     "object": "list",
                     "data": [{"id": self.answers.alias, "object": "model", "owned_by": "llamacpp"}],
@@ -312,10 +332,13 @@ class LlamaHttp:
         if is_chat and not request.get("messages"):
             raise Refused(400, "'messages' is required")
         async with self.free:
-            slot = self.slots.index(False)
+            is_kept = self.flags.keep_prompts
+            slot = self.states.choose(self.slots, request) if is_kept else self.slots.index(False)
             self.slots[slot] = True
             self.cells[slot] = self.answers.prompt_tokens(request)
             self.tasks[slot] = Task(self.counts["requests"], int(request.get("n_discard") or 0))
+            if is_kept:
+                self.tasks[slot].cached_tokens = self.states.begin(slot, request)
             try:
                 self._require_context(slot)
                 await self._read_prompt(request, self.tasks[slot])
@@ -332,13 +355,19 @@ class LlamaHttp:
             finally:
                 if not self.is_stuck:  # only the main loop lets go of a slot
                     self.slots[slot] = False
-                    self.tasks.pop(slot, None)
+                    self._keep_task(slot, self.tasks.pop(slot, None))
                 self.cells.pop(slot, None)
                 log("I", "release", f"id  {slot} | stop processing")
 
+    def _keep_task(self, slot: int, task: Task | None) -> None:
+        if task is not None and self.flags.keep_prompts:
+            tokens = len(self.states.tokens[slot])
+            task.prompt_tokens, task.read_tokens = tokens - task.decoded_tokens, tokens - task.cached_tokens
+            self.states.last_task[slot] = task.report()
+
     async def _read_prompt(self, request: Json, task: Task) -> None:
         """Read the prompt batch by batch; a request that stalls does not get beyond it."""
-        left = self.answers.prompt_tokens(request)
+        left = self.answers.prompt_tokens(request) - task.cached_tokens
         while left and self.flags.prompt_rate:
             batch = min(BATCH_TOKENS, left)
             task.prompt_tokens += batch
@@ -384,7 +413,8 @@ class LlamaHttp:
             else {"text": text, "logprobs": None}
         )
         body = self.answers.frame(request, "chat.completion" if is_chat else "text_completion")
-        body |= {"choices": [choice], "usage": self.answers.usage(request, len(words))}
+        usage = self.answers.usage(request, len(words), self.tasks[slot].cached_tokens)
+        body |= {"choices": [choice], "usage": usage}
         body |= {"timings": self.answers.timings(len(words), time.monotonic() - started)}
         await self._send(writer, body)
 
@@ -433,7 +463,7 @@ class LlamaHttp:
             sent += 1
             if sent == self.flags.die_mid_stream:
                 die(self.flags.exit_code)
-        last = frame | {"usage": self.answers.usage(request, len(words))}
+        last = frame | {"usage": self.answers.usage(request, len(words), self.tasks[slot].cached_tokens)}
         last["timings"] = self.answers.timings(len(words), time.monotonic() - started)
         if (request.get("stream_options") or {}).get("include_usage"):
             await self._event(writer, last)

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from foundrylocal.kit.threads import ThreadLane
+
 T = TypeVar("T")
 
 THREAD_LOOK_S = 0.001
@@ -24,13 +26,13 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-ty
     """Never blocks for longer than a look: the time that `select` would have waited passes at once."""
 
     now = 0.0
-    limiter: anyio.CapacityLimiter | None = None
+    limiters: tuple[anyio.CapacityLimiter, ...] = ()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
-        if self.limiter is not None and self.limiter.borrowed_tokens:
+        if any(limiter.borrowed_tokens for limiter in self.limiters):
             return super().select(THREAD_LOOK_S)
         if timeout is None or self.now > MAX_VIRTUAL_S:
             raise AssertionError("deadlock: every task waits, and there is no timer that could wake one")
@@ -47,12 +49,13 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self.jumping.now
 
 
-def run(main: Callable[[], Awaitable[T]]) -> T:
-    """Run `main` on such a loop."""
+def run(main: Callable[[], Awaitable[T]], *lanes: ThreadLane) -> T:
+    """Run `main` on such a loop; the clock stands still while threads of these lanes run, too."""
 
     async def start() -> T:
         loop: Any = asyncio.get_running_loop()
-        loop.jumping.limiter = anyio.to_thread.current_default_thread_limiter()
+        of_lanes = (lane.limiter() for lane in lanes)
+        loop.jumping.limiters = (anyio.to_thread.current_default_thread_limiter(), *of_lanes)
         return await main()
 
     return anyio.run(start, backend_options={"loop_factory": _VirtualLoop})

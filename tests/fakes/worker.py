@@ -43,6 +43,17 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ("--slots", int, None, "generations at once; default: `parallel` of the specification"),
     ("--turns", str, None, "answers requests that offer tools from this file of turns, see `scripted.py`"),
     ("--shared-context", bool, False, "fails all slots when their tokens overrun the context together"),
+    ("--keep-prompts", bool, False, "slots keep their prompts, reuse, save and restore them"),
+    ("--state-bytes", int, 64, "size of a saved prompt, per token"),
+    ("--save-s", float, 0.0, "seconds that a save takes, writing all the time"),
+    ("--restore-s", float, 0.0, "seconds that a restore takes"),
+    (
+        "--slot-trouble",
+        str,
+        None,
+        "what goes wrong with slots: save-fails, restore-fails, restore-dies, forgets",
+    ),
+    ("--build", str, "fake 1", "the build that it reports"),
     ("--log-lines", int, 0, "writes N more log lines before it is ready"),
     ("--progress-for", float, 0.0, "writes log lines for S seconds before it goes on"),
 ]
@@ -111,7 +122,7 @@ async def work(spec: Json, flags: argparse.Namespace) -> None:
         die(flags.exit_code)
     address = await listen(LlamaHttp(spec, flags), spec)
     log("I", "init", f"listening on {address}")
-    tell({"event": "ready", "address": address})
+    tell({"event": "ready", "address": address, "build": flags.build})
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(ending.wait(), flags.die_after)
         return

@@ -20,6 +20,7 @@ from foundrylocal.api.routes import (
     logs,
     models,
     pages,
+    prompt_cache,
     requests,
     search,
     server,
@@ -50,6 +51,8 @@ ROUTERS = [
             health,
             doctor,
             events,
+            events,
+            prompt_cache,
         )
     ),
     ("", openai_routes.router),

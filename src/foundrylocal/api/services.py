@@ -16,6 +16,7 @@ from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.pool.planner import Planner
+from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
@@ -99,6 +100,7 @@ class Services:
     planner: Planner
     doctor: Doctor
     keyring: Keyring
+    prompt_cache: PromptCache
 
 
 async def services(request: Request) -> Services:

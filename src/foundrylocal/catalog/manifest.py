@@ -6,6 +6,7 @@ or the user: it is named by its absolute path, and never written or removed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -79,6 +80,12 @@ class Stored:
     def projector_path(self) -> Path | None:
         projectors = [file for file in self.files if file.is_projector]
         return self._path(projectors[0]) if projectors and len(projectors) < len(self.files) else None
+
+    @property
+    def content_id(self) -> str:
+        """What identifies the content of all its files together; empty when that of one is unknown."""
+        digests = sorted(file.sha256 for file in self.files)
+        return hashlib.sha256("".join(digests).encode()).hexdigest() if all(digests) else ""
 
     def _path(self, file: StoredFile) -> Path:
         return Path(file.path_in(str(self.folder)))

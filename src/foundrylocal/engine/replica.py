@@ -22,7 +22,11 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """One model to run: `id` is unique for each replica, `options` are the effective ones, sizes are in bytes."""
+    """One model to run: `id` is unique for each replica, `options` are the effective ones, sizes are in bytes.
+
+    `content_id` identifies what is in its files. `has_long_context` is whether the context is longer than what the
+    model was first trained with, which changes how some models encode positions.
+    """
 
     id: str
     model_id: str
@@ -33,6 +37,8 @@ class ReplicaSpec:
     options: EffectiveOptions
     is_embedding: bool = False
     is_reranking: bool = False
+    content_id: str = ""
+    has_long_context: bool = False
 
     def is_like(self, other: ReplicaSpec) -> bool:
         """Whether both run the same model with the same options."""
@@ -51,12 +57,16 @@ class ReplicaSpec:
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a worker is to listen: a UNIX socket, or a port of loopback with a key where there are none."""
+    """Where a worker is to listen: a UNIX socket, or a port of loopback with a key where there are none.
+
+    `slot_folder` is where its engine may save the prompts of its slots; None: nowhere.
+    """
 
     socket: Path | None
     host: str
     port: int
     api_key: str
+    slot_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,8 @@ class Address:
 
     `can_call_tools` is whether the model's chat template has a place for tools; `opens_thoughts` is whether it begins
     every answer inside the model's thoughts, even for a request that wants none. `first_probe_s` is how long its
-    first health check took.
+    first health check took. `build` identifies the engine's build; it is empty when the engine does not say.
+    `slot_folder` is where the engine saves the prompts of its slots on request; None: it cannot.
     """
 
     url: str
@@ -74,6 +85,8 @@ class Address:
     can_call_tools: bool = True
     first_probe_s: float = 0.0
     opens_thoughts: bool = False
+    build: str = ""
+    slot_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class Slot(msgspec.Struct, kw_only=True):
         return self.params.n_discard if is_followed else 0
 
     @property
+    def has_worked(self) -> bool:
+        """Whether any request has used it."""
+        return self.id_task >= 0
+
+    @property
     def decoded_tokens(self) -> int:
         """How many tokens of the answer there are."""
         return sum(token.n_decoded for token in self.next_token)

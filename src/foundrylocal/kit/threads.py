@@ -29,15 +29,14 @@ class ThreadLane:
 
         A cancelled call leaves the queue at once; work that has begun ends at its next `check_cancelled`.
         """
-        return await anyio.to_thread.run_sync(work, *args, limiter=self._limiter_of_loop())
+        return await anyio.to_thread.run_sync(work, *args, limiter=self.limiter())
 
     async def run_abandonable(self, work: Callable[[*Args], T], *args: *Args) -> T:
         """Like `run`, but a cancelled call returns at once; its thread ends when the work does."""
-        return await anyio.to_thread.run_sync(
-            work, *args, limiter=self._limiter_of_loop(), abandon_on_cancel=True
-        )
+        return await anyio.to_thread.run_sync(work, *args, limiter=self.limiter(), abandon_on_cancel=True)
 
-    def _limiter_of_loop(self) -> anyio.CapacityLimiter:
+    def limiter(self) -> anyio.CapacityLimiter:
+        """What bounds its threads on the running event loop."""
         try:
             return self._limiter.get()
         except LookupError:

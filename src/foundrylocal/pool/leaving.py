@@ -13,6 +13,7 @@ import anyio
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.kit.task_host import TaskHost
+from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
 from foundrylocal.settings.store import SettingsStore
 
@@ -29,17 +30,19 @@ class Leaving:
         launcher: Launcher,
         roster: Roster,
         settings: SettingsStore,
+        prompts: PromptCache,
         tasks: TaskHost,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._launcher = launcher
         self._roster = roster
         self._settings = settings
+        self._prompts = prompts
         self._tasks = tasks
         self._clock = clock
 
     async def unload(self, replica: Replica, drain_s: float) -> None:
-        """Take it out of service at once, wait for its requests (`drain_s` at most), and end its worker."""
+        """Take it out of service at once, wait for its requests (`drain_s` at most), save its prompts and end it."""
         if replica.state is State.GONE:
             return
         self._roster.set_draining(replica, is_recallable=False)
@@ -48,7 +51,9 @@ class Leaving:
                 await replica.drained()
         finally:
             with anyio.CancelScope(shield=True):
+                await self._prompts.save(replica)
                 await self._launcher.stop(replica.spec.id)
+                self._prompts.worker_ended(replica)
                 was_there = self._roster.set_gone(replica)
         if was_there:
             log.info("Model unloaded: %s", replica.model.simple_name)

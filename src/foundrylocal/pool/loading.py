@@ -32,6 +32,7 @@ from foundrylocal.pool.eviction import Refusal, choose_victims
 from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.load_status import LoadStatus, load_status
 from foundrylocal.pool.planner import Planner
+from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.roster import Entry, Replica, Roster, State
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
@@ -54,6 +55,7 @@ class Loading:
         settings: SettingsStore,
         roster: Roster,
         leaving: Leaving,
+        prompts: PromptCache,
         cooldowns: Cooldowns,
         tasks: TaskHost,
         room: anyio.Lock,
@@ -63,6 +65,7 @@ class Loading:
         self._settings = settings
         self._roster = roster
         self._leaving = leaving
+        self._prompts = prompts
         self._cooldowns = cooldowns
         self._tasks = tasks
         # Held while memory is checked and claimed, so that nothing is promised twice.
@@ -95,6 +98,7 @@ class Loading:
                 self._roster.set_launched(replica)
             on_spawned()
             address = await self._wait_ready(replica, timeout_s, on_progress)
+            await self._prompts.restore(replica, address)
             if replica.state is State.GONE:
                 reason = replica.lost_reason or "The worker exited as soon as it was ready."
                 raise ServerStartFailed(reason)

@@ -1,7 +1,7 @@
 """The loaded models and their replicas: the facade that the rest of the program calls.
 
 Each job has a module of its own: roster (who is there, in which state), loading, eviction (who makes room),
-leaving, losses (crashes), cooldown.
+leaving, losses (crashes), cooldown, prompt_cache (saved prompts).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from foundrylocal.pool.load_status import LoadStatus
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.planner import Plan, Planner
+from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
 from foundrylocal.pool.trial import trial_replica
 from foundrylocal.settings.store import SettingsStore
@@ -41,18 +42,28 @@ class Pool:
         launcher: Launcher,
         planner: Planner,
         settings: SettingsStore,
+        prompts: PromptCache,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._launcher = launcher
         self._planner = planner
+        self._prompts = prompts
         self._tasks = TaskHost(log)
         self._roster = Roster(clock)
         self._cooldowns = Cooldowns(clock)
         self._losses = Losses(self._roster, self._cooldowns, settings)
-        self._leaving = Leaving(launcher, self._roster, settings, self._tasks, clock)
+        self._leaving = Leaving(launcher, self._roster, settings, prompts, self._tasks, clock)
         self._room = anyio.Lock()
         self._loading = Loading(
-            launcher, planner, settings, self._roster, self._leaving, self._cooldowns, self._tasks, self._room
+            launcher,
+            planner,
+            settings,
+            self._roster,
+            self._leaving,
+            prompts,
+            self._cooldowns,
+            self._tasks,
+            self._room,
         )
         # The jobs themselves, documented where they are done.
         self.load = self._loading.load
@@ -146,9 +157,17 @@ class Pool:
             on_progress=on_progress,
         )
 
+    def note_reuse(self, replica: Replica, tokens_in: int | None, tokens_cached: int | None) -> None:
+        """An answer of this replica is complete: how many of its prompt's tokens came from the engine's cache."""
+        self._prompts.note_reuse(replica, tokens_in, tokens_cached)
+
     def block_loads(self, model: Model) -> AbstractContextManager[None]:
         """Keep the model out of memory while its files change. Raises ModelInUse when it is in there."""
         return self._roster.block_loads(model)
+
+    async def forget(self, model: Model) -> None:
+        """The model's files are gone: remove its saved prompts too."""
+        await self._prompts.clear(model.model_id)
 
     def pin(self, model: Model | None) -> None:
         """This is the server's own model now: it never leaves for another one. None: there is none."""

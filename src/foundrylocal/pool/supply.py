@@ -148,4 +148,6 @@ class Supply:
             options=options,
             is_embedding=(header.is_embedding or "embedding" in model.capabilities) and not is_reranking,
             is_reranking=is_reranking,
+            content_id=stored.content_id,
+            has_long_context=0 < (header.original_context_length or 0) < options.context_size,
         )

@@ -51,7 +51,9 @@ class ModelManager:
         if self._is_servers_own(model):
             raise ModelInUse(model.simple_name)
         with self._pool.block_loads(model):
-            return await self._supply.delete(model)
+            freed_bytes = await self._supply.delete(model)
+        await self._pool.forget(model)
+        return freed_bytes
 
     def _is_servers_own(self, model: Model) -> bool:
         state = self._server.state

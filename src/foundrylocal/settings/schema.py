@@ -128,6 +128,21 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         max_length=16,
         description="Delays before each restart of a crashed model; after the last one the server gives up.",
     )
+    prompt_cache_mb: int = Field(
+        2048,
+        ge=0,
+        le=1_048_576,
+        description=(
+            "Disk space in MB for the prompts of models that leave memory, so that long conversations go on without "
+            "reading them again; the least recently used are removed. 0 saves none."
+        ),
+    )
+    prompt_cache_keep: bool = Field(
+        False,
+        description=(
+            "Keep saved prompts when the service ends. They hold what was said; by default they are removed then."
+        ),
+    )
     worker_command: list[str] = Field(
         default_factory=list, description="Command line of the worker process; empty means the built-in one."
     )

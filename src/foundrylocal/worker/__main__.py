@@ -35,11 +35,12 @@ def _is_orphan(parent: int, service: int) -> bool:
 
 
 def _limit() -> None:
-    """No core dump of gigabytes when the engine aborts."""
+    """No core dump of gigabytes when the engine aborts, and no file that others can read."""
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.umask(0o077)  # saved prompts are for the user alone from their first byte
 
 
 def _take_report_channel() -> IO[str]:
@@ -88,7 +89,8 @@ def main() -> None:
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    report.write(json.dumps({"event": "ready", "address": server.listening_address}) + "\n")
+    build = f"xllamacpp {xllamacpp.__version__}"
+    report.write(json.dumps({"event": "ready", "address": server.listening_address, "build": build}) + "\n")
     report.flush()
     while sys.stdin.readline():
         pass

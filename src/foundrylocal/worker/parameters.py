@@ -116,6 +116,8 @@ def parameters(order: dict[str, Any]) -> Any:
     params.sse_ping_interval = _PING_S
     # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
     params.cache_idle_slots = False
+    if folder := order.get("slot_folder"):
+        params.slot_save_path = folder + "/"
     for name, apply in LOAD_OPTIONS.items():
         apply(params, order[name])
     _set_batch(params, order)

@@ -16,9 +16,12 @@ from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.pool.measured_times import MeasuredTimes
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
+from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
+from foundrylocal.pool.prompt_cache.store import PromptStore
 from foundrylocal.pool.roster import Replica, State
 from foundrylocal.pool.supply import Supply
 from foundrylocal.settings.store import SettingsStore
@@ -108,11 +111,17 @@ async def no_devices() -> tuple[Device, ...]:
     return ()
 
 
+def no_prompt_cache(state: Path, settings: SettingsStore) -> PromptCache:
+    """A prompt cache that stays empty: the fake launcher's replicas cannot save."""
+    return PromptCache(PromptStore(state / "prompt-cache", 0), HttpSlotEngine(), settings)
+
+
 @asynccontextmanager
 async def running_pool(models_home: Path, state: Path, **settings: Any) -> AsyncIterator[Rig]:
     launcher, registry, store, supply = make_parts(models_home, state, **settings)
     times = MeasuredTimes(state / "times.json")
-    pool = Pool(launcher, Planner(supply, launcher, store, no_devices, times), store)
+    planner = Planner(supply, launcher, store, no_devices, times)
+    pool = Pool(launcher, planner, store, no_prompt_cache(state, store))
     rig = Rig(launcher, registry, store, supply, pool, times)
     async with anyio.create_task_group() as group:
         await group.start(pool.run)

@@ -82,6 +82,7 @@ class GgufHeader:
     tensor_bytes: int
     file_bytes: int
     cache: CacheShape
+    original_context_length: int | None = None  # before it was trained for a longer one
 
     @property
     def auxiliary_kind(self) -> FileKind | None:
@@ -115,6 +116,7 @@ def describe(
         name=_shown(metadata.text("general.name"), 200),
         parameter_count=tensors.parameter_count,
         context_length=_context_length(metadata, arch),
+        original_context_length=metadata.number(f"{arch}.rope.scaling.original_context_length"),
         block_count=_block_count(metadata, arch),
         embedding_length=embedding_length,
         head_count=heads,

@@ -59,6 +59,7 @@ _MODEL_KEYS: Final = frozenset(
         b"full_attention_interval",
         b"kda.head_dim",
         b"pooling_type",
+        b"rope.scaling.original_context_length",
         b"shortconv.l_cache",
         b"ssm.conv_kernel",
         b"ssm.group_count",

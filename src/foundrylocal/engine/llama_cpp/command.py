@@ -19,6 +19,7 @@ def render_order(spec: ReplicaSpec, address: ListenAddress) -> bytes:
         "host": address.host,
         "port": address.port,
         "api_key": address.api_key,
+        "slot_folder": str(address.slot_folder) if address.slot_folder else None,
         "model_path": str(spec.model_path),
         "projector_path": str(spec.projector_path) if spec.projector_path else None,
         "alias": spec.model_id,

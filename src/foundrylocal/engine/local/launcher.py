@@ -52,8 +52,10 @@ class LocalLauncher:
         state_dir: Path,
         command: Sequence[str] = (),
         budget_bytes: Callable[[], int | None] = lambda: None,
+        slot_folder: Callable[[], Path | None] = lambda: None,
     ) -> None:
         self._budget_bytes = budget_bytes
+        self._slot_folder = slot_folder
         self._command = tuple(command) or BUILT_IN_WORKER
         self._sockets = SocketFolder(state_dir / "run-folder")
         self._workers: dict[str, WorkerProcess] = {}
@@ -95,6 +97,7 @@ class LocalLauncher:
 
     async def launch(self, spec: ReplicaSpec) -> str:
         folder = await self._socket_folder()
+        slots = await anyio.to_thread.run_sync(self._slot_folder)
         if spec.id in self._workers:
             return spec.id
         if self._group is None:
@@ -102,9 +105,8 @@ class LocalLauncher:
         incarnation = next(self._incarnations)
         socket = folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
         key = "" if socket else secrets.token_urlsafe(32)
-        worker = WorkerProcess(
-            spec, ListenAddress(socket, "127.0.0.1", 0, key), self._command, incarnation, self._tell
-        )
+        address = ListenAddress(socket, "127.0.0.1", 0, key, slots)
+        worker = WorkerProcess(spec, address, self._command, incarnation, self._tell)
         self._workers[spec.id] = worker
         self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id

@@ -177,7 +177,13 @@ class WorkerProcess:
             if event == "ready":
                 self._engine_log.start_serving()
                 url = str(report.get("address") or f"unix://{self._address.socket}")
-                self.endpoint = Address(url, self._address.api_key, self.incarnation)
+                self.endpoint = Address(
+                    url,
+                    self._address.api_key,
+                    self.incarnation,
+                    build=str(report.get("build") or ""),
+                    slot_folder=self._address.slot_folder,
+                )
                 self._move(ReplicaState.READY)
                 self.settled.set()
             elif event == "failed":

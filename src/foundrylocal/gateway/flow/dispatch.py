@@ -167,6 +167,8 @@ class Dispatcher:
                 with self._stuck.flight(replica.spec, replica.address, request) as flight:
                     why_gone = partial(self._why_gone, replica, flight)
                     await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+            stats = request.stats
+            self._server.pool.note_reuse(replica, stats.tokens_in, stats.tokens_cached)
             if flight.is_ended:
                 await _end_stuck(request)
 

@@ -1,0 +1,61 @@
+"""`foundrylocal prompt-cache`: the saved prompts of models that are not loaded."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from foundrylocal.cli.arguments import AsJson
+from foundrylocal.cli.client import ManagementClient
+from foundrylocal.cli.render import say, table
+
+HELP = "Show or remove the prompts that are saved when a model leaves memory."
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
+
+
+def list_prompts(as_json: AsJson = False) -> None:
+    """List the saved prompts by model."""
+    answer = ManagementClient().get("/prompt-cache")
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    elif not answer["limit_bytes"]:
+        say("The prompt cache is off. Next: foundrylocal config prompt_cache_mb=2048")
+    elif not answer["models"]:
+        say("No prompts are saved. That happens when a model leaves memory.")
+    else:
+        titles = ("MODEL", "PROMPTS", "TOKENS", "SIZE", "AGE", "HITS")
+        table(titles, [_row(model) for model in answer["models"]])
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(model["model"]),
+        str(model["prompts"]),
+        str(model["tokens"]),
+        str(model["bytes_formatted"]),
+        age(model["age_seconds"]),
+        str(model["hits"]),
+    )
+
+
+def age(seconds: int) -> str:
+    """`40 s`, `12 min`, `3 h`, `2 d`."""
+    for unit, length_s in _UNITS:
+        if seconds >= length_s:
+            return f"{seconds // length_s} {unit}"
+    return f"{seconds} s"
+
+
+def clear(
+    model: Annotated[str | None, typer.Argument(help="Only the prompts of this model.")] = None,
+) -> None:
+    """Remove the saved prompts of all models or of one; loaded models keep theirs in memory."""
+    answer = ManagementClient().delete("/prompt-cache" + (f"/{quote(model, safe='')}" if model else ""))
+    freed = f": {answer['removed']}, {answer['freed_formatted']} freed" if answer["removed"] else ""
+    say(f"{answer['message']}{freed}")
+
+
+COMMANDS = {"list": list_prompts, "clear": clear}
