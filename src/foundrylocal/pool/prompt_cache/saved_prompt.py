@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import msgspec
 
 from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.wire.load_options import DraftModel
 
 _VERSION = 1
 # What a slot holds does not depend on these. An option that is not listed here separates saved prompts: to lose one
 # costs time, to restore one that does not fit costs the answers.
 _IRRELEVANT_OPTIONS = frozenset({
-    "context_size", "parallel", "threads", "gpu_layers", "pinned", "idle_unload_seconds",
+    "context_size", "parallel", "threads", "gpu_layers", "speculative", "engine",
 })  # fmt: skip
 
 
@@ -64,10 +65,12 @@ class Fit:
 def fit_of(spec: ReplicaSpec, build: str) -> Fit | None:
     """What identifies the prompts of this replica; None when they cannot be saved.
 
-    Embeddings and rankings keep no prompt. Without the engine's build or the content of the files, nobody can tell
-    whether a file fits.
+    Embeddings and rankings keep no prompt. A draft model has a state that the engine does not save. Without
+    the engine's build or the content of all files, nobody can tell whether a saved prompt fits.
     """
-    if spec.is_embedding or spec.is_reranking or not build or not spec.content_id:
+    if spec.is_embedding or spec.is_reranking or isinstance(spec.options.speculative, DraftModel):
+        return None
+    if not build or not spec.content_id or spec.options.lora:
         return None
     options = spec.options.model_dump(mode="json")
     relevant = {name: options[name] for name in sorted(options.keys() - _IRRELEVANT_OPTIONS)}

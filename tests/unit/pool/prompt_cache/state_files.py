@@ -11,7 +11,7 @@ import anyio
 
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.pool.prompt_cache.store import SAVING_SUFFIX, WrittenSlot
-from foundrylocal.wire.load_options import LoadSettings
+from foundrylocal.wire.load_options import EffectiveOptions
 
 T = TypeVar("T")
 MAGIC = 0x67677371
@@ -40,8 +40,11 @@ def in_thread(work: Callable[[], T]) -> T:
 
 def spec(**changes: object) -> ReplicaSpec:
     """A replica whose prompts can be saved."""
-    options = {"context_size": 512, **{k: v for k, v in changes.items() if k in LoadSettings.model_fields}}
-    others = {name: value for name, value in changes.items() if name not in LoadSettings.model_fields}
+    options = {
+        "context_size": 512,
+        **{k: v for k, v in changes.items() if k in EffectiveOptions.model_fields},
+    }
+    others = {name: value for name, value in changes.items() if name not in EffectiveOptions.model_fields}
     fields: dict[str, object] = {
         "id": f"{MODEL_ID}#1",
         "model_id": MODEL_ID,
@@ -49,7 +52,7 @@ def spec(**changes: object) -> ReplicaSpec:
         "projector_path": None,
         "file_bytes": 1 << 20,
         "memory_bytes": 1 << 20,
-        "options": LoadSettings(**options),
+        "options": EffectiveOptions(**options),
         "content_id": "content",
     }
     return ReplicaSpec(**{**fields, **others})  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from foundrylocal.pool.prompt_cache.saved_prompt import Index, fit_of, read_index
+from foundrylocal.wire.load_options import DraftModel, LoraAdapter
 from tests.unit.pool.prompt_cache.state_files import spec
 
 BUILD = "engine 1"
@@ -12,7 +13,10 @@ BUILD = "engine 1"
 
 @pytest.mark.parametrize(
     "changes",
-    [{"context_size": 1024}, {"parallel": 2}, {"threads": 3}, {"gpu_layers": 4}, {"id": "another"}],
+    [
+        *({"context_size": 1024}, {"parallel": 2}, {"threads": 3}, {"gpu_layers": 4}),
+        *({"speculative": "ngram"}, {"engine": "mine"}, {"id": "another"}),
+    ],
     ids=str,
 )
 def test_how_a_model_runs_does_not_matter(changes: dict[str, object]) -> None:
@@ -26,6 +30,13 @@ def test_another_build_or_content_never_fits_again() -> None:
     assert all(other is not None and other.origin != fit.origin and other.key != fit.key for other in others)
 
 
+def test_another_type_of_cache_does_not_fit_now() -> None:
+    fit, other = fit_of(spec(), BUILD), fit_of(spec(kv_cache_type="q8_0"), BUILD)
+    assert fit is not None
+    assert other is not None
+    assert (fit.origin, fit.key != other.key) == (other.origin, True)
+
+
 def test_a_context_that_changes_positions_does_not_fit_now() -> None:
     short, long = fit_of(spec(), BUILD), fit_of(spec(has_long_context=True), BUILD)
     assert short is not None
@@ -34,7 +45,12 @@ def test_a_context_that_changes_positions_does_not_fit_now() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"is_embedding": True}, {"is_reranking": True}, {"content_id": ""}], ids=str
+    "changes",
+    [
+        *({"is_embedding": True}, {"is_reranking": True}, {"content_id": ""}),
+        *({"speculative": DraftModel(draft_model="small")}, {"lora": [LoraAdapter(model="adapter")]}),
+    ],
+    ids=str,
 )
 def test_what_keeps_no_prompt_or_cannot_be_identified_is_not_saved(changes: dict[str, object]) -> None:
     assert fit_of(spec(**changes), BUILD) is None
