@@ -31,8 +31,17 @@ def test_events_tell_all_there_is_and_then_each_change(api: Service) -> None:
     with api.http.stream("GET", "/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.iter_lines()
-        first = [json.loads(line[6:])["type"] for line, _ in zip(lines, range(7), strict=False) if line]
-        assert first == ["state", "downloads", "loaded", "downloaded"]
+        first = [json.loads(line[6:])["type"] for line, _ in zip(lines, range(15), strict=False) if line]
+        assert set(first) == {
+            "state",
+            "downloads",
+            "ended_downloads",
+            "loaded",
+            "activity",
+            "downloaded",
+            "machine",
+            "requests",
+        }
         api.start()
         states = changes(api, lines, "state")
         assert next(states)["status"] == "starting"
@@ -169,9 +178,9 @@ def test_the_page_of_docs_needs_nothing_from_elsewhere(api: Service) -> None:
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "'unsafe" not in policy
-        for name in ("docs.html", "docs.js", "docs.css"):
-            text = page.text if name == "docs.html" else api.http.get(url.replace("/docs", f"/{name}")).text
-            assert "http://" not in text and "https://" not in text and "//cdn" not in text
+        for name in ("docs/docs.js", "docs/docs.css", "tokens.css"):
+            text = api.http.get(url.replace("/docs", f"/ui/{name}")).raise_for_status().text
+            assert "http://" not in text + page.text and "https://" not in text and "//cdn" not in text
 
 
 @requirement("10.docs")

@@ -25,6 +25,7 @@ from foundrylocal.web.keys import has_key, key_of
 log = logging.getLogger("foundrylocal.API")
 
 _OPEN = frozenset(prefix + path for prefix in ("", BASE_PATH) for path in pages.OPEN_PATHS)
+_OPEN_PREFIXES = (pages.OPEN_PREFIX, BASE_PATH + pages.OPEN_PREFIX)
 _READ_METHODS = ("GET", "HEAD")
 _MAY_MANAGE = "foundrylocal.may_manage"
 
@@ -65,7 +66,8 @@ class ManagementAccess:
     def _identify(self, scope: Scope) -> Caller | None:
         """The caller if it has a key of the keyring; None for one that needs none or has the management key."""
         key = self._settings.current.management_key
-        if key is None or scope["path"] in _OPEN or has_key(scope, key):
+        is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_PREFIXES)
+        if key is None or is_open or has_key(scope, key):
             return None
         caller = self._keyring.identify(key_of(scope))
         if caller is None:

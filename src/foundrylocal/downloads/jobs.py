@@ -13,7 +13,8 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.meter import Meter
-from foundrylocal.events import Measure
+from foundrylocal.errors import FoundryLocalError, OperationCancelled
+from foundrylocal.events import Failed, Measure, Succeeded
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.operation import Operation
 
@@ -31,13 +32,25 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True)
 class DownloadStatus:
-    """A running or queued download; `state` is queued, downloading or verifying."""
+    """A download that has not ended; `state` is queued, downloading, verifying or paused."""
 
     model_id: str
     simple_name: str
     state: str
     requested_at: float
     measure: Measure | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedDownload:
+    """A download that ended; `kept_bytes` wait on disk for the next attempt if it did not complete."""
+
+    model: Model
+    state: Literal["done", "failed", "cancelled"]
+    ended_at: float
+    file_size_bytes: int
+    kept_bytes: int
+    error: FoundryLocalError | None
 
 
 @dataclass(slots=True)
@@ -56,6 +69,7 @@ class Job:
     requesters: int = 1
     """How many callers requested it and have not withdrawn."""
     is_cancelled: bool = False
+    is_paused: bool = False
 
     def as_status(self) -> DownloadStatus:
         latest = self.operation.latest
@@ -66,6 +80,29 @@ class Job:
             self.requested_at,
             latest.measure if latest is not None else None,
         )
+
+    @property
+    def was_paused(self) -> bool:
+        """Whether it ended by a pause; a commit that had begun is completed all the same."""
+        outcome = self.operation.outcome
+        error = outcome.error if isinstance(outcome, Failed) else None
+        return isinstance(error, OperationCancelled) and error.is_paused and not self.is_cancelled
+
+    def as_ended(self) -> EndedDownload | None:
+        """How it ended; None if the model was on disk already or the job was refused at once."""
+        outcome, latest = self.operation.outcome, self.operation.latest
+        if self.step == "looking" or outcome is None:
+            return None
+        measure = latest.measure if latest is not None else None
+        received = (measure.downloaded_bytes if measure else None) or 0
+        if isinstance(outcome, Succeeded):
+            result = outcome.result
+            size = result.file_size_bytes if isinstance(result, Downloaded) else received
+            return EndedDownload(self.model, "done", now_s(), size, 0, None)
+        error = outcome.error if isinstance(outcome.error, FoundryLocalError) else None
+        if isinstance(error, OperationCancelled):
+            return EndedDownload(self.model, "cancelled", now_s(), 0, received, None)
+        return EndedDownload(self.model, "failed", now_s(), 0, received, error)
 
 
 def give_turns(jobs: Iterable[Job]) -> None:

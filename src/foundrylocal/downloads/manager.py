@@ -1,12 +1,15 @@
 """All downloads: one job for each model, however many callers request it.
 
-Invariant: a model has at most one job, and the job belongs to the manager, not to its callers.
+Invariant: a model has at most one job, and the job belongs to the manager, not to its callers. A paused download
+has no job: it is an entry of `paused` here and on disk until it is resumed, cancelled or its model deleted.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from foundrylocal.catalog import names
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, PackageSource, Registry
 from foundrylocal.downloads.imports.records import ImportedModels
-from foundrylocal.downloads.jobs import Downloaded, DownloadStatus, Job, give_turns
+from foundrylocal.downloads.jobs import Downloaded, DownloadStatus, EndedDownload, Job, give_turns
 from foundrylocal.downloads.meter import Meter
 from foundrylocal.downloads.pending import PendingDownloads
 from foundrylocal.downloads.runner import JobRunner
@@ -30,13 +33,15 @@ from foundrylocal.downloads.sources.local_file import LocalFileFetcher
 from foundrylocal.downloads.sources.python_package import PythonPackageFetcher
 from foundrylocal.downloads.space import RESERVE_BYTES, DiskNeed
 from foundrylocal.downloads.verification import Verdict, Verifier
-from foundrylocal.errors import DiskRefused, ModelInUse, ModelNotFound, ServerShuttingDown
-from foundrylocal.events import Progress
+from foundrylocal.errors import DiskRefused, ModelInUse, ModelNotFound, OperationCancelled, ServerShuttingDown
+from foundrylocal.events import Measure, Progress
+from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.operation import Operation
 
 COMPLETED = "Download completed successfully"
+MAX_ENDED = 50
 
-__all__ = ["DownloadManager", "DownloadStatus", "Downloaded"]
+__all__ = ["DownloadManager", "DownloadStatus", "Downloaded", "EndedDownload"]
 
 _log = logging.getLogger("foundrylocal.DownloadService")
 
@@ -70,12 +75,16 @@ class DownloadManager:
         self._runner = JobRunner(
             library, sources, self._pending, self.imported, self._give_turns, note_transfer
         )
+        self._paused: dict[str, DownloadStatus] = {}
+        self._ended: deque[EndedDownload] = deque(maxlen=MAX_ENDED)
         self._tasks: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Resume the downloads of the last run, then carry out downloads until cancelled."""
         await self.imported.load()
         unfinished = await self._pending.load()
+        for model_id in self._pending.paused():
+            await self._restore_paused(model_id)
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
@@ -95,8 +104,22 @@ class DownloadManager:
         _log.info("Resuming download: %s", model.simple_name)
         self.fetch(model)
 
+    async def _restore_paused(self, model_id: str) -> None:
+        try:
+            model = self._registry.find(model_id)
+        except ModelNotFound:
+            await self._pending.discard(model_id)
+            return
+        kept = await anyio.to_thread.run_sync(self._library.place(model.model_id).partial_bytes)
+        total = model.file_size_bytes
+        percent = min(99.9, round(100 * kept / total, 1)) if total else None
+        measure = Measure("paused", percent, min(kept, total) if total else kept, total or None)
+        self._paused[names.key(model.model_id)] = DownloadStatus(
+            model.model_id, model.simple_name, "paused", now_s(), measure
+        )
+
     def fetch(self, model: Model) -> Operation[Downloaded]:
-        """Download a model: joins its running job, or starts one.
+        """Download a model: joins its running job, starts one, or resumes a paused one.
 
         The result is Downloaded, at once if the model is already on disk. Errors: DownloadFailed,
         ChecksumMismatch, InsufficientDiskSpace, ModelCorrupted, OperationCancelled, ServerShuttingDown.
@@ -110,6 +133,7 @@ class DownloadManager:
         operation: Operation[Downloaded] = Operation(f"Download of {model.simple_name}")
         job = Job(model, operation, Meter(operation.report, model.file_size_bytes))
         self._jobs[names.key(model.model_id)] = job
+        self._paused.pop(names.key(model.model_id), None)
         operation.report(Progress(f"Starting download: {model.simple_name}"))
         self._tasks.start_soon(self._carry_out, job)
         return operation
@@ -121,7 +145,14 @@ class DownloadManager:
         try:
             await job.operation.run(partial(self._runner.run, job), lambda _: COMPLETED, on_fault)
         finally:
-            del self._jobs[names.key(job.model.model_id)]
+            key = names.key(job.model.model_id)
+            del self._jobs[key]
+            if job.was_paused:
+                status = job.as_status()
+                measure = replace(status.measure, stage="paused") if status.measure else None
+                self._paused[key] = replace(status, state="paused", measure=measure)
+            elif (ended := job.as_ended()) is not None:
+                self._ended.append(ended)
             self._give_turns()
 
     def _give_turns(self) -> None:
@@ -133,8 +164,13 @@ class DownloadManager:
         return await anyio.to_thread.run_sync(self._sources.look_at_space, model, place)
 
     def jobs(self) -> list[DownloadStatus]:
-        """Running and waiting downloads, in the order they were requested."""
-        return [job.as_status() for job in self._jobs.values() if job.step != "looking"]
+        """Running, waiting and paused downloads, in the order they were requested."""
+        found = [job.as_status() for job in self._jobs.values() if job.step != "looking"]
+        return sorted([*found, *self._paused.values()], key=lambda status: status.requested_at)
+
+    def ended(self) -> list[EndedDownload]:
+        """The last downloads that ended since the service started, newest last."""
+        return list(self._ended)
 
     def is_downloading(self, model_id: str) -> bool:
         job = self._job_of(model_id)
@@ -146,9 +182,40 @@ class DownloadManager:
         Received bytes are kept for the next attempt.
         """
         job = self._job_of(model_id)
-        if job is None:
+        if job is not None:
+            await self._end(job)
+            return True
+        return await self._forget_paused(model_id)
+
+    async def pause(self, model_id: str) -> bool:
+        """Pause a download and wait until its processes have exited; False if there is none to pause.
+
+        It stays paused, over a restart too, until it is resumed or cancelled. One that is being completed completes.
+        """
+        job = self._job_of(model_id)
+        if job is None or job.step == "looking":
+            return names.key(model_id) in self._paused
+        job.is_paused = True
+        job.operation.cancel(OperationCancelled(job.operation.what, is_paused=True))
+        await job.operation.ended()
+        return job.was_paused
+
+    def resume(self, model: Model) -> bool:
+        """Continue a paused download; False if it is not paused. Raises ServerShuttingDown."""
+        if names.key(model.model_id) not in self._paused:
             return False
-        await self._end(job)
+        self.fetch(model)
+        return True
+
+    async def _forget_paused(self, model_id: str) -> bool:
+        status = self._paused.pop(names.key(model_id), None)
+        if status is None:
+            return False
+        await self._pending.discard(status.model_id)
+        kept = status.measure.downloaded_bytes if status.measure else None
+        model = self._registry.find(status.model_id)
+        self._ended.append(EndedDownload(model, "cancelled", now_s(), 0, kept or 0, None))
+        await self._runner.clean_up(model)
         return True
 
     async def withdraw(self, download: Operation[Downloaded]) -> None:
@@ -170,6 +237,7 @@ class DownloadManager:
         Raises ModelInUse during a download, ModelNotOnDisk or DiskRefused.
         """
         self._refuse_during_download(model)
+        await self._forget_paused(model.model_id)
         try:
             freed_bytes = await anyio.to_thread.run_sync(self._library.delete, model.model_id)
         except OSError as error:

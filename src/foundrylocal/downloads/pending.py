@@ -1,4 +1,4 @@
-"""The list of unfinished downloads on disk, so that a service that died resumes them.
+"""The list of unfinished downloads on disk: a service that died resumes them, and paused ones stay paused.
 
 Invariant: a download is in the list from before its first byte until it has ended or was cancelled.
 """
@@ -23,28 +23,36 @@ class PendingDownloads:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._model_ids: dict[str, None] = {}
+        self._is_paused: dict[str, bool] = {}
         self._lock = anyio.Lock()
 
     async def load(self) -> list[str]:
-        """The model ids that the last run left; empty if the list cannot be read."""
-        found = await anyio.to_thread.run_sync(self._read)
-        self._model_ids = dict.fromkeys(found)
-        return found
+        """The model ids that the last run left, paused ones left out; empty if the list cannot be read."""
+        self._is_paused = await anyio.to_thread.run_sync(self._read)
+        return [model_id for model_id, is_paused in self._is_paused.items() if not is_paused]
+
+    def paused(self) -> list[str]:
+        """The model ids of the paused downloads."""
+        return [model_id for model_id, is_paused in self._is_paused.items() if is_paused]
 
     async def add(self, model_id: str) -> None:
-        self._model_ids[model_id] = None
+        self._is_paused[model_id] = False
+        await self._save()
+
+    async def pause(self, model_id: str) -> None:
+        self._is_paused[model_id] = True
         await self._save()
 
     async def discard(self, model_id: str) -> None:
-        if model_id in self._model_ids:
-            del self._model_ids[model_id]
+        if model_id in self._is_paused:
+            del self._is_paused[model_id]
             await self._save()
 
     async def _save(self) -> None:
         # One save at a time, or an older state could overwrite a newer one.
         async with self._lock:
-            data = json.dumps({"downloads": list(self._model_ids)}, indent=1).encode()
+            running = [model_id for model_id, is_paused in self._is_paused.items() if not is_paused]
+            data = json.dumps({"downloads": running, "paused": self.paused()}, indent=1).encode()
             try:
                 await anyio.to_thread.run_sync(self._write, data)
             except OSError as error:
@@ -54,14 +62,18 @@ class PendingDownloads:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path, data)
 
-    def _read(self) -> list[str]:
+    def _read(self) -> dict[str, bool]:
         sweep_leftovers(self._path)
         try:
             with self._path.open("rb") as file:
-                entries = json.loads(file.read(MAX_BYTES))["downloads"]
-            return [entry for entry in entries if isinstance(entry, str)]
+                saved = json.loads(file.read(MAX_BYTES))
+            running = dict.fromkeys((one for one in saved["downloads"] if isinstance(one, str)), False)
+            # A service before pauses existed wrote no such list.
+            return running | dict.fromkeys(
+                (one for one in saved.get("paused", ()) if isinstance(one, str)), True
+            )
         except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             _log.warning("The list of unfinished downloads could not be read; it is ignored.")
-            return []
+            return {}

@@ -1,7 +1,7 @@
 """Carries out one download job: is the model on disk, wait for a turn, fetch, commit, clean up.
 
 Invariant: a job is in the list of unfinished downloads until it has ended, so that a service that died resumes
-it. Once begun, a commit is completed even if the job is cancelled.
+it; a paused one stays in the list as such. Once begun, a commit is completed even if the job is cancelled.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ class JobRunner:
             return await self._download(job)
         except anyio.get_cancelled_exc_class():
             has_ended = job.is_cancelled
+            if job.is_paused and not job.is_cancelled:
+                with anyio.CancelScope(shield=True):
+                    await self._pending.pause(job.model.model_id)
             raise
         except OSError as error:
             raise await self._explain(error, job) from error
@@ -59,7 +62,7 @@ class JobRunner:
             if has_ended:
                 with anyio.CancelScope(shield=True):
                     await self._pending.discard(job.model.model_id)
-                    await self._clean_up(job.model)
+                    await self.clean_up(job.model)
 
     async def _download(self, job: Job) -> Downloaded:
         model = job.model
@@ -131,7 +134,7 @@ class JobRunner:
         cache_dir, needed_bytes = self._library.cache_dir, job.model.file_size_bytes
         return await anyio.to_thread.run_sync(download_error, error, cache_dir, needed_bytes)
 
-    async def _clean_up(self, model: Model) -> None:
+    async def clean_up(self, model: Model) -> None:
         """Remove what a failed import left; a failed download keeps its bytes for the next attempt."""
         if is_local(model) and await anyio.to_thread.run_sync(self._has_nothing_to_keep, model):
             await anyio.to_thread.run_sync(self._library.place(model.model_id).try_to_clear_partial)

@@ -107,6 +107,15 @@ def free_bytes(cache_dir: Path) -> int:
     return shutil.disk_usage(_existing(cache_dir)).free
 
 
+def disk_usage(cache_dir: Path) -> tuple[int, int]:
+    """Total and free bytes of the disk of the cache folder; blocks on the disk, and (0, 0) if it does not answer."""
+    try:
+        usage = shutil.disk_usage(_existing(cache_dir))
+    except OSError:
+        return 0, 0
+    return usage.total, usage.free
+
+
 def _existing(folder: Path) -> Path:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -235,8 +235,14 @@ class OperationInProgress(FoundryLocalError):
 class OperationCancelled(FoundryLocalError):
     type, code = "conflict_error", "operation_cancelled"
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} was cancelled", "A stop, a cancel request or a shutdown ended it.")
+    def __init__(self, what: str, *, is_paused: bool = False) -> None:
+        self.is_paused = is_paused
+        if is_paused:
+            super().__init__(
+                f"{what} was paused", "Received bytes are kept; resume it to continue from there."
+            )
+        else:
+            super().__init__(f"{what} was cancelled", "A stop, a cancel request or a shutdown ended it.")
 
 
 class ModelUnloaded(FoundryLocalError):

@@ -30,6 +30,12 @@ class Operation(Generic[T]):
         self._ended = anyio.Event()
         self._is_admitted = False
         self._scope = anyio.CancelScope()
+        self._cancel_error: FoundryLocalError = OperationCancelled(what)
+
+    @property
+    def outcome(self) -> Succeeded | Failed | None:
+        """How it ended; None while it is under way."""
+        return self._outcome
 
     @property
     def is_ended(self) -> bool:
@@ -81,8 +87,9 @@ class Operation(Generic[T]):
         # Several callers may wait for one outcome: raising a shared instance would chain their tracebacks.
         raise self._outcome.error.with_traceback(None)
 
-    def cancel(self) -> None:
-        """Request cancellation; `ended` waits until it has taken effect."""
+    def cancel(self, error: FoundryLocalError | None = None) -> None:
+        """Request cancellation; `ended` waits until it has taken effect. The watchers get `error`."""
+        self._cancel_error = error or self._cancel_error
         self._scope.cancel()
 
     async def run(
@@ -95,7 +102,7 @@ class Operation(Generic[T]):
 
         `on_fault` is called with an exception that is not a domain error; the watchers get InternalError instead.
         """
-        outcome: Succeeded | Failed = Failed(OperationCancelled(self.what))
+        outcome: Succeeded | Failed | None = None
         try:
             with self._scope:
                 try:
@@ -108,7 +115,7 @@ class Operation(Generic[T]):
                         on_fault(error)
                     outcome = Failed(InternalError())
         finally:
-            self._settle(outcome)
+            self._settle(outcome or Failed(self._cancel_error))
 
     def _settle(self, outcome: Succeeded | Failed) -> None:
         self._outcome = outcome

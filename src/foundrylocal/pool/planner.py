@@ -159,6 +159,10 @@ class Planner:
         """What every load leaves free of the machine's memory."""
         return self._settings.current.memory_reserve_mb * 1024 * 1024
 
+    async def devices(self) -> tuple[Device, ...]:
+        """What the engine can compute on, with what is free there now."""
+        return tuple(await self._devices())
+
     async def free_bytes(self) -> int:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
         return await self._launcher.capacity(self.reserve_bytes)

@@ -15,7 +15,7 @@ import anyio.abc
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.engine.replica import Address, ReplicaSpec, ReplicaStatus
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
@@ -106,6 +106,14 @@ class Pool:
     def in_memory(self) -> list[Replica]:
         """The replicas that take requests, and those that still answer some before they leave."""
         return self._roster.replicas(*IN_MEMORY)
+
+    def with_memory(self) -> list[Replica]:
+        """All replicas that hold memory, those that are still loading included."""
+        return self._roster.replicas(State.LOADING, *IN_MEMORY)
+
+    async def statuses(self) -> list[ReplicaStatus]:
+        """What the launcher knows of each replica: its process and its resident memory."""
+        return await self._launcher.list()
 
     async def plan(self, model: Model, options: LoadOptions, *, may_replace_pinned: bool = False) -> Plan:
         """What loading the model with these options would take, and who would leave for it; changes nothing.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
+
+from foundrylocal.wire.server import ErrorObject
 
 _NAME = "Qwen2.5-3B-Instruct-Q4_K_M-GGUF"
 _DONE: JsonDict = {
@@ -30,18 +32,33 @@ class ProgressMeasure(BaseModel):
 
 
 class DownloadEntry(BaseModel):
-    """A download that is running or queued."""
+    """A download that is running, queued or paused."""
 
     model_name: str
     model_id: str
-    state: Literal["queued", "downloading", "verifying"]
+    state: Literal["queued", "downloading", "verifying", "paused"]
     requested_at: str
     progress: ProgressMeasure | None
+
+
+class EndedDownloadEntry(BaseModel):
+    """A download that ended; `error` says why it failed."""
+
+    model_name: str
+    model_id: str
+    state: Literal["done", "failed", "cancelled"]
+    ended_at: str
+    file_size_bytes: int = Field(description="Size on disk; 0 unless it is done.")
+    kept_bytes: int = Field(description="Received bytes that wait on disk for the next attempt.")
+    error: ErrorObject | None
 
 
 class DownloadList(BaseModel):
     downloads: list[DownloadEntry]
     total_count: int
+    ended: list[EndedDownloadEntry] = Field(
+        description="The last 50 downloads that ended since the service started, newest last."
+    )
 
 
 class DownloadAnswer(BaseModel):
@@ -53,6 +70,12 @@ class DownloadAnswer(BaseModel):
     actual_model_id: str
     file_size_bytes: int
     download_time_seconds: int
+
+
+class PauseAnswer(BaseModel):
+    success: bool
+    message: str
+    model_name: str
 
 
 class CancelAnswer(BaseModel):

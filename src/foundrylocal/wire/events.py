@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from foundrylocal.wire.downloads import DownloadEntry, ProgressMeasure
+from foundrylocal.wire.downloads import DownloadEntry, EndedDownloadEntry, ProgressMeasure
+from foundrylocal.wire.machine import Machine
 from foundrylocal.wire.requests import RequestsSummary
-from foundrylocal.wire.server import ErrorObject, StatusName
+from foundrylocal.wire.server import ErrorObject, QueueEntry, StatusName, TotalsEntry
 
 
 class ProgressEvent(BaseModel):
@@ -47,6 +48,7 @@ class ServerState(BaseModel):
     loaded_model_id: str | None
     is_healthy: bool
     port: int | None
+    last_error: ErrorObject | None = None
 
 
 class StateEvent(BaseModel):
@@ -57,6 +59,26 @@ class StateEvent(BaseModel):
 class DownloadsEvent(BaseModel):
     type: Literal["downloads"]
     data: list[DownloadEntry]
+
+
+class EndedDownloadsEvent(BaseModel):
+    type: Literal["ended_downloads"]
+    data: list[EndedDownloadEntry]
+
+
+class MachineEvent(BaseModel):
+    type: Literal["machine"]
+    data: Machine
+
+
+class Activity(BaseModel):
+    queues: list[QueueEntry]
+    totals: TotalsEntry
+
+
+class ActivityEvent(BaseModel):
+    type: Literal["activity"]
+    data: Activity
 
 
 class LoadedEvent(BaseModel):
@@ -74,7 +96,18 @@ class RequestsEvent(BaseModel):
     data: RequestsSummary
 
 
-class ChangeEvent(RootModel[StateEvent | DownloadsEvent | LoadedEvent | ModelsEvent | RequestsEvent]):
+class ChangeEvent(
+    RootModel[
+        StateEvent
+        | DownloadsEvent
+        | EndedDownloadsEvent
+        | LoadedEvent
+        | ModelsEvent
+        | ActivityEvent
+        | MachineEvent
+        | RequestsEvent
+    ]
+):
     """One event of each kind at the start, then one per change; each carries the complete state of its kind."""
 
     model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})

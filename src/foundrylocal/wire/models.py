@@ -47,6 +47,13 @@ class ModelEntry(BaseModel):
     is_loaded: bool
     file_size_bytes: int
     file_size_formatted: str
+    family: str | None = None
+    license: str | None = None
+    context_length: int | None = None
+    capabilities: list[str] = []
+    needed_memory_bytes: int | None = Field(
+        None, description="The least that loading it takes: its file, without the context."
+    )
 
 
 class DownloadedEntry(ModelEntry):

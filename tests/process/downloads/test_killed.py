@@ -127,4 +127,7 @@ def test_a_download_that_ends_leaves_no_partial_file_and_an_empty_journal(
     service = Downloader(tmp_path, HubSource("me/repo", None, (FILE,)))
     assert service.finish() == "fresh"
     assert [path for path in (tmp_path / "cache" / "partial").rglob("*") if path.is_file()] == []
-    assert json.loads((tmp_path / "state" / "downloads.json").read_bytes()) == {"downloads": []}
+    assert json.loads((tmp_path / "state" / "downloads.json").read_bytes()) == {
+        "downloads": [],
+        "paused": [],
+    }

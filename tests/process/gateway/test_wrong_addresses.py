@@ -32,9 +32,10 @@ def test_a_browser_at_the_root_of_the_gateway_reads_what_it_is(service: Service)
     assert httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": "evil.example"}).status_code == 403
 
 
-def test_a_browser_at_the_root_of_the_management_api_reads_its_documentation(service: Service) -> None:
-    answer = httpx.get(f"{service.root}/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+def test_a_browser_at_the_root_of_the_management_api_gets_the_dashboard(service: Service) -> None:
+    assert "<fl-shell>" in httpx.get(f"{service.root}/").text
+    answer = httpx.get(f"{service.base}/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/")
 
 
 def test_an_unknown_model_is_the_fault_of_its_field(service: Service) -> None:

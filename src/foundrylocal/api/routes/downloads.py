@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from foundrylocal.api.describe import OF_A_DOWNLOAD, StreamAnswer, describe_stream, refusals
 from foundrylocal.api.services import ServicesDep
 from foundrylocal.api.streams import EventStream, measured, stream_operation
-from foundrylocal.downloads.manager import Downloaded, DownloadStatus
-from foundrylocal.errors import ModelNotFound
+from foundrylocal.downloads.manager import Downloaded, DownloadStatus, EndedDownload
+from foundrylocal.errors import ModelNotFound, ServerShuttingDown
 from foundrylocal.kit.clock import format_time
-from foundrylocal.wire.downloads import CancelAnswer, DownloadAnswer, DownloadList
+from foundrylocal.web.errors import error_object
+from foundrylocal.wire.downloads import CancelAnswer, DownloadAnswer, DownloadList, PauseAnswer
 from foundrylocal.wire.events import OperationEvent
 
 router = APIRouter()
@@ -76,6 +77,19 @@ def entry(status: DownloadStatus) -> dict[str, Any]:
     }
 
 
+def ended_entry(ended: EndedDownload) -> dict[str, Any]:
+    """One ended download, likewise."""
+    return {
+        "model_name": ended.model.simple_name,
+        "model_id": ended.model.model_id,
+        "state": ended.state,
+        "ended_at": format_time(ended.ended_at),
+        "file_size_bytes": ended.file_size_bytes,
+        "kept_bytes": ended.kept_bytes,
+        "error": error_object(ended.error) if ended.error else None,
+    }
+
+
 @router.get(
     "/downloads",
     response_model=DownloadList,
@@ -84,9 +98,38 @@ def entry(status: DownloadStatus) -> dict[str, Any]:
     tags=["Downloads"],
 )
 async def list_downloads(services: ServicesDep) -> Any:
-    """Running and queued downloads, in the order they were requested."""
+    """Running, queued and paused downloads in the order they were requested, and those that ended lately."""
     entries = [entry(status) for status in services.downloads.jobs()]
-    return {"downloads": entries, "total_count": len(entries)}
+    ended = [ended_entry(one) for one in services.downloads.ended()]
+    return {"downloads": entries, "total_count": len(entries), "ended": ended}
+
+
+@router.post(
+    "/downloads/{model_name:model}/pause",
+    response_model=PauseAnswer,
+    responses=refusals(ModelNotFound),
+    tags=["Downloads"],
+)
+async def pause_download(model_name: str, services: ServicesDep) -> Any:
+    """Pause a download. Received bytes are kept, and it stays paused when the service is restarted."""
+    model = services.server.resolve(model_name)
+    is_paused = await services.downloads.pause(model.model_id)
+    message = "Download paused successfully" if is_paused else "Download is not running"
+    return {"success": True, "message": message, "model_name": model.simple_name}
+
+
+@router.post(
+    "/downloads/{model_name:model}/resume",
+    response_model=PauseAnswer,
+    responses=refusals(ModelNotFound, ServerShuttingDown),
+    tags=["Downloads"],
+)
+async def resume_download(model_name: str, services: ServicesDep) -> Any:
+    """Continue a paused download where it stopped."""
+    model = services.server.resolve(model_name)
+    was_paused = services.downloads.resume(model)
+    message = "Download resumed successfully" if was_paused else "Download is not paused"
+    return {"success": True, "message": message, "model_name": model.simple_name}
 
 
 @router.delete(
@@ -96,7 +139,7 @@ async def list_downloads(services: ServicesDep) -> Any:
     tags=["Downloads"],
 )
 async def cancel_download(model_name: str, services: ServicesDep) -> Any:
-    """Cancel a download. Received bytes are kept for the next attempt; it is no error if none is running."""
+    """Cancel a running or paused download. Received bytes are kept; it is no error if there is none."""
     model = services.server.resolve(model_name)
     was_running = await services.downloads.cancel(model.model_id)
     message = "Download cancelled successfully" if was_running else "Download is not running"

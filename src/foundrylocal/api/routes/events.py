@@ -1,5 +1,5 @@
-"""Route: /events, one stream of everything that changes: server state, downloads, loaded and downloaded
-models, requests.
+"""Route: /events, one stream of everything that changes: server state, downloads, models, requests, queues,
+memory and disk.
 
 Invariant: each event carries the complete state of its kind, so a reader that misses one catches up with the next.
 """
@@ -12,11 +12,14 @@ from typing import Any
 import anyio
 from fastapi import APIRouter
 
+from foundrylocal.api.activity import describe_activity
 from foundrylocal.api.describe import StreamAnswer, describe_stream, refusals
-from foundrylocal.api.routes.downloads import entry
+from foundrylocal.api.machine import describe_machine
+from foundrylocal.api.routes.downloads import ended_entry, entry
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.api.streams import KEEPALIVE_S, EventStream
 from foundrylocal.kit import sse
+from foundrylocal.web.errors import error_object
 from foundrylocal.wire.events import ChangeEvent
 
 router = APIRouter(tags=["Health and Monitoring"])
@@ -43,11 +46,11 @@ async def _changes(services: Services) -> AsyncIterator[bytes]:
         while True:
             now = anyio.current_time()
             seen = _in_memory(services)
-            if now >= next_disk_s or len(seen["downloads"]) < len(sent.get("downloads", ())):
+            if now >= next_disk_s or _concerns_disk_or_memory(seen, sent):
                 next_disk_s = now + DISK_PERIOD_S
                 stored = await anyio.to_thread.run_sync(services.library.all)
                 seen["downloaded"] = [one.model_id for one in stored]
-            seen["requests"] = services.gateway.activity.summary()
+                seen["machine"] = await describe_machine(services, stored)
             for kind, data in seen.items():
                 if kind not in sent or sent[kind] != data:
                     sent[kind] = data
@@ -63,6 +66,11 @@ async def _changes(services: Services) -> AsyncIterator[bytes]:
                 return
 
 
+def _concerns_disk_or_memory(seen: dict[str, Any], sent: dict[str, Any]) -> bool:
+    """Whether a download ended or a model came or left since the last event."""
+    return len(seen["downloads"]) < len(sent.get("downloads", ())) or seen["loaded"] != sent.get("loaded")
+
+
 def _in_memory(services: Services) -> dict[str, Any]:
     now = services.server.snapshot()
     return {
@@ -72,7 +80,11 @@ def _in_memory(services: Services) -> dict[str, Any]:
             "loaded_model_id": now.loaded.model_id if now.loaded else None,
             "is_healthy": now.is_running and now.health.is_healthy,
             "port": now.port,
+            "last_error": error_object(now.last_error) if now.last_error else None,
         },
         "downloads": [entry(status) for status in services.downloads.jobs()],
         "loaded": [replica.model.model_id for replica in services.server.pool.replicas()],
+        "ended_downloads": [ended_entry(ended) for ended in services.downloads.ended()],
+        "activity": describe_activity(services),
+        "requests": services.gateway.activity.summary(),
     }

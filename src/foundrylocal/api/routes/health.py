@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio.to_thread
 from fastapi import APIRouter, Response
 
 from foundrylocal import API_VERSION
 from foundrylocal.api.describe import refusals
+from foundrylocal.api.machine import describe_machine
 from foundrylocal.api.services import ServicesDep
 from foundrylocal.kit.clock import format_time, now_s
+from foundrylocal.wire.machine import Machine
 from foundrylocal.wire.server import HealthAnswer
 
 router = APIRouter(tags=["Health and Monitoring"])
@@ -35,6 +38,13 @@ async def health(services: ServicesDep) -> Any:
             "model": now.current.simple_name if now.current else None,
         },
     }
+
+
+@router.get("/machine", response_model=Machine, responses=refusals())
+async def machine(services: ServicesDep) -> Any:
+    """Memory and disk of the machine, and what each loaded model takes of them."""
+    stored = await anyio.to_thread.run_sync(services.library.all)
+    return await describe_machine(services, stored, await services.planner.devices())
 
 
 class MetricsAnswer(Response):

@@ -15,6 +15,7 @@ from foundrylocal.api.describe import refusals
 from foundrylocal.api.paths import model_at_path
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.catalog.library import Stored
+from foundrylocal.catalog.memory import estimate_from_size
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import (
     InsufficientMemory,
@@ -74,6 +75,11 @@ def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, A
         "is_loaded": model.model_id in loaded,
         "file_size_bytes": size,
         "file_size_formatted": format_bytes(size),
+        "family": model.family,
+        "license": model.license,
+        "context_length": model.context_length,
+        "capabilities": list(model.capabilities),
+        "needed_memory_bytes": estimate_from_size(size).total_bytes if size else None,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from foundrylocal.api.access import may_manage
+from foundrylocal.api.activity import describe_activity
 from foundrylocal.api.bodies import parse_body
 from foundrylocal.api.describe import (
     OF_A_BODY,
@@ -156,21 +157,5 @@ async def status(request: Request, services: ServicesDep) -> Any:
         "last_updated": format_time(now.changed_at_s),
         "last_error": error_object(now.last_error) if now.last_error else None,
         "uptime_seconds": now.uptime_s,
-        "queues": [
-            {
-                "model_id": model_id,
-                "slots": line.limit,
-                "running": line.running,
-                "waiting": line.waiting,
-                "longest_wait_ms": round(line.longest_wait_s * 1000),
-            }
-            for model_id, line in services.gateway.queues().items()
-        ],
-        "totals": {
-            "requests": services.gateway.totals.requests,
-            "failed": services.gateway.totals.failed,
-            "cancelled": services.gateway.totals.cancelled,
-            "tokens_in": services.gateway.totals.tokens_in,
-            "tokens_out": services.gateway.totals.tokens_out,
-        },
+        **describe_activity(services),
     }

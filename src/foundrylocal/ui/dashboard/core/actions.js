@@ -1,0 +1,122 @@
+// What can be done to a model. Progress and errors are kept by model in `jobs`, so that they show wherever it does.
+
+import { ask } from '../parts/dialogs.js';
+import { h } from './dom.js';
+import { announce } from './announce.js';
+import { call, modelPath, open, post, remove } from './api.js';
+import { bytes } from './format.js';
+import { readModels } from './live.js';
+import { events } from './sse.js';
+import { store } from './store.js';
+
+function setJob(name, job) {
+  const jobs = { ...store.state.jobs };
+  if (job) jobs[name] = job;
+  else delete jobs[name];
+  store.set({ jobs });
+}
+
+export const dismissError = (name) => setJob(name, null);
+
+async function run(name, what, work) {
+  if (store.state.jobs[name] && !store.state.jobs[name].error) return false;
+  setJob(name, { what, message: `${what}…` });
+  try {
+    await work();
+    setJob(name, null);
+    return true;
+  } catch (error) {
+    setJob(name, { what, error });
+    return false;
+  }
+}
+
+/** Follow an operation's stream to its end. Throws its error. */
+async function follow(name, what, path, body) {
+  for await (const event of events(await open('POST', path, body))) {
+    if (event.type === 'error') throw Object.assign(new Error(event.message), { ...event.error, details: [event.error.details, event.error.reason].filter(Boolean).join(' ') });
+    setJob(name, { what, message: event.message, percent: event.progress?.percent, measure: event.progress });
+  }
+}
+
+/** Load a model, and download it first if it is not here; starts the server when it is stopped. */
+export async function load(name, options) {
+  const { status } = store.state.server ?? {};
+  const isStopped = status === 'stopped' || status === 'error';
+  const isHere = store.state.models?.find((one) => one.simple_name === name)?.is_downloaded;
+  const done = await run(name, 'Loading', async () => {
+    if (isStopped) return follow(name, 'Loading', '/start-stream', { model_name: name, ...(options && { options }) });
+    if (!isHere) await follow(name, 'Downloading', modelPath(name, '/download-stream'));
+    return post(modelPath(name, '/load'), options);
+  });
+  if (done) announce(`Model loaded: ${name}`);
+  readModels();
+  return done;
+}
+
+export async function switchTo(name) {
+  const done = await run(name, 'Switching to', () => post('/switch-model', { model_name: name }));
+  if (done) announce(`Switched to ${name}`);
+  return done;
+}
+
+/** Unload; asks first while answers run. */
+export async function unload(name, running = 0) {
+  if (running && !await ask({ title: `Unload ${name}?`, yes: 'Unload',
+    body: h('p', {}, `${running} answer${running === 1 ? ' is' : 's are'} still being written. They have 30 seconds to finish, then they are cut off.`) })) return false;
+  const done = await run(name, 'Unloading', () => post(modelPath(name, '/unload')));
+  if (done) announce(`Model unloaded: ${name}`);
+  return done;
+}
+
+/** Load again with what is saved. */
+export async function reload(name, running) {
+  return await unload(name, running) && load(name);
+}
+
+/** Begin or continue a download; it belongs to the service and goes on without this page. */
+export async function download(name) {
+  const paused = store.state.downloads.some((one) => one.model_name === name && one.state === 'paused');
+  const stop = new AbortController();
+  try {
+    if (paused) await post(`/downloads/${encodeURIComponent(name)}/resume`);
+    else await open('POST', modelPath(name, '/download-stream'), undefined, stop.signal);
+    announce(`Downloading ${name}`);
+    setJob(name, null);
+  } catch (error) {
+    setJob(name, { what: 'Download', error });
+  }
+  stop.abort();
+}
+
+async function onDownload(name, work) {
+  try {
+    await work();
+    setJob(name, null);
+  } catch (error) {
+    setJob(name, { what: 'Download', error });
+  }
+}
+
+export const pauseDownload = (name) => onDownload(name, () => post(`/downloads/${encodeURIComponent(name)}/pause`));
+export const cancelDownload = (name) => onDownload(name, () => remove(`/downloads/${encodeURIComponent(name)}`));
+
+/** Delete a model's files; asks first and names the bytes. */
+export async function deleteModel(name, size) {
+  const yes = await ask({ title: `Delete ${name}?`, yes: `Delete ${bytes(size)}`,
+    body: h('p', {}, `Its files (${bytes(size)}) are removed from this machine. It can be downloaded again.`) });
+  if (!yes) return false;
+  const done = await run(name, 'Deleting', () => call('DELETE', modelPath(name)));
+  if (done) announce(`Deleted ${name}`);
+  readModels();
+  return done;
+}
+
+export function verify(name) {
+  return run(name, 'Verifying', async () => {
+    const verdict = await post(modelPath(name, '/verify'));
+    const bad = verdict.files.filter((file) => file.problem);
+    if (!verdict.is_sound) throw Object.assign(new Error(verdict.message), { details: bad.map((file) => `${file.name}: ${file.problem}`).join(' ') });
+    announce(`${name} is sound`);
+  });
+}

@@ -1,0 +1,79 @@
+// Describes a part of the page as plain objects and brings the document in line with them.
+// Text is always inserted as text and never parsed as HTML, so nothing that a model or a file says can run.
+
+const SVG = 'http://www.w3.org/2000/svg';
+const SVG_TAGS = new Set(['svg', 'g', 'rect', 'path', 'line', 'circle', 'title', 'text']);
+
+const flat = (parts) => parts.flat(Infinity).filter((part) => part != null && part !== false && part !== true && part !== '');
+
+/**
+ * A description of an element. Properties: `key` identifies it among its siblings, `on…` are listeners, `.name` sets
+ * a property, `vars` sets CSS variables (the policy forbids style attributes); everything else is an attribute.
+ * @param {string} tag @param {object | null} [props] @param {...any} children
+ */
+export function h(tag, props, ...children) {
+  return { tag, props: props ?? {}, key: props?.key, children: flat(children) };
+}
+
+/** Make the children of `parent` what `children` describe; nodes that stay keep their focus and scroll position. */
+export function patch(parent, ...children) {
+  const keyed = new Map();
+  for (const node of parent.childNodes) if (node.described?.key != null) keyed.set(node.described.key, node);
+  let at = parent.firstChild;
+  for (const wanted of flat(children)) {
+    const node = typeof wanted === 'object' ? element(wanted, at, keyed) : text(String(wanted), at);
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function text(wanted, at) {
+  if (at?.nodeType !== Node.TEXT_NODE) return document.createTextNode(wanted);
+  if (at.data !== wanted) at.data = wanted;
+  return at;
+}
+
+function element(wanted, at, keyed) {
+  const known = wanted.key != null ? keyed.get(wanted.key) : at;
+  const fits = known?.described?.tag === wanted.tag && known.described.key === wanted.key;
+  const node = fits ? known : create(wanted.tag);
+  const before = node.described?.props ?? {};
+  for (const name in before) if (!(name in wanted.props)) set(node, name, undefined);
+  // A custom element fills itself; it gets its properties and nothing else.
+  if (!wanted.tag.includes('-') || wanted.children.length) patch(node, wanted.children);
+  for (const name in wanted.props) if (before[name] !== wanted.props[name]) set(node, name, wanted.props[name]);
+  node.described = wanted;
+  return node;
+}
+
+function create(tag) {
+  return SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+}
+
+function dispatch(event) {
+  return this.listeners[event.type]?.call(this, event);
+}
+
+function set(node, name, value) {
+  if (name === 'key') return;
+  if (name.startsWith('on')) {
+    node.listeners ??= {};
+    if (!(name.slice(2) in node.listeners)) node.addEventListener(name.slice(2), dispatch);
+    node.listeners[name.slice(2)] = value;
+  } else if (name.startsWith('.')) {
+    node[name.slice(1)] = value;
+  } else if (name === 'vars') {
+    for (const [key, one] of Object.entries(value ?? {})) node.style.setProperty(key, one);
+  } else if ((name === 'value' && 'value' in node && node.tagName !== 'LI') || name === 'checked') {
+    if (node[name] !== (value ?? '')) node[name] = value ?? '';
+  } else if (value == null || value === false) {
+    node.removeAttribute(name);
+  } else {
+    node.setAttribute(name, value === true ? '' : value);
+  }
+}

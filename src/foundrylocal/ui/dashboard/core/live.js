@@ -1,0 +1,104 @@
+// Keeps the one connection to /events open and the state up to date; reconnects by itself.
+
+import { ApiError, get, getIfThere, open } from './api.js';
+import { noteRequests } from './requests.js';
+import { events } from './sse.js';
+import { store } from './store.js';
+
+const DELAYS_S = [1, 2, 5];
+const SILENCE_MS = 40_000; // the service sends a line at least every 15 s
+let wake = () => {};
+let modelsWanted = false;
+
+/** Try to connect now instead of at the end of the wait. */
+export const tryNow = () => wake();
+
+/** Run for the life of the page. */
+export async function stayConnected() {
+  let failures = 0;
+  for (;;) {
+    try {
+      await follow(() => { failures = 0; });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        await pause(null);
+        continue;
+      }
+    }
+    const delay = DELAYS_S[Math.min(failures, DELAYS_S.length - 1)];
+    failures += 1;
+    const { link } = store.state;
+    store.set({ link: { status: 'lost', since: link.since ?? Date.now(), retryAt: Date.now() + delay * 1000 } });
+    await pause(delay);
+  }
+}
+
+/** Wait, or until `tryNow`; null waits for that alone. */
+function pause(seconds) {
+  return new Promise((resolve) => {
+    wake = resolve;
+    if (seconds != null) setTimeout(resolve, seconds * 1000);
+  });
+}
+
+async function follow(onLive) {
+  const stop = new AbortController();
+  let timer = setTimeout(() => stop.abort(), SILENCE_MS);
+  const answer = await open('GET', '/events', undefined, stop.signal);
+  onLive();
+  store.set({ link: { status: 'live' } });
+  if (!store.state.info) get('/info').then((info) => store.set({ info })).catch(() => {});
+  readRequests();
+  try {
+    for await (const event of events(watched(answer, () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => stop.abort(), SILENCE_MS);
+    }))) note(event);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same response; `onBytes` is called whenever something arrives. */
+function watched(answer, onBytes) {
+  const body = answer.body.pipeThrough(new TransformStream({
+    transform(chunk, controller) {
+      onBytes();
+      controller.enqueue(chunk);
+    },
+  }));
+  return new Response(body);
+}
+
+function note({ type, data }) {
+  switch (type) {
+    case 'state': store.set({ server: data }); break;
+    case 'downloads': store.set({ downloads: data }); break;
+    case 'ended_downloads': store.set({ ended: data }); break;
+    case 'machine': store.set({ machine: data }); break;
+    case 'activity': store.set({ activity: data }); break;
+    case 'requests': noteRequests(Array.isArray(data) ? data : [data]); break;
+    case 'loaded': store.set({ loaded: data }); readModels(); break;
+    case 'downloaded': store.set({ downloaded: data }); readModels(); break;
+    default: // a newer service tells of more than this page shows
+  }
+}
+
+/** Read the list of models; calls that come together are one. */
+export function readModels() {
+  if (modelsWanted) return;
+  modelsWanted = true;
+  setTimeout(async () => {
+    modelsWanted = false;
+    try {
+      store.set({ models: (await get('/models')).models });
+    } catch { /* the connection's own state says what is wrong */ }
+  }, 50);
+}
+
+async function readRequests() {
+  try {
+    const found = await getIfThere('/requests?limit=1000');
+    if (found) noteRequests(found.requests, true);
+  } catch { /* likewise */ }
+}

@@ -1,0 +1,86 @@
+// What is worked out about models for lists: purpose, fit, state, groups by family and size.
+
+import { store } from './store.js';
+
+const PURPOSES = [['embedding', 'Embedding'], ['rerank', 'Rerank'], ['vision', 'Chat with images'], ['code', 'Code'], ['reasoning', 'Reasoning'], ['chat', 'Chat']];
+
+/** What it is for, in a word or two. */
+export function purpose(model) {
+  const found = PURPOSES.find(([capability]) => model.capabilities?.includes(capability));
+  return found ? found[1] : model.capabilities ? 'Completes text, no chat' : 'unknown';
+}
+
+export const can = (model, capability) => Boolean(model?.capabilities?.includes(capability));
+export const findModel = (name) => store.state.models?.find((one) => one.simple_name === name || one.model_id === name) ?? null;
+export const isLoaded = (model) => store.state.loaded.includes(model.model_id);
+export const downloadOf = (name) => store.state.downloads.find((one) => one.model_name === name) ?? null;
+export const machineModel = (name) => store.state.machine?.models.find((one) => one.model === name) ?? null;
+export const queueOf = (model) => store.state.activity?.queues.find((one) => one.model_id === model.model_id) ?? null;
+
+/** Whether a load fits now (`fits`), only after others leave (`tight`), not at all (`no`), or nobody knows. */
+export function fit(model) {
+  const { machine } = store.state;
+  if (isLoaded(model)) return 'fits';
+  const needed = model.needed_memory_bytes;
+  if (needed == null || !machine) return 'unknown';
+  const { free_bytes: free, evictable_bytes: evictable } = machine.memory;
+  if (needed <= free) return 'fits';
+  return needed <= free + evictable ? 'tight' : 'no';
+}
+
+export const FIT_WORDS = { fits: 'fits', tight: 'after unloading', no: 'too large', unknown: 'unknown' };
+export const FIT_TONES = { fits: 'good', tight: 'warn', no: 'bad', unknown: '' };
+const FIT_ORDER = { fits: 0, tight: 1, unknown: 2, no: 3 };
+
+/** The state of a model in words and a tone. */
+export function stateOf(model) {
+  const job = store.state.jobs[model.simple_name];
+  const download = downloadOf(model.simple_name);
+  if (job?.error) return ['Failed', 'bad'];
+  if (job) return [job.what, 'busy'];
+  if (download) return [download.state === 'paused' ? 'Paused' : download.state === 'queued' ? 'Queued' : download.state === 'verifying' ? 'Verifying' : 'Downloading', download.state === 'paused' ? 'idle' : 'busy'];
+  if (isLoaded(model)) return ['Loaded', 'good'];
+  return model.is_downloaded ? ['On this machine', 'idle'] : ['Not downloaded', 'none'];
+}
+
+/** The name without quantization and format. */
+export function displayName(model) {
+  const suffix = `-${model.quantization}-GGUF`;
+  return model.simple_name.endsWith(suffix) ? model.simple_name.slice(0, -suffix.length) : model.simple_name.replace(/-GGUF$/i, '');
+}
+
+/** Parameters in billions, for sorting; unknown ones last. */
+export const parameters = (model) => {
+  const found = /^([\d.]+)(B|M)/i.exec(model.size ?? '');
+  return found ? Number(found[1]) / (found[2].toUpperCase() === 'M' ? 1000 : 1) : Infinity;
+};
+
+const byText = (a, b) => String(a ?? '￿').localeCompare(String(b ?? '￿'), 'en', { numeric: true });
+const ORDERS = {
+  name: (a, b) => byText(displayName(a), displayName(b)),
+  size: (a, b) => parameters(a) - parameters(b),
+  file: (a, b) => (a.file_size_bytes || Infinity) - (b.file_size_bytes || Infinity),
+  memory: (a, b) => (a.needed_memory_bytes ?? Infinity) - (b.needed_memory_bytes ?? Infinity),
+  context: (a, b) => (a.context_length ?? 0) - (b.context_length ?? 0),
+  license: (a, b) => byText(a.license, b.license),
+  purpose: (a, b) => byText(purpose(a), purpose(b)),
+};
+const usual = (a, b) => FIT_ORDER[fit(a)] - FIT_ORDER[fit(b)] || byText(a.family, b.family) || parameters(a) - parameters(b);
+
+/** Sorted by a column, or fits first, then family and size. */
+export function sortModels(models, column, descending) {
+  const compare = ORDERS[column];
+  const sorted = [...models].sort(compare ?? usual);
+  return compare && descending ? sorted.reverse() : sorted;
+}
+
+/** Quantizations of one model as one group, in the order of its first member. */
+export function groupModels(models) {
+  const groups = new Map();
+  for (const model of models) {
+    const key = `${model.model_id.split('/')[0]}/${displayName(model)}`;
+    if (!groups.has(key)) groups.set(key, { key, models: [] });
+    groups.get(key).models.push(model);
+  }
+  return [...groups.values()];
+}
