@@ -32,6 +32,7 @@ from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.port import GatewayPortOpener
+from foundrylocal.gateway.traces.tracing import open_tracing
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.descriptors import raise_descriptor_limit
@@ -184,7 +185,8 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         api_key=key,
     )
     keyring = Keyring(folders.state)
-    gateway = Gateway(server, library, store, models.launcher.kill, keyring)
+    tracing = open_tracing(lambda: store.current.trace_prompts)
+    gateway = Gateway(server, library, store, models.launcher.kill, keyring, tracing)
     gateway_app = CallerCheck(
         gateway,
         lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
@@ -209,6 +211,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.prompt_cache,
     )
     parts = (
+        *(() if tracing is None else (tracing.run,)),
         keyring.run,
         models.times.run,
         models.prompt_cache.run,

@@ -124,6 +124,14 @@ CONTRACT = {
     "12.local-pages": "Pages of this machine may call, with CORS for exactly their origin, preflights included",
     "12.settings": "allowed_hosts and allowed_origins let others call",
     "12.management-key": "With management_key set every management call needs it",
+    "16.keys": "GET, POST and DELETE /keys: shown once, listed without the secret, refused when revoked",
+    "16.scopes": "inference, read and manage; read sees no key",
+    "16.limits": "A key out of its limits is 429 with Retry-After; a model it may not use is 403 model_not_allowed",
+    "16.cli": "foundrylocal keys add, list and rm",
+    "17.list": "GET /requests has the published fields and filters, never a prompt",
+    "17.end": "DELETE /requests/{id} ends a running one; its client gets an error event",
+    "17.events": "GET /events tells of requests",
+    "17.captures": "capture_requests keeps bodies for GET /requests/{id}; off by default",
 }
 
 ALL = PUBLISHED | CONTRACT

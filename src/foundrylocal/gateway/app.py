@@ -26,13 +26,13 @@ from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
-from foundrylocal.gateway.inference import REQUEST_ID, Inference
+from foundrylocal.gateway.inference import REQUEST_HEADERS, Inference
 from foundrylocal.gateway.models import render_model, render_models
 from foundrylocal.gateway.routes import build_routes, error_dialect
 from foundrylocal.gateway.stats.activity import Activity
 from foundrylocal.gateway.stats.captures import Captures
 from foundrylocal.gateway.stats.metrics import Metrics, Totals
-from foundrylocal.gateway.stats.request_stats import REQUEST_ID_HEADER
+from foundrylocal.gateway.traces.tracing import Tracing
 from foundrylocal.gateway.wrong_paths import MODELS_PATH, ROOT_TEXT, hint_for
 from foundrylocal.keys.api_key import PUBLISHED_CALLER, Caller, KeyScope
 from foundrylocal.keys.keyring import Keyring
@@ -60,6 +60,7 @@ class Gateway:
         settings: SettingsStore,
         kill_replica: Kill,
         keyring: Keyring,
+        tracing: Tracing | None = None,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
     ) -> None:
@@ -78,7 +79,7 @@ class Gateway:
         self.captures = Captures(lambda: settings.current.capture_requests)
         settings.on_change(lambda settings: self.captures.trim())
         self._inference = Inference(
-            dispatcher, self._metrics, settings, keyring, self.activity, self.captures
+            dispatcher, self._metrics, settings, keyring, self.activity, self.captures, tracing
         )
         keyring.on_removed(self.activity.end_of_key)
         keyring.on_removed(self._metrics.forget_key)
@@ -117,9 +118,7 @@ class Gateway:
             error = InternalError()
         body = error_dialect(scope["path"], self._routes).error_body(error)
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        headers = client_headers(error)
-        if REQUEST_ID in scope:
-            headers.append((REQUEST_ID_HEADER, scope[REQUEST_ID].encode()))
+        headers = [*client_headers(error), *scope.get(REQUEST_HEADERS, ())]
         await send_whole(send, status_of(error), data, headers)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

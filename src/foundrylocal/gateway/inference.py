@@ -18,6 +18,7 @@ from foundrylocal.gateway.stats.activity import Activity, RunningRequest
 from foundrylocal.gateway.stats.captures import Captures
 from foundrylocal.gateway.stats.metrics import Metrics
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.gateway.traces.tracing import Tracing
 from foundrylocal.keys.api_key import Caller
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.kit.clock import now_s
@@ -29,8 +30,8 @@ from foundrylocal.web.peer import PEER_EXTENSION, Peer
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
-REQUEST_ID = "foundrylocal.request_id"
-"""Where an ASGI scope holds the id of its request, for an error that is answered elsewhere."""
+REQUEST_HEADERS = "foundrylocal.request_headers"
+"""Where an ASGI scope holds the headers that identify its request, for an error that is answered elsewhere."""
 _MB = 1024 * 1024
 
 
@@ -45,7 +46,9 @@ class Inference:
         keyring: Keyring,
         activity: Activity,
         captures: Captures,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._activity = activity
         self._captures = captures
         self._keyring = keyring
@@ -61,7 +64,10 @@ class Inference:
         stats = RequestStats(
             route.path, monotonic(), key=caller.name, client=_client_text(scope), at_s=now_s()
         )
-        scope[REQUEST_ID] = stats.id
+        trace = None if self._tracing is None else self._tracing.begin(route.path, scope["headers"])
+        if trace is not None:
+            stats.trace_header = trace.header
+        scope[REQUEST_HEADERS] = stats.identity_headers()
         with self._activity.running(stats) as running:
             try:
                 self._keyring.admit(caller)
@@ -85,6 +91,8 @@ class Inference:
                 stats.note_end()
                 self._keyring.add_tokens(caller, (stats.tokens_in or 0) + (stats.tokens_out or 0))
                 self._metrics.note(stats)
+                if trace is not None:
+                    trace.end(stats, raw)
 
     async def _dispatch(
         self,

@@ -120,6 +120,10 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
             "none."
         ),
     )
+    trace_prompts: bool = Field(
+        False,
+        description="Whether exported traces hold the messages of requests; without it, figures and names only.",
+    )
     drain_seconds: int = Field(
         30, ge=0, le=3600, description="How long a switch waits for running requests to finish."
     )

@@ -11,7 +11,6 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.keys.api_key import PUBLISHED_KEY_NAME
 from foundrylocal.web.asgi import Header
 
-REQUEST_ID_HEADER = b"x-request-id"
 _MIN_DECODE_S = 0.001
 # Messages of these errors are about what the request holds and may quote it.
 _TYPES_THAT_QUOTE = ("invalid_request_error", "not_found_error")
@@ -53,6 +52,7 @@ class RequestStats:
     tokens_cached: int = 0
     tokens_out: int | None = None
     events: int = 0
+    trace_header: Header | None = None
     unsupported_tools: list[str] = field(default_factory=list)
 
     def note_first(self) -> None:
@@ -114,6 +114,11 @@ class RequestStats:
         )
         return self.tokens_out / seen_s if seen_s > 0 else None
 
+    def identity_headers(self) -> list[Header]:
+        """Response headers that name the request: its id in the record, and its trace if there is one."""
+        own = (b"x-request-id", self.id.encode())
+        return [own] if self.trace_header is None else [own, self.trace_header]
+
     def headers(self) -> list[Header]:
         """Response headers about the queue and the timings; prefill and decode where they are known by then."""
         parts = [
@@ -126,7 +131,7 @@ class RequestStats:
             f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts if seconds is not None
         )
         return [
-            (REQUEST_ID_HEADER, self.id.encode()),
+            *self.identity_headers(),
             (b"x-queue-position", str(self.queue_position).encode()),
             (b"x-queue-wait-ms", str(round(self.queue_s * 1000)).encode()),
             (b"server-timing", timing.encode()),
