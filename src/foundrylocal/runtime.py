@@ -21,6 +21,7 @@ import anyio.abc
 from foundrylocal.api.app import make_app
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import HubSource, Registry
 from foundrylocal.doctor.service import Doctor
 from foundrylocal.downloads.imports.importer import Importer
@@ -166,8 +167,8 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
         note_transfer=times.note_transfer,
     )
     launcher, prompt_cache = _make_launcher(folders, store)
-    supply, devices = Supply(library, downloads), EngineDevices()
-    planner = Planner(supply, launcher, store, devices.list, times)
+    supply, devices, presets = Supply(library, downloads), EngineDevices(), PresetStore(folders.config)
+    planner = Planner(supply, launcher, store, devices.list, times, presets)
     pool = Pool(launcher, planner, store, prompt_cache)
     return _Models(registry, downloads, launcher, supply, devices, times, planner, prompt_cache, pool)
 

@@ -18,4 +18,5 @@ def start_request(body: StartBody) -> StartRequest:
         timeout_s=float(options.timeout_seconds) if has_limit else None,
         health_period_s=float(options.health_check_interval_seconds),
         options=given_options(options),
+        is_strict=options.strict,
     )

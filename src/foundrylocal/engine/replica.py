@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from foundrylocal.wire.load_options import EffectiveOptions
+from foundrylocal.wire.options_report import OptionsReport
 
 
 class ReplicaState(StrEnum):
@@ -39,6 +40,8 @@ class ReplicaSpec:
     is_reranking: bool = False
     content_id: str = ""
     has_long_context: bool = False
+    report: OptionsReport | None = field(default=None, compare=False)
+    """What it was asked for beside `options`; None for one that nobody planned."""
 
     def is_like(self, other: ReplicaSpec) -> bool:
         """Whether both run the same model with the same options."""

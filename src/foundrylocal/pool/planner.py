@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from foundrylocal.catalog.memory import estimate_from_size
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device
@@ -18,12 +19,14 @@ from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import FoundryLocalError, InsufficientMemory
 from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.pool import options as load_options
 from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
 from foundrylocal.pool.measured_times import MeasuredTimes
-from foundrylocal.pool.placement import Placement, has_gpu, place
+from foundrylocal.pool.placement import Placement, place
 from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions, ModelOptions, resolve_options
+from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions
+from foundrylocal.wire.options_report import OptionsReport, WantedOptions
 
 Action = Literal["none", "load", "download_and_load"]
 DEFAULT_CONTEXT_TOKENS = 8192
@@ -57,7 +60,7 @@ class Plan:
 
     model: Model
     action: Action
-    options: EffectiveOptions
+    report: OptionsReport
     memory: MemoryPlan
     disk: DiskNeed | None
     unloads: tuple[str, ...]
@@ -68,6 +71,11 @@ class Plan:
     files: ModelFiles | None = None
     replaces_pinned: bool = False
     """The server's own model has to leave first: there is no room for both."""
+
+    @property
+    def options(self) -> EffectiveOptions:
+        """What a replica would run with."""
+        return self.report.effective
 
     @property
     def fits(self) -> bool:
@@ -86,11 +94,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `options` may still be "auto"."""
+    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `wanted` may still be "auto"."""
 
     files: ModelFiles | None
     disk: DiskNeed | None
-    options: ModelOptions
+    wanted: WantedOptions
     free_bytes: int
     reserve_bytes: int
     devices: tuple[Device, ...] = ()
@@ -147,12 +155,14 @@ class Planner:
         settings: SettingsStore,
         devices: Callable[[], Awaitable[Sequence[Device]]],
         times: MeasuredTimes,
+        presets: PresetStore,
     ) -> None:
         self._supply = supply
         self._launcher = launcher
         self._settings = settings
         self._devices = devices
         self.times = times
+        self._presets = presets
 
     @property
     def reserve_bytes(self) -> int:
@@ -167,6 +177,10 @@ class Planner:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
         return await self._launcher.capacity(self.reserve_bytes)
 
+    def want(self, model: Model, options: LoadOptions) -> WantedOptions:
+        """What a load with these options asks for, the model's preset and the settings included."""
+        return load_options.want(options, self._presets.of(model.model_id), self._settings.current)
+
     async def plan(
         self,
         model: Model,
@@ -176,11 +190,13 @@ class Planner:
         loaded: ReplicaSpec | None = None,
         may_replace_pinned: bool = False,
         may_download: bool = True,
+        is_strict: bool = False,
     ) -> Plan:
         """What loading the model with these options would take; `loaded` is its replica that is in memory now.
 
         `candidates` is asked at the moment of what is free, so that the two agree. Without `may_download` the model's
-        files have to be there, if in a former cache folder. Raises ModelCorrupted, ModelNotDownloaded.
+        files have to be there, if in a former cache folder. With `is_strict`, an option that cannot be honored as
+        asked is a refusal. Raises ModelCorrupted, ModelNotDownloaded.
         """
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         disk = None if files else await self._supply.disk_need(model)
@@ -188,16 +204,16 @@ class Planner:
         facts = Facts(
             files=files,
             disk=disk,
-            options=resolve_options(options, self._settings.current, ModelOptions),
+            wanted=self.want(model, options),
             free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
             devices=devices,
             candidates=tuple(candidates()),
         )
-        plan = make_plan(model, facts, asked=options, may_replace_pinned=may_replace_pinned)
+        plan = make_plan(model, facts, may_replace_pinned=may_replace_pinned, is_strict=is_strict)
         if files is None:
             return plan
-        spec = self._supply.make_spec(model, files, plan.options, plan.memory.needed_bytes)
+        spec = self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes)
         if loaded is not None and spec.is_like(loaded):
             return replace(plan, action="none", refusal=None, unloads=(), drains=(), spec=spec)
         return replace(plan, spec=spec)
@@ -205,7 +221,7 @@ class Planner:
 
 def decide_options(facts: Facts) -> EffectiveOptions:
     """The options that a replica gets: the only place where "auto" becomes a value."""
-    asked, files = facts.options, facts.files
+    asked, files = facts.wanted.values, facts.files
     tokens = DEFAULT_CONTEXT_TOKENS if asked.context_size == "auto" else asked.context_size
     decided = {
         "context_size": files.limit(tokens) if files else tokens,
@@ -214,10 +230,14 @@ def decide_options(facts: Facts) -> EffectiveOptions:
     return EffectiveOptions(**{name: getattr(asked, name) for name in type(asked).model_fields} | decided)
 
 
-def make_plan(model: Model, facts: Facts, *, asked: LoadOptions, may_replace_pinned: bool = False) -> Plan:
-    """The plan by the facts alone; `asked` are the caller's own options, which the warnings speak of."""
+def make_plan(
+    model: Model, facts: Facts, *, may_replace_pinned: bool = False, is_strict: bool = False
+) -> Plan:
+    """The plan by the facts alone."""
     files = facts.files
     options = decide_options(facts)
+    report = load_options.report(facts.wanted, options, facts.devices)
+    not_honored = report.not_honored()
     need = files.estimate(options) if files else estimate_from_size(model.file_size_bytes)
     placement = place(need, files.header.block_count if files else None, options.gpu_layers, facts.devices)
     # Nothing is known of a model whose size its publisher does not tell: the download will.
@@ -234,7 +254,7 @@ def make_plan(model: Model, facts: Facts, *, asked: LoadOptions, may_replace_pin
     return Plan(
         model=model,
         action="load" if files else "download_and_load",
-        options=options,
+        report=report,
         memory=MemoryPlan(
             needed_bytes=placement.host_bytes,
             weights_bytes=need.weights_bytes,
@@ -247,20 +267,8 @@ def make_plan(model: Model, facts: Facts, *, asked: LoadOptions, may_replace_pin
         disk=facts.disk,
         unloads=tuple(one.model_id for one in room.victims),
         drains=tuple(one.model_id for one in room.victims if one.is_busy),
-        refusal=room.refusal,
-        warnings=_warnings(facts, asked, options),
+        refusal=load_options.OptionNotHonored(not_honored) if is_strict and not_honored else room.refusal,
+        warnings=(*([] if files else [_LOWER_BOUND]), *not_honored.values()),
         files=files,
         replaces_pinned=room.replaces_pinned,
     )
-
-
-def _warnings(facts: Facts, asked: LoadOptions, options: EffectiveOptions) -> tuple[str, ...]:
-    found = []
-    if facts.files is None:
-        found.append(_LOWER_BOUND)
-    wanted = asked.context_size
-    if isinstance(wanted, int) and wanted > options.context_size:
-        found.append(f"context_size is {options.context_size} instead of {wanted}: the model has no more.")
-    if options.gpu_layers and not has_gpu(facts.devices):
-        found.append("gpu_layers has no effect: the engine found no GPU, so the model runs on the CPU.")
-    return tuple(found)

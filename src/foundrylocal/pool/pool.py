@@ -115,7 +115,14 @@ class Pool:
         """What the launcher knows of each replica: its process and its resident memory."""
         return await self._launcher.list()
 
-    async def plan(self, model: Model, options: LoadOptions, *, may_replace_pinned: bool = False) -> Plan:
+    async def plan(
+        self,
+        model: Model,
+        options: LoadOptions,
+        *,
+        may_replace_pinned: bool = False,
+        is_strict: bool = False,
+    ) -> Plan:
         """What loading the model with these options would take, and who would leave for it; changes nothing.
 
         A switch `may_replace_pinned`, the server's own model. Raises ModelCorrupted.
@@ -127,6 +134,7 @@ class Pool:
             self._roster.candidates,
             loaded=replica.spec if replica else None,
             may_replace_pinned=may_replace_pinned,
+            is_strict=is_strict,
         )
 
     async def arrival(self) -> None:

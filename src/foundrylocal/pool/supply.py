@@ -19,6 +19,7 @@ from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhaus
 from foundrylocal.events import Progress
 from foundrylocal.kit.exhaustion import is_exhaustion
 from foundrylocal.wire.load_options import EffectiveOptions
+from foundrylocal.wire.options_report import OptionsReport
 
 Report = Callable[[Progress], None]
 
@@ -132,7 +133,7 @@ class Supply:
             raise ModelCorrupted(model.simple_name, reason) from None
 
     def make_spec(
-        self, model: Model, files: ModelFiles, options: EffectiveOptions, memory_bytes: int
+        self, model: Model, files: ModelFiles, report: OptionsReport, memory_bytes: int
     ) -> ReplicaSpec:
         """The specification of one more replica, with an id of its own."""
         stored, header = files.stored, files.header
@@ -145,7 +146,8 @@ class Supply:
             projector_path=stored.projector_path,
             file_bytes=stored.size_bytes,
             memory_bytes=memory_bytes,
-            options=options,
+            options=report.effective,
+            report=report,
             is_embedding=(header.is_embedding or "embedding" in model.capabilities) and not is_reranking,
             is_reranking=is_reranking,
             content_id=stored.content_id,

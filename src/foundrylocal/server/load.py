@@ -21,9 +21,9 @@ HEALTHY = "Server health check passed"
 async def plan_or_refuse(pool: Pool, model: Model, request: StartRequest, *, is_switch: bool = False) -> Plan:
     """The plan, made before a port is bound, a byte is downloaded or a model leaves: a refusal loses nothing.
 
-    Raises ModelCorrupted, ModelNotDownloaded when it may not be downloaded, InsufficientMemory.
+    Raises ModelCorrupted, ModelNotDownloaded when it may not be downloaded, InsufficientMemory, OptionNotHonored.
     """
-    plan = await pool.plan(model, request.options, may_replace_pinned=is_switch)
+    plan = await pool.plan(model, request.options, may_replace_pinned=is_switch, is_strict=request.is_strict)
     if plan.files is None and not request.may_download:
         raise ModelNotDownloaded
     plan.raise_if_refused()

@@ -12,7 +12,8 @@ from foundrylocal.wire.load_options import LoadOptions
 class StartRequest:
     """A start or a switch; `port` None is the setting.
 
-    `timeout_s` bounds loading, not downloading; None lets a load take as long as it makes progress.
+    `timeout_s` bounds loading, not downloading; None lets a load take as long as it makes progress. With `is_strict`,
+    an option that cannot be honored as asked is a refusal.
     """
 
     model_name: str
@@ -21,6 +22,7 @@ class StartRequest:
     timeout_s: float | None = None
     health_period_s: float = 2.0
     options: LoadOptions = field(default_factory=LoadOptions)
+    is_strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ option is one field here and one entry in `worker/parameters.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,8 +22,6 @@ from pydantic import (
     create_model,
 )
 from pydantic_core import PydanticCustomError
-
-_Declared = TypeVar("_Declared", bound=BaseModel)
 
 
 def _or_say(message: str) -> WrapValidator:
@@ -194,11 +192,3 @@ else:
 def given_options(body: LoadOptions) -> LoadOptions:
     """The load options alone, out of a body that has other fields too."""
     return LoadOptions(**{name: getattr(body, name) for name in LoadOptions.model_fields})
-
-
-def resolve_options(options: BaseModel, settings: BaseModel, declared: type[_Declared]) -> _Declared:
-    """What a load will use: the caller's value of each option, else the setting's, else the default."""
-    values = {name: getattr(options, name, None) for name in declared.model_fields}
-    given = {name: value for name, value in values.items() if value is not None}
-    saved = {name: getattr(settings, name) for name in values if hasattr(settings, name)}
-    return declared(**{**saved, **given})

@@ -37,6 +37,9 @@ class StartOptions(LoadOptions):
     health_check_interval_seconds: Annotated[float, Field(ge=0.1, le=3600, strict=False)] = Field(
         2, description="Period of the health monitor."
     )
+    strict: bool = Field(
+        False, description="Refuse the load when an option or the preset cannot be honored exactly as asked."
+    )
 
 
 class StartBody(BaseModel):

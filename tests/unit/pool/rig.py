@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 
 from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.engine.devices import Device
@@ -43,6 +44,7 @@ class Rig:
     registry: Registry
     settings: SettingsStore
     supply: Supply
+    presets: PresetStore
     pool: Pool
     times: MeasuredTimes
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -119,10 +121,10 @@ def no_prompt_cache(state: Path, settings: SettingsStore) -> PromptCache:
 @asynccontextmanager
 async def running_pool(models_home: Path, state: Path, **settings: Any) -> AsyncIterator[Rig]:
     launcher, registry, store, supply = make_parts(models_home, state, **settings)
-    times = MeasuredTimes(state / "times.json")
-    planner = Planner(supply, launcher, store, no_devices, times)
+    times, presets = MeasuredTimes(state / "times.json"), PresetStore(state)
+    planner = Planner(supply, launcher, store, no_devices, times, presets)
     pool = Pool(launcher, planner, store, no_prompt_cache(state, store))
-    rig = Rig(launcher, registry, store, supply, pool, times)
+    rig = Rig(launcher, registry, store, supply, presets, pool, times)
     async with anyio.create_task_group() as group:
         await group.start(pool.run)
         yield rig

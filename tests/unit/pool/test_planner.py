@@ -17,9 +17,12 @@ from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device, DeviceKind
 from foundrylocal.errors import InsufficientMemory
 from foundrylocal.pool.eviction import Candidate
+from foundrylocal.pool.options import want
 from foundrylocal.pool.planner import Facts, Plan, make_plan
 from foundrylocal.pool.supply import ModelFiles
-from foundrylocal.wire.load_options import LoadOptions, LoadSettings, ModelOptions, resolve_options
+from foundrylocal.settings.schema import Settings
+from foundrylocal.wire.load_options import LoadOptions
+from foundrylocal.wire.presets import Preset
 
 MB = 1024 * 1024
 GB = 1024 * MB
@@ -77,13 +80,13 @@ def plan_of(
     facts = Facts(
         files=files,
         disk=None if files else DiskNeed(600 * MB, GB),
-        options=resolve_options(asked, LoadSettings(), ModelOptions),
+        wanted=want(asked, Preset.model_validate({}), Settings()),
         free_bytes=free_bytes,
         reserve_bytes=512 * MB,
         devices=devices,
         candidates=candidates,
     )
-    return make_plan(a_model(size_bytes), facts, asked=asked, may_replace_pinned=may_replace_pinned)
+    return make_plan(a_model(size_bytes), facts, may_replace_pinned=may_replace_pinned)
 
 
 def in_memory(name: str, size_bytes: int, **facts: Any) -> Candidate:

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.measured_times import MeasuredTimes
@@ -103,8 +104,8 @@ class ServerRunner:
             launcher, registry, store, supply = make_parts(
                 self.models_home, self.state, port=PORT, **settings
             )
-            times = MeasuredTimes(self.state / "times.json")
-            ports, planner = FakePorts(), Planner(supply, launcher, store, no_devices, times)
+            times, presets = MeasuredTimes(self.state / "times.json"), PresetStore(self.state)
+            ports, planner = FakePorts(), Planner(supply, launcher, store, no_devices, times, presets)
             pool = Pool(launcher, planner, store, no_prompt_cache(self.state, store))
             server = Server(
                 registry=registry,
@@ -115,7 +116,7 @@ class ServerRunner:
                 port_opener=ports,
                 api_key="fl-key",
             )
-            rig = ServerRig(launcher, registry, store, supply, pool, times)
+            rig = ServerRig(launcher, registry, store, supply, presets, pool, times)
             rig.server, rig.ports = server, ports
             rig.models = ModelManager(server, pool, supply, store)
             async with anyio.create_task_group() as group:

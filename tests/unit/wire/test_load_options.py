@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import Field, ValidationError
@@ -22,7 +21,6 @@ from foundrylocal.wire.load_options import (
     Residency,
     given_options,
     make_optional,
-    resolve_options,
 )
 from foundrylocal.wire.server import StartOptions
 from foundrylocal.worker import parameters
@@ -40,15 +38,7 @@ class WithDummy(LoadSettings):
 class EffectiveWithDummy(EffectiveOptions):
     """Its outcome."""
 
-    context_size: Any = 0
-    threads: Any = None
     dummy: int = 0
-
-
-class DummySettings(WithDummy):
-    """Settings as they would be with it."""
-
-    port: int = 1
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -142,17 +132,11 @@ def test_a_further_option_needs_its_declaration_only() -> None:
     options = make_optional("Options", WithDummy)
     with pytest.raises(ValidationError):
         options(dummy=10)
-    assert resolve_options(options(), DummySettings(dummy=4), WithDummy).model_dump()["dummy"] == 4
-    effective = resolve_options(options(dummy=5), DummySettings(dummy=4), EffectiveWithDummy)
-    order = json.loads(render_order(spec_with(effective), ListenAddress(None, "127.0.0.1", 0, "")))
+    order = json.loads(
+        render_order(spec_with(EffectiveWithDummy(dummy=5)), ListenAddress(None, "127.0.0.1", 0, ""))
+    )
     assert order["dummy"] == 5
     assert "port" not in order or order["port"] == 0
-
-
-def test_a_null_option_is_the_settings_value_and_zero_is_not_null() -> None:
-    settings = Settings(context_size=1024, gpu_layers=7)
-    effective = resolve_options(LoadOptions(gpu_layers=0, parallel=2), settings, ModelOptions)
-    assert effective == ModelOptions(context_size=1024, parallel=2, threads="auto", gpu_layers=0)
 
 
 def test_options_of_a_body_compare_by_their_values() -> None:
