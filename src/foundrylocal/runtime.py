@@ -49,6 +49,7 @@ from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache, limit_bytes
 from foundrylocal.pool.prompt_cache.store import PromptStore
 from foundrylocal.pool.supply import Supply
 from foundrylocal.server.models import ModelManager
+from foundrylocal.server.presets import ModelPresets
 from foundrylocal.server.server import Server
 from foundrylocal.settings.exposure import exposure_problem
 from foundrylocal.settings.folders import Folders
@@ -150,6 +151,7 @@ class _Models:
     supply: Supply
     devices: EngineDevices
     times: MeasuredTimes
+    presets: PresetStore
     planner: Planner
     prompt_cache: PromptCache
     pool: Pool
@@ -170,7 +172,9 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
     supply, devices, presets = Supply(library, downloads), EngineDevices(), PresetStore(folders.config)
     planner = Planner(supply, launcher, store, devices.list, times, presets)
     pool = Pool(launcher, planner, store, prompt_cache)
-    return _Models(registry, downloads, launcher, supply, devices, times, planner, prompt_cache, pool)
+    return _Models(
+        registry, downloads, launcher, supply, devices, times, presets, planner, prompt_cache, pool
+    )
 
 
 def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
@@ -187,7 +191,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     )
     keyring = Keyring(folders.state)
     tracing = open_tracing(lambda: store.current.trace_prompts)
-    gateway = Gateway(server, library, store, models.launcher.kill, keyring, tracing)
+    gateway = Gateway(server, library, store, models.launcher.kill, keyring, models.presets, tracing)
     gateway_app = CallerCheck(
         gateway,
         lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
@@ -209,6 +213,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.planner,
         doctor,
         keyring,
+        ModelPresets(models.presets, models.pool, store),
         models.prompt_cache,
     )
     parts = (

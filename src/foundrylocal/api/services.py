@@ -18,6 +18,7 @@ from foundrylocal.logs.ring import LogRing
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.server.models import ModelManager
+from foundrylocal.server.presets import ModelPresets
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
 
@@ -100,6 +101,7 @@ class Services:
     planner: Planner
     doctor: Doctor
     keyring: Keyring
+    presets: ModelPresets
     prompt_cache: PromptCache
 
 

@@ -2,7 +2,8 @@
 
 Invariant: the file is replaced as a whole and always parses; a damaged one is set aside and no preset is in force.
 Presets are kept by model id, ignoring case, so that every name of a model leads to the same one. They outlive the
-model's files: a model that is downloaded again has its preset again.
+model's files: a model that is downloaded again has its preset again. An alias may have a preset of its own
+(`alias_key`), whose request defaults go before those of the model.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 _NONE: Final = Preset.model_validate({})
 
 
+def alias_key(alias: str) -> str:
+    """The key of an alias that has a preset of its own; no model id begins so."""
+    return names.key(f"alias:{alias}")
+
+
 class PresetNotSaved(ConfigurationUpdateFailed):
     """The disk refused the file of the presets; `reason` is the operating system's error text."""
 
@@ -53,6 +59,12 @@ class PresetStore:
     def of(self, model_id: str) -> Preset:
         """The preset of a model; one without values when none is saved."""
         return self._presets.get(names.key(model_id), _NONE)
+
+    def for_request(self, name: str | None, model_id: str) -> Preset:
+        """The preset of a request to a model: that of the alias it names, if there is one, over the model's own."""
+        own = self.of(model_id)
+        of_alias = self._presets.get(alias_key(name)) if name else None
+        return own if of_alias is None else Preset.model_validate({**own.saved(), **of_alias.saved()})
 
     def merged(self, model_id: str, changes: Mapping[str, Any]) -> Preset:
         """The preset as it would be with these changes, of which null removes a value. Raises ValidationError."""

@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.errors import (
     EndpointNotFound,
     FoundryLocalError,
@@ -60,6 +61,7 @@ class Gateway:
         settings: SettingsStore,
         kill_replica: Kill,
         keyring: Keyring,
+        presets: PresetStore,
         tracing: Tracing | None = None,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
@@ -73,7 +75,7 @@ class Gateway:
         self._metrics = Metrics(self._queue, keyring.has)
         self._stuck = StuckEngines(kill_replica)
         dispatcher = Dispatcher(
-            server, self._queue, settings, self._stuck, keyring, reader_timeout_s=reader_timeout_s
+            server, self._queue, settings, self._stuck, keyring, presets, reader_timeout_s=reader_timeout_s
         )
         self.activity = Activity(lambda: settings.current.requests_kept)
         self.captures = Captures(lambda: settings.current.capture_requests)

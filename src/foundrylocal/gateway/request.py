@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from secrets import randbits
+from typing import Any
 
 from foundrylocal.gateway.dialects.base import EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Body
@@ -13,6 +14,7 @@ from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.keys.api_key import PUBLISHED_CALLER, Caller
 from foundrylocal.web.asgi import Send
 from foundrylocal.web.peer import Peer
+from foundrylocal.wire.presets import Preset
 
 
 @dataclass(eq=False, slots=True)
@@ -25,6 +27,7 @@ class InferenceRequest:
     the client's, once a stream has begun. `answer_tokens` is what each of its answers may have, once it has its part
     of the context. `slots` is how many answers the engine of its replica computes at once, once it has one. `tag` is
     its number in the engine's report of its slots. `capture` keeps its bodies, if capture_requests asks for that.
+    `preset` is the one whose values fill the fields that it does not have, once its model is known.
     """
 
     route: Route
@@ -41,9 +44,26 @@ class InferenceRequest:
     answer_tokens: int | None = None
     slots: int | None = None
     capture: Capture | None = None
+    preset: Preset | None = None
+    _own_engine: EngineRequest | None = None
+    _filled: tuple[str, ...] = ()
     tag: int = field(default_factory=lambda: randbits(30) + 1)
 
     @property
     def id(self) -> str:
         """Its name in our log, in the record of requests and in the header `x-request-id`."""
         return self.stats.id
+
+    def take_defaults(self, engine: EngineRequest, filled: dict[str, Any]) -> None:
+        """Use the engine's request with a preset's values, and fill these fields of the body with them."""
+        self._own_engine, self.engine = self.engine, engine
+        self._filled = tuple(filled)
+        for name, value in filled.items():
+            setattr(self.body, name, value)
+
+    def withdraw_defaults(self) -> None:
+        """Be again what the client sent: another model, with another preset, is to answer."""
+        self.engine = self._own_engine or self.engine
+        for name in self._filled:
+            setattr(self.body, name, None)
+        self._own_engine, self._filled = None, ()

@@ -27,6 +27,7 @@ from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions
 from foundrylocal.wire.options_report import OptionsReport, WantedOptions
+from foundrylocal.wire.presets import Preset
 
 Action = Literal["none", "load", "download_and_load"]
 DEFAULT_CONTEXT_TOKENS = 8192
@@ -177,9 +178,11 @@ class Planner:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
         return await self._launcher.capacity(self.reserve_bytes)
 
-    def want(self, model: Model, options: LoadOptions) -> WantedOptions:
-        """What a load with these options asks for, the model's preset and the settings included."""
-        return load_options.want(options, self._presets.of(model.model_id), self._settings.current)
+    def want(self, model: Model, options: LoadOptions, preset: Preset | None = None) -> WantedOptions:
+        """What a load with these options asks for, the model's preset (or this one) and the settings included."""
+        if preset is None:
+            preset = self._presets.of(model.model_id)
+        return load_options.want(options, preset, self._settings.current)
 
     async def plan(
         self,
@@ -191,12 +194,13 @@ class Planner:
         may_replace_pinned: bool = False,
         may_download: bool = True,
         is_strict: bool = False,
+        preset: Preset | None = None,
     ) -> Plan:
         """What loading the model with these options would take; `loaded` is its replica that is in memory now.
 
         `candidates` is asked at the moment of what is free, so that the two agree. Without `may_download` the model's
         files have to be there, if in a former cache folder. With `is_strict`, an option that cannot be honored as
-        asked is a refusal. Raises ModelCorrupted, ModelNotDownloaded.
+        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded.
         """
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         disk = None if files else await self._supply.disk_need(model)
@@ -204,7 +208,7 @@ class Planner:
         facts = Facts(
             files=files,
             disk=disk,
-            wanted=self.want(model, options),
+            wanted=self.want(model, options, preset),
             free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
             devices=devices,

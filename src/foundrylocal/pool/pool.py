@@ -30,6 +30,7 @@ from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
 from foundrylocal.pool.trial import trial_replica
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
+from foundrylocal.wire.presets import Preset
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
@@ -72,6 +73,7 @@ class Pool:
         self.unload = self._leaving.unload
         self.retire = self._leaving.retire
         self.recall = self._leaving.recall
+        self.want = planner.want
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the loads and departures under way, and hear of crashes, until cancelled."""
@@ -122,6 +124,7 @@ class Pool:
         *,
         may_replace_pinned: bool = False,
         is_strict: bool = False,
+        preset: Preset | None = None,
     ) -> Plan:
         """What loading the model with these options would take, and who would leave for it; changes nothing.
 
@@ -135,6 +138,7 @@ class Pool:
             loaded=replica.spec if replica else None,
             may_replace_pinned=may_replace_pinned,
             is_strict=is_strict,
+            preset=preset,
         )
 
     async def arrival(self) -> None:

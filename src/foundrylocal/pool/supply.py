@@ -151,5 +151,5 @@ class Supply:
             is_embedding=(header.is_embedding or "embedding" in model.capabilities) and not is_reranking,
             is_reranking=is_reranking,
             content_id=stored.content_id,
-            has_long_context=0 < (header.original_context_length or 0) < options.context_size,
+            has_long_context=0 < (header.original_context_length or 0) < report.effective.context_size,
         )

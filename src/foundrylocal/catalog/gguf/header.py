@@ -23,6 +23,13 @@ from foundrylocal.catalog.gguf.types import (
 )
 
 _KINDS: Final = {"adapter": FileKind.ADAPTER, "mmproj": FileKind.PROJECTOR}
+_SAMPLING_KEYS: Final = {
+    "temp": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "penalty_repeat": "repeat_penalty",
+}
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -83,6 +90,8 @@ class GgufHeader:
     file_bytes: int
     cache: CacheShape
     original_context_length: int | None = None  # before it was trained for a longer one
+    sampling: tuple[tuple[str, float], ...] = ()
+    """Sampling values that the file recommends, by the names of the request fields; the engine uses them itself."""
 
     @property
     def auxiliary_kind(self) -> FileKind | None:
@@ -136,6 +145,7 @@ def describe(
         tensor_bytes=tensors.data_bytes,
         file_bytes=size_bytes,
         cache=_cache_shape(metadata, arch),
+        sampling=_sampling(metadata),
     )
 
 
@@ -196,6 +206,11 @@ def _quantization(metadata: Metadata, tensors: TensorTable) -> str | None:
     number = metadata.number("general.file_type")
     named = None if number is None else FILE_TYPES.get(number & ~GUESSED_FILE_TYPE)
     return named or tensors.most_used_type
+
+
+def _sampling(metadata: Metadata) -> tuple[tuple[str, float], ...]:
+    found = ((name, metadata.real_number(f"general.sampling.{key}")) for key, name in _SAMPLING_KEYS.items())
+    return tuple((name, round(value, 6)) for name, value in found if value is not None)
 
 
 def _cache_shape(metadata: Metadata, arch: str) -> CacheShape:

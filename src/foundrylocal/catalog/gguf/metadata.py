@@ -7,6 +7,7 @@ request, so that no number in the file decides how much memory is used.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from typing import Final, NamedTuple
 
@@ -29,6 +30,11 @@ _WHOLE_FILE_KEYS: Final = frozenset(
         b"general.architecture",
         b"general.file_type",
         b"general.name",
+        b"general.sampling.min_p",
+        b"general.sampling.penalty_repeat",
+        b"general.sampling.temp",
+        b"general.sampling.top_k",
+        b"general.sampling.top_p",
         b"general.type",
         b"split.count",
         b"split.no",
@@ -131,6 +137,15 @@ class Metadata:
         if place.is_array:
             raise GgufInvalid(f"Its key '{readable(key.encode())}' is a list instead of a number.")
         return self._numbers(key, place, 1)[0]
+
+    def real_number(self, key: str) -> float | None:
+        """A finite number, whole or not; None when the key is absent or holds anything else."""
+        place = self._places.get(key.encode())
+        if place is None or place.is_array or place.type not in NUMBER_TYPES:
+            return None
+        code, size = NUMBER_TYPES[place.type]
+        value = float(struct.unpack(f"<{code}", self._reader.reread(place.position, size))[0])
+        return value if math.isfinite(value) else None
 
     def numbers(self, key: str) -> int | tuple[int, ...] | None:
         """One whole number for all layers, or one for each; None when the key is absent."""

@@ -12,6 +12,7 @@ from functools import partial
 
 import anyio
 
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import (
     FoundryLocalError,
@@ -24,6 +25,7 @@ from foundrylocal.errors import (
     WorkerCrashed,
 )
 from foundrylocal.gateway.flow.admission import Admission, CountPrompt, count_prompt
+from foundrylocal.gateway.flow.defaults import use_defaults
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay
 from foundrylocal.gateway.flow.side_work import SideWork
@@ -59,6 +61,7 @@ class Dispatcher:
         settings: SettingsStore,
         stuck: StuckEngines,
         keyring: Keyring,
+        presets: PresetStore,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
         send_to_worker: Relay = relay,
@@ -69,6 +72,7 @@ class Dispatcher:
         self._settings = settings
         self._stuck = stuck
         self._keyring = keyring
+        self._presets = presets
         self._reader_timeout_s = reader_timeout_s
         self._send_to_worker = send_to_worker
         self._side_work = SideWork()
@@ -161,6 +165,7 @@ class Dispatcher:
                 self._queue.set_limit(model.model_id, replica.spec.parallel)
             request.slots = replica.spec.parallel
             request.stats.context_size = replica.spec.context_size
+            await use_defaults(request, self._presets.for_request(request.body.model, model.model_id))
             _refuse_unable(request, replica)
             _refuse_too_long(request, replica)
             async with self._admission.admit(replica, request):

@@ -88,6 +88,7 @@ class Desk:
             rig.settings,
             StuckEngines(rig.launcher.kill),
             Keyring(Path("no-keys")),
+            rig.presets,
             send_to_worker=self.workers,
             count_prompt=self.count,
         )
