@@ -39,5 +39,6 @@ def test_a_model_named_like_a_route_can_be_shown_and_deleted(name: str) -> None:
         for method, route in ((method, route) for route in ROUTES for method in route.methods)
         if method == "DELETE" and route.path_regex.match(f"/models/{name}")
     }
-    assert shown == {"delete"}
+    # A preset's path may be a model's too: its route asks which of the two names a model.
+    assert shown - ({"reset_preset"} if name.endswith("/preset") else set()) == {"delete"}
     assert MethodTable(ROUTERS).allowed(path)

@@ -7,9 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
+from foundrylocal.api.answers import json_answer
 from foundrylocal.api.bodies import check, invalid_fields, json_object
 from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
-from foundrylocal.api.services import ServicesDep
+from foundrylocal.api.routes import models
+from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.errors import ConfigurationUpdateFailed, ModelNotFound
 from foundrylocal.server.presets import PresetView
 from foundrylocal.wire.presets import PresetAnswer, PresetBody, PresetChangeAnswer
@@ -19,8 +21,10 @@ _PATH = "/{model_name:model}/preset"
 
 
 @router.get(_PATH, response_model=PresetAnswer, responses=refusals(ModelNotFound))
-async def show_preset(model_name: str, services: ServicesDep) -> Any:
+async def show_preset(model_name: str, request: Request, services: ServicesDep) -> Any:
     """What is saved for a model, what its next load and requests use, and where each value comes from."""
+    if _is_a_model(model_name, services):
+        return json_answer(await models.show(f"{model_name}/preset", request, services))
     return _answer(await services.presets.show(services.server.resolve(model_name)))
 
 
@@ -48,11 +52,26 @@ async def change_preset(model_name: str, request: Request, services: ServicesDep
 @router.delete(
     _PATH, response_model=PresetChangeAnswer, responses=refusals(ModelNotFound, ConfigurationUpdateFailed)
 )
-async def reset_preset(model_name: str, services: ServicesDep) -> Any:
+async def reset_preset(model_name: str, request: Request, services: ServicesDep) -> Any:
     """Remove everything that is saved for a model."""
+    if _is_a_model(model_name, services):
+        return json_answer(await models.delete(f"{model_name}/preset", request, services))
     return _changed(
         await services.presets.reset(services.server.resolve(model_name)), "Preset removed successfully"
     )
+
+
+def _is_a_model(model_name: str, services: Services) -> bool:
+    """Whether the whole path is the name of a model, such as `local/preset`, and none has the name before it."""
+
+    def is_known(name: str) -> bool:
+        try:
+            services.server.resolve(name)
+        except ModelNotFound:
+            return False
+        return True
+
+    return not is_known(model_name) and is_known(f"{model_name}/preset")
 
 
 def _answer(view: PresetView) -> dict[str, Any]:
