@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
+from foundrylocal.gateway.dialects.ollama.library.endpoints import OllamaLibrary
+from foundrylocal.gateway.ollama_port import HOST as OLLAMA_HOST
+from foundrylocal.gateway.ollama_port import Keyless, OllamaPort
 from foundrylocal.gateway.port import GatewayPortOpener
 from foundrylocal.gateway.traces.tracing import open_tracing
 from foundrylocal.keys.keyring import Keyring
@@ -190,16 +193,14 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         api_key=key,
     )
     keyring = Keyring(folders.state)
-    tracing = open_tracing(lambda: store.current.trace_prompts)
-    gateway = Gateway(server, library, store, models.launcher.kill, keyring, models.presets, tracing)
-    gateway_app = CallerCheck(
-        gateway,
-        lambda: allowed_names(store.current.allowed_hosts, store.current.gateway_host),
-        lambda: store.current.allowed_origins,
-    )
     model_manager = ModelManager(server, models.pool, models.supply, store)
     importer = Importer(models.registry, models.downloads.imported)
     doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
+    ollama = OllamaLibrary(server, models.registry, library, models.downloads, importer, model_manager, store)
+    tracing = open_tracing(lambda: store.current.trace_prompts)
+    gateway = Gateway(server, library, store, models.launcher.kill, keyring, models.presets, ollama, tracing)
+    gateway_app = _checked(gateway, gateway, store, lambda: store.current.gateway_host)
+    ollama_port = OllamaPort(store, _checked(Keyless(gateway), gateway, store, lambda: OLLAMA_HOST))
     services = Services(
         server,
         models.registry,
@@ -227,6 +228,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         port_opener.run,
         server.run,
         gateway.run,
+        ollama_port.run,
     )
     return _Assembly(parts, server, make_app(services), models.prompt_cache)
 
@@ -241,6 +243,16 @@ def _make_launcher(folders: Folders, store: SettingsStore) -> tuple[LocalLaunche
         saved_prompts.folder,
     )
     return launcher, PromptCache(saved_prompts, HttpSlotEngine(), store)
+
+
+def _checked(app: App, gateway: Gateway, store: SettingsStore, bound_host: Callable[[], str]) -> CallerCheck:
+    """An app of the gateway behind the check of Host and Origin."""
+    return CallerCheck(
+        app,
+        lambda: allowed_names(store.current.allowed_hosts, bound_host()),
+        lambda: store.current.allowed_origins,
+        gateway.send_refusal,
+    )
 
 
 async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, sockets: list[Any]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from foundrylocal.catalog import names
+from foundrylocal.catalog.ollama_names import ollama_names, without_latest
 from foundrylocal.errors import ModelNotFound
 
 NEAREST_NAMES = 3
@@ -114,11 +115,17 @@ class Registry:
         return tuple(self._models)
 
     def find(self, name: str) -> Model:
-        """The model with that simple name or id; raises ModelNotFound with the nearest names."""
-        model = self._by_name.get(names.key(name)) if len(name) <= names.MAX_NAME_CHARS else None
+        """The model with that simple name or id, or Ollama's name; raises ModelNotFound with the nearest names."""
+        model = self._lookup(name) if len(name) <= names.MAX_NAME_CHARS else None
         if model is None:
             raise ModelNotFound(name[: names.MAX_NAME_CHARS], self._nearest(name[: names.MAX_NAME_CHARS]))
         return model
+
+    def _lookup(self, name: str) -> Model | None:
+        if (model := self._by_name.get(names.key(name))) is not None:
+            return model
+        key = names.key(without_latest(name))
+        return self._by_name.get(names.key(ollama_names().get(key, key)))
 
     def add(self, model: Model) -> None:
         """Register a model; raises ValueError if one of its names is taken."""

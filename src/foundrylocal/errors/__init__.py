@@ -94,6 +94,12 @@ class MethodNotAllowed(FoundryLocalError):
         self.allowed = tuple(allowed)
 
 
+class NotSupported(FoundryLocalError):
+    """A part of a published API that this service does not have; `details` says what to use instead."""
+
+    type, code = "invalid_request_error", "not_supported"
+
+
 # --- the caller ----------------------------------------------------------------------------------------
 
 

@@ -15,11 +15,12 @@ from foundrylocal.errors import (
     EndpointNotFound,
     FoundryLocalError,
     InternalError,
-    InvalidApiKey,
     MethodNotAllowed,
     ModelLoading,
     ModelNotFound,
 )
+from foundrylocal.gateway.access import Access
+from foundrylocal.gateway.dialects.ollama.library.endpoints import Call, OllamaLibrary
 from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
 from foundrylocal.gateway.dialects.responses.store import ResponseStore
 from foundrylocal.gateway.errors import client_headers, log_fault
@@ -29,26 +30,28 @@ from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
 from foundrylocal.gateway.inference import REQUEST_HEADERS, Inference
 from foundrylocal.gateway.models import render_model, render_models
+from foundrylocal.gateway.ollama_port import OLLAMA_ROOT_TEXT, is_on_ollama_port
 from foundrylocal.gateway.routes import build_routes, error_dialect
 from foundrylocal.gateway.stats.activity import Activity
 from foundrylocal.gateway.stats.captures import Captures
 from foundrylocal.gateway.stats.metrics import Metrics, Totals
 from foundrylocal.gateway.traces.tracing import Tracing
 from foundrylocal.gateway.wrong_paths import MODELS_PATH, ROOT_TEXT, hint_for
-from foundrylocal.keys.api_key import PUBLISHED_CALLER, Caller, KeyScope
+from foundrylocal.keys.api_key import Caller
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.web.asgi import Receive, Scope, Send, send_whole
+from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
 from foundrylocal.web.body import ClientGone
-from foundrylocal.web.errors import status_of
-from foundrylocal.web.keys import has_key, key_of
+from foundrylocal.web.errors import send_error, status_of
+from foundrylocal.web.keys import has_key
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
 _READ = ("GET", "HEAD")
 _RESPONSES = "/v1/responses/"
+OLLAMA_PREFIX = "/api/"
 
 
 class Gateway:
@@ -62,12 +65,14 @@ class Gateway:
         kill_replica: Kill,
         keyring: Keyring,
         presets: PresetStore,
+        ollama: OllamaLibrary,
         tracing: Tracing | None = None,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
     ) -> None:
         self._server = server
-        self._keyring = keyring
+        self._access = Access(server, settings, keyring)
+        self._ollama = ollama.endpoints
         self._library = library
         self._responses = ResponseStore(lambda: settings.current.responses_kept)
         self._routes = build_routes(self._responses)
@@ -118,18 +123,34 @@ class Gateway:
         except Exception as fault:  # noqa: BLE001 - it is logged
             log_fault(log, f"{scope['method']} {scope['path']}", fault)
             error = InternalError()
+        await self.send_error(scope, send, error)
+
+    async def send_error(self, scope: Scope, send: Send, error: FoundryLocalError) -> None:
+        """Send an error in the shape of the dialect that the path belongs to."""
         body = error_dialect(scope["path"], self._routes).error_body(error)
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         headers = [*client_headers(error), *scope.get(REQUEST_HEADERS, ())]
         await send_whole(send, status_of(error), data, headers)
 
+    async def send_refusal(self, scope: Scope, send: Send, error: FoundryLocalError) -> None:
+        """Refuse a caller: the published shape of that is one for all paths but Ollama's."""
+        if scope["path"].startswith(OLLAMA_PREFIX):
+            await self.send_error(scope, send, error)
+        else:
+            await send_error(send, error)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         if path in ("/", "/health"):
             _allow(_READ, method, path)
-            await (self._send_health if path == "/health" else _send_root)(send)
+            await (self._send_health(send) if path == "/health" else self._send_root(scope, send))
             return
-        caller = self._identify(scope)
+        endpoint = self._ollama.get(path)
+        caller = self._identify(scope, is_change=endpoint is not None and endpoint.is_change)
+        if endpoint is not None:
+            _allow(endpoint.methods, method, path)
+            await endpoint.handler(Call(scope, receive, send, caller))
+            return
         route = self._routes.get(path)
         if route is not None:
             _allow(("POST",), method, path)
@@ -144,20 +165,21 @@ class Gateway:
             error.details = hint_for(path, self._routes)
             raise error
 
-    def _identify(self, scope: Scope) -> Caller:
-        """Who calls. Raises InvalidApiKey, KeyExpired, ScopeNotAllowed."""
+    def _identify(self, scope: Scope, *, is_change: bool) -> Caller:
+        """Who calls. Raises what `Access.identify` raises, and counts it."""
         try:
-            if has_key(scope, self._server.api_key):
-                return PUBLISHED_CALLER
-            caller = self._keyring.identify(key_of(scope))
-            if caller is None:
-                raise InvalidApiKey
-            caller.check_scope(KeyScope.INFERENCE)
-            return caller
+            return self._access.identify(scope, is_change=is_change)
         except FoundryLocalError as error:
             path = scope["path"]
             self._metrics.note_refused(path if path in (*self._routes, MODELS_PATH) else None, error.code)
             raise
+
+    async def _send_root(self, scope: Scope, send: Send) -> None:
+        """What this port is: Ollama's clients look for its own words before they call anything else."""
+        is_browser = any(b"text/html" in value for value in headers_named(scope, b"accept"))
+        is_client = not is_browser and has_key(scope, self._server.api_key)
+        text = OLLAMA_ROOT_TEXT if is_on_ollama_port(scope) or is_client else ROOT_TEXT
+        await send_whole(send, 200, text.encode(), content_type=b"text/plain; charset=utf-8")
 
     async def _send_kept(self, scope: Scope, send: Send) -> None:
         """A call about a response that is kept."""
@@ -186,10 +208,6 @@ class Gateway:
             stored_models = await anyio.to_thread.run_sync(self._library.all)
             body = render_models([one for one in stored_models if caller.may_use(one.model_id)])
         await send_whole(send, 200, json.dumps(body).encode())
-
-
-async def _send_root(send: Send) -> None:
-    await send_whole(send, 200, ROOT_TEXT.encode(), content_type=b"text/plain; charset=utf-8")
 
 
 def _allow(methods: tuple[str, ...], method: str, path: str) -> None:

@@ -12,6 +12,7 @@ from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.relay import end_stream_with
 from foundrylocal.gateway.flow.slow_client import ClientStalled
 from foundrylocal.gateway.limits.off_loop import OffLoop
+from foundrylocal.gateway.ollama_port import is_on_ollama_port
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Route
 from foundrylocal.gateway.stats.activity import Activity, RunningRequest
@@ -112,9 +113,15 @@ class Inference:
         stats.is_stream = body.is_stream
         stats.unsupported_tools = [known_name(kind) for kind in body.unsupported_tools]
         client = _client(scope, body.end_user)
-        request = InferenceRequest(route, body, engine, client, stats, send, peer, caller, capture=capture)
-        with running.scope, peer.on_disconnect(running.scope.cancel):
-            await self._dispatcher.answer(request)
+        may_start = is_on_ollama_port(scope)
+        request = InferenceRequest(
+            route, body, engine, client, stats, send, peer, caller, may_start=may_start, capture=capture
+        )
+        try:
+            with running.scope, peer.on_disconnect(running.scope.cancel):
+                await self._dispatcher.answer(request)
+        except FoundryLocalError as error:
+            raise route.dialect.own_error(error, body) from error
         if running.ended_with is not None:
             await _end_with(running.ended_with, request)
 

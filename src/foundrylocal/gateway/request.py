@@ -23,10 +23,11 @@ class InferenceRequest:
 
     `caller` is whose key it has, `client` whom the queue treats fairly among the requests with that key.
     `is_admitted` is set once it has waited in the queue or tried to reach a worker: from then on a crash makes it
-    wait, not fail. `deadline` is when that wait ends, in monotonic seconds. `rewriter` turns the engine's events into
-    the client's, once a stream has begun. `answer_tokens` is what each of its answers may have, once it has its part
-    of the context. `slots` is how many answers the engine of its replica computes at once, once it has one. `tag` is
-    its number in the engine's report of its slots. `capture` keeps its bodies, if capture_requests asks for that.
+    wait, not fail. With `may_start` it starts a stopped server. `deadline` is when that wait ends, in monotonic
+    seconds. `rewriter` turns the engine's events into the client's, once a stream has begun. `answer_tokens` is what
+    each of its answers may have, once it has its part of the context. `slots` is how many answers the engine of its
+    replica computes at once, once it has one. `tag` is its number in the engine's report of its slots. `capture`
+    keeps its bodies, if capture_requests asks for that.
     `preset` is the one whose values fill the fields that it does not have, once its model is known.
     """
 
@@ -39,6 +40,7 @@ class InferenceRequest:
     peer: Peer
     caller: Caller = PUBLISHED_CALLER
     is_admitted: bool = False
+    may_start: bool = False
     deadline: float | None = None
     rewriter: Rewriter | None = None
     answer_tokens: int | None = None

@@ -10,6 +10,9 @@ from typing import Any
 
 from foundrylocal.gateway.dialects.anthropic.dialect import Messages, TokenCount
 from foundrylocal.gateway.dialects.base import Dialect
+from foundrylocal.gateway.dialects.ollama.dialect import Chat, Generate
+from foundrylocal.gateway.dialects.ollama.embeddings import Embed
+from foundrylocal.gateway.dialects.ollama.embeddings import Embeddings as OllamaEmbeddings
 from foundrylocal.gateway.dialects.openai_chat.dialect import OpenAiChat
 from foundrylocal.gateway.dialects.openai_text.dialect import OpenAiText
 from foundrylocal.gateway.dialects.plain.check import check_rerank, check_template
@@ -52,6 +55,10 @@ def build_routes(responses: ResponseStore) -> dict[str, Route]:
         Route("/v1/responses/input_tokens", ResponsesTokens(responses), takes_slot=False),
         Route("/v1/messages", Messages()),
         Route("/v1/messages/count_tokens", TokenCount(), takes_slot=False),
+        Route("/api/chat", Chat()),
+        Route("/api/generate", Generate()),
+        Route("/api/embed", Embed(), Ability.EMBED),
+        Route("/api/embeddings", OllamaEmbeddings(), Ability.EMBED),
         Route("/infill", Infill()),
         Route("/tokenize", Plain("/tokenize", TokenizeBody), Ability.ANY, takes_slot=False),
         Route("/detokenize", Plain("/detokenize", DetokenizeBody), Ability.ANY, takes_slot=False),

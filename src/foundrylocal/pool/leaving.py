@@ -6,6 +6,7 @@ Invariant: a worker is stopped only when its requests have ended or their time i
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import anyio
@@ -118,12 +119,27 @@ class Leaving:
             self.retire(replica)
 
     async def unload_idle(self) -> None:
-        """Retire replicas that nobody has used for `idle_unload_seconds`, until cancelled."""
+        """Retire replicas that nobody has used for as long as they may be idle, until cancelled."""
         while True:
             await anyio.sleep(IDLE_CHECK_PERIOD_S)
-            limit_s = self._settings.current.idle_unload_seconds
             for replica in self._roster.replicas(State.READY):
-                is_unused = not replica.is_pinned and replica.in_flight == 0
-                if limit_s and is_unused and self._clock() - replica.last_used > limit_s:
+                limit_s = self.idle_limit_s(replica)
+                if limit_s is None or replica.in_flight:
+                    continue
+                if self._clock() - replica.last_used > limit_s:
                     log.info("Unloading %s after %d idle seconds", replica.model.simple_name, limit_s)
                     self.retire(replica)
+
+    def idle_limit_s(self, replica: Replica) -> float | None:
+        """How long it may be idle before it leaves; None when it stays."""
+        if replica.keep_alive_s is not None:
+            return None if math.isinf(replica.keep_alive_s) else replica.keep_alive_s
+        return None if replica.is_pinned else self._settings.current.idle_unload_seconds or None
+
+    def expires_in_s(self, replica: Replica) -> float | None:
+        """How long it stays if nobody uses it from now on; None when that is for good."""
+        limit_s = self.idle_limit_s(replica)
+        if limit_s is None:
+            return None
+        idle_s = 0.0 if replica.in_flight else self._clock() - replica.last_used
+        return max(0.0, limit_s - idle_s)

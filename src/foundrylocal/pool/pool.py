@@ -7,8 +7,13 @@ leaving, losses (crashes), cooldown, prompt_cache (saved prompts).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 
 import anyio
 import anyio.abc
@@ -74,6 +79,7 @@ class Pool:
         self.retire = self._leaving.retire
         self.recall = self._leaving.recall
         self.want = planner.want
+        self.expires_in_s = self._leaving.expires_in_s
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the loads and departures under way, and hear of crashes, until cancelled."""
@@ -180,6 +186,19 @@ class Pool:
     def note_reuse(self, replica: Replica, tokens_in: int | None, tokens_cached: int | None) -> None:
         """An answer of this replica is complete: how many of its prompt's tokens came from the engine's cache."""
         self._prompts.note_reuse(replica, tokens_in, tokens_cached)
+
+    @contextmanager
+    def kept_alive(self, replica: Replica, seconds: float | None) -> Iterator[None]:
+        """Keep it for so long after the block; 0 lets it leave with its last request, None changes nothing."""
+        if seconds is None:
+            yield
+            return
+        self._roster.set_keep_alive(replica, seconds)
+        try:
+            yield
+        finally:
+            if replica.keep_alive_s == 0:
+                self.retire(replica)
 
     def block_loads(self, model: Model) -> AbstractContextManager[None]:
         """Keep the model out of memory while its files change. Raises ModelInUse when it is in there."""

@@ -56,6 +56,8 @@ class Replica:
     `is_recallable` leaves when its last request has ended, so until then it may be called back. `lost_reason` says
     why its worker crashed; it is None for one that was ended on purpose. `load_status` is how far its load has come,
     None until its worker has been started.
+    `keep_alive_s` is how long it stays when nobody uses it, as the last request that said so wants it: infinite is
+    for good, None is by the settings.
     """
 
     entry: Entry
@@ -68,6 +70,7 @@ class Replica:
     is_recallable: bool = False
     lost_reason: str | None = None
     load_status: LoadStatus | None = None
+    keep_alive_s: float | None = None
     _state: State = State.LOADING
     _address: Address | None = None
 
@@ -221,6 +224,10 @@ class Roster:
         entry.replicas.append(replica)
         entry.changes.notify()
         return replica
+
+    def set_keep_alive(self, replica: Replica, seconds: float) -> None:
+        """It stays for so long after its last request, pinned or not; infinite is for good."""
+        replica.keep_alive_s = seconds
 
     def set_launched(self, replica: Replica) -> None:
         """Its worker has been started: from now on it counts as one that has memory."""

@@ -55,6 +55,18 @@ class ModelManager:
         await self._pool.forget(model)
         return freed_bytes
 
+    async def remove(self, model: Model) -> int:
+        """Unload a model and remove it from disk, even the server's own; bytes freed.
+
+        The server keeps running; requests for the model are refused until it is downloaded again. Raises ModelInUse
+        while it is being loaded, fetched or switched to.
+        """
+        if self._is_servers_own(model) and self._server.state.status is not Status.RUNNING:
+            raise ModelInUse(model.simple_name)
+        await self.unload(model)
+        with self._pool.block_loads(model):
+            return await self._supply.delete(model)
+
     def _is_servers_own(self, model: Model) -> bool:
         state = self._server.state
         return state.current is model and state.status not in (Status.STOPPED, Status.ERROR)

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import anyio.abc
 
+from foundrylocal.catalog.ollama_names import aliased
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.errors import ModelLoading, OperationCancelled, ServerShuttingDown
@@ -22,6 +23,7 @@ from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
 from foundrylocal.pool.supply import Supply
 from foundrylocal.server.current import CurrentModel
+from foundrylocal.server.demand import Demand
 from foundrylocal.server.gate import Gate
 from foundrylocal.server.health import HealthMonitor
 from foundrylocal.server.operations import Operations
@@ -78,6 +80,7 @@ class Server:
         self._switch = Switch(self._parts, self._start)
         self._stop = Stop(self._parts)
         self._unload = Unload(self._parts)
+        self._demand = Demand(self._parts, self._start, self._switch)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the operations, watch the workers and recover from crashes, until cancelled."""
@@ -109,10 +112,20 @@ class Server:
     # --- what others ask --------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lease(self, name: str | None) -> AsyncIterator[Replica]:
-        """A ready replica for one request: of the current model, or of the named one, loaded when it is not."""
+    async def lease(
+        self, name: str | None, *, context_tokens: int | None = None, may_start: bool = False
+    ) -> AsyncIterator[Replica]:
+        """A ready replica for one request: of the current model, or of the named one, loaded when it is not.
+
+        It has a context of at least `context_tokens`. With `may_start` a stopped server starts with the model.
+        """
         model = self.resolve(name) if name else None
+        if may_start and model is not None:
+            await self._demand.start_if_stopped(model, context_tokens)
         async with AsyncExitStack() as stack:
+            if context_tokens is not None and (wanted := model or self.state.current) is not None:
+                await self._parts.gate.wait_open()
+                await self._demand.provide_context(wanted, context_tokens)
             yield await self._enter_lease(model, stack)
 
     async def _enter_lease(self, model: Model | None, stack: AsyncExitStack) -> Replica:
@@ -140,4 +153,4 @@ class Server:
 
     def resolve(self, name: str) -> Model:
         """The model with this name or alias. Raises ModelNotFound."""
-        return self._registry.find(self._settings.current.aliases.get(name, name))
+        return self._registry.find(aliased(name, self._settings.current.aliases))

@@ -46,6 +46,15 @@ class _AccessSettings(BaseModel):
     api_host: HostName = Field("localhost", description="Address of the management API.")
     api_port: int = Field(9500, ge=0, le=65535, description="Port of the management API.")
     gateway_host: HostName = Field("localhost", description="Address of the FoundryLocal server.")
+    ollama_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description=(
+            "Port for programs that only know Ollama, on this machine and without a key; 11434 is Ollama's own, "
+            "null is off."
+        ),
+    )
     allowed_hosts: list[str] = Field(
         default_factory=list,
         max_length=64,

@@ -48,6 +48,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.ServerStartFailed: 500,
     errors.ModelCorrupted: 500,
     errors.InternalError: 500,
+    errors.NotSupported: 501,
     errors.WorkerCrashed: 502,
     errors.ModelLoading: 503,
     errors.SystemExhausted: 503,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from foundrylocal.errors import FoundryLocalError, HostNotAllowed, OriginNotAllowed
 from foundrylocal.web.asgi import App, Header, Message, Receive, Scope, Send, headers_named
@@ -35,6 +35,14 @@ def allowed_names(allowed_hosts: list[str], bound_host: str) -> list[str]:
     return [*allowed_hosts, f"[{address}]" if address.version == 6 else str(address)]
 
 
+SendRefusal = Callable[[Scope, Send, FoundryLocalError], Awaitable[None]]
+"""Sends an error in the shape of the path that was called."""
+
+
+async def _send_refusal(scope: Scope, send: Send, error: FoundryLocalError) -> None:
+    await send_error(send, error)
+
+
 class CallerCheck:
     """ASGI middleware; it asks for the allowed names on each request, so a changed setting applies at once."""
 
@@ -43,10 +51,12 @@ class CallerCheck:
         app: App,
         allowed_hosts: Callable[[], list[str]],
         allowed_origins: Callable[[], list[str]],
+        send_refusal: SendRefusal = _send_refusal,
     ) -> None:
         self._app = app
         self._allowed_hosts = allowed_hosts
         self._allowed_origins = allowed_origins
+        self._send_refusal = send_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,7 +65,7 @@ class CallerCheck:
             self._check_host(scope)
             origin = self._check_origin(scope)
         except FoundryLocalError as error:
-            await send_error(send, error)
+            await self._send_refusal(scope, send, error)
             return
         if origin is None:
             await self._app(scope, receive, send)

@@ -42,12 +42,22 @@ ALL: list[FoundryLocalError] = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/", *ROUTES])
+OBJECTS = [path for path in ROUTES if not path.startswith("/api/")]
+"""The paths whose errors are objects; Ollama's are texts."""
+
+
+@pytest.mark.parametrize("path", ["/", *OBJECTS])
 @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
 def test_the_message_alone_says_what_to_do_next(error: FoundryLocalError, path: str) -> None:
     body = error_dialect(path, ROUTES).error_body(error)["error"]
     assert body["details"].rstrip(".") in body["message"]
     assert "GET /models" not in str(body)  # a path of the management API, not of this port
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+def test_ollamas_text_says_what_to_do_next(error: FoundryLocalError) -> None:
+    text = error_dialect("/api/chat", ROUTES).error_body(error)["error"]
+    assert client_error(error)["details"].rstrip(".") in text and "GET /models" not in text
 
 
 def test_a_field_is_named_once() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from foundrylocal.catalog.gguf.bytes import ARRAY_LIMIT, BoundedReader, GgufInvalid, readable
-from foundrylocal.catalog.gguf.types import ARRAY, FLOAT_TYPES, NUMBER_TYPES, STRING, UINT32
+from foundrylocal.catalog.gguf.types import ARRAY, BOOL, FLOAT_TYPES, NUMBER_TYPES, STRING, UINT32
 
 KEY_LIMIT: Final = 65_536
 KEY_LIMIT_BYTES: Final = 64 * 1024
@@ -90,7 +91,10 @@ class _Place(NamedTuple):
 class Metadata:
     """The keys of one file; the accessors are typed and raise GgufInvalid for a value of another type."""
 
-    def __init__(self, reader: BoundedReader, key_count: int) -> None:
+    def __init__(
+        self, reader: BoundedReader, key_count: int, keeps: Callable[[bytes], bool] | None = None
+    ) -> None:
+        keeps = keeps or _is_kept
         if key_count > KEY_LIMIT:
             raise GgufInvalid(f"It claims {key_count} keys, the limit is {KEY_LIMIT}.")
         self._reader = reader
@@ -108,11 +112,27 @@ class Metadata:
                 raise GgufInvalid(f"It has the key '{readable(key)}' twice.")
             seen.add(mark)
             place = self._skip_value(key)
-            if _is_kept(key):
+            if keeps(key):
                 self._places[key] = place
 
     def has(self, key: str) -> bool:
         return key.encode() in self._places
+
+    def keys(self) -> list[str]:
+        """The keys that were kept, in the file's order; undecodable bytes are replaced."""
+        return [key.decode("utf-8", "replace") for key in self._places]
+
+    def value(self, key: str, limit_bytes: int) -> str | int | float | bool | None:
+        """The value of any key: a text of at most `limit_bytes`, a number of any kind, None for a list."""
+        place = self._places.get(key.encode())
+        if place is None or place.is_array:
+            return None
+        if place.type == STRING:
+            raw = self._reader.reread(place.position, min(place.size or 0, limit_bytes))
+            return raw.decode("utf-8", "replace")
+        code, size = NUMBER_TYPES[place.type]
+        number: int | float = struct.unpack(f"<{code}", self._reader.reread(place.position, size))[0]
+        return bool(number) if place.type == BOOL else number
 
     def length(self, key: str) -> int:
         """Items of an array or bytes of a text; 0 when the key is absent or a number."""

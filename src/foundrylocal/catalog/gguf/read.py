@@ -10,9 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 from foundrylocal.catalog.gguf.bytes import BoundedReader, GgufInvalid
 from foundrylocal.catalog.gguf.header import CacheShape, GgufHeader, describe
@@ -21,7 +24,15 @@ from foundrylocal.catalog.gguf.split import MAX_PARTS, describe_parts, parse_spl
 from foundrylocal.catalog.gguf.tensors import read_tensors
 from foundrylocal.kit.sizes import format_bytes
 
-__all__ = ["CacheShape", "GgufHeader", "GgufInvalid", "check_split", "read_header", "read_model"]
+__all__ = [
+    "CacheShape",
+    "GgufHeader",
+    "GgufInvalid",
+    "check_split",
+    "open_metadata",
+    "read_header",
+    "read_model",
+]
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -29,13 +40,27 @@ def read_header(path: Path) -> GgufHeader:
 
     Raises GgufInvalid when the file is not a sound GGUF, OSError when it cannot be read.
     """
+    with _open_regular(path) as (file, size_bytes):
+        return _parse(file, size_bytes)
+
+
+@contextmanager
+def open_metadata(path: Path, keeps: Callable[[bytes], bool]) -> Iterator[Metadata]:
+    """The keys of one file that `keeps` names; blocking. Raises as `read_header` does."""
+    with _open_regular(path) as (file, size_bytes):
+        begun = _begin(file, size_bytes)
+        yield Metadata(begun.reader, begun.key_count, keeps)
+
+
+@contextmanager
+def _open_regular(path: Path) -> Iterator[tuple[FileIO, int]]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise GgufInvalid("It is not a regular file.")
     with FileIO(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise GgufInvalid("It is not a regular file.")
-        return _parse(file, status.st_size)
+        yield file, status.st_size
 
 
 def read_model(first: Path) -> tuple[GgufHeader, list[Path]]:
@@ -106,14 +131,27 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _parse(file: FileIO, size_bytes: int) -> GgufHeader:
+class _Beginning(NamedTuple):
+    """What stands at the beginning of every file; the reader is behind it, at the first key."""
+
+    reader: BoundedReader
+    version: int
+    tensor_count: int
+    key_count: int
+
+
+def _begin(file: FileIO, size_bytes: int) -> _Beginning:
     if size_bytes < 24:
         raise GgufInvalid("It is too small to be a GGUF file.")
     reader = BoundedReader(file, size_bytes)
     if reader.take(4) != b"GGUF":
         raise GgufInvalid("It is not a GGUF file.")
     version = _checked_version(reader.u32())
-    tensor_count, key_count = reader.u64(), reader.u64()
+    return _Beginning(reader, version, reader.u64(), reader.u64())
+
+
+def _parse(file: FileIO, size_bytes: int) -> GgufHeader:
+    reader, version, tensor_count, key_count = _begin(file, size_bytes)
     metadata = Metadata(reader, key_count)
     alignment = metadata.alignment()
     tensors = read_tensors(reader, tensor_count, alignment)

@@ -17,6 +17,7 @@ class TensorType(NamedTuple):
     block_bytes: int
 
 
+BOOL: Final = 7
 STRING: Final = 8
 ARRAY: Final = 9
 

@@ -45,6 +45,10 @@ class EngineRequest:
     new_filter: FilterFactory | None = None
     prefill: Prefill = NO_PREFILL
 
+    @property
+    def is_load_only(self) -> bool:
+        return not self.path
+
     def body_for(self, address: Address, answer_tokens: int | None = None, tag: int = 0) -> bytes:
         """The body for a replica, with answers of at most `answer_tokens`, and with the request's tag.
 
@@ -58,6 +62,10 @@ class EngineRequest:
             return body
         # The engine takes `n_predict` before every published name, and of two equal keys the last.
         return b'%b,"n_predict":%d,"%b":%d}' % (body[:-1], answer_tokens, TAG_FIELD.encode(), tag)
+
+
+LOAD_ONLY = EngineRequest("", b"")
+"""For a request that loads or unloads its model and asks the engine nothing; see `Dialect.idle_answer`."""
 
 
 class Dialect(Generic[B]):
@@ -121,7 +129,15 @@ class Dialect(Generic[B]):
 
         return pass_on
 
+    def idle_answer(self, body: B) -> Json:
+        """The answer to a request that is LOAD_ONLY, once its model is loaded or unloaded."""
+        raise NotImplementedError
+
     # --- errors -----------------------------------------------------------------------------------------
+
+    def own_error(self, error: FoundryLocalError, body: B) -> FoundryLocalError:
+        """The error that this API has for the same fact, where its status or its text is another one."""
+        return error
 
     def error_body(self, error: FoundryLocalError) -> Json:
         """An error in the published shape; `param` is always in it."""

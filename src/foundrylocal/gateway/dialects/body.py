@@ -95,6 +95,16 @@ class Body(Part, kw_only=True):
         return getattr(self, "max_tokens", None)
 
     @property
+    def wanted_context(self) -> int | None:
+        """The context in tokens that the model has to be loaded with; None when the request does not say."""
+        return None
+
+    @property
+    def keep_alive_s(self) -> float | None:
+        """How long the model stays in memory after the request; None when the request does not say."""
+        return None
+
+    @property
     def prompt_parts(self) -> list[str | list[int]]:
         """Its prompts as texts or tokens, for endpoints without a chat template."""
         return []

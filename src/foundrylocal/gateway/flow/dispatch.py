@@ -27,7 +27,7 @@ from foundrylocal.errors import (
 from foundrylocal.gateway.flow.admission import Admission, CountPrompt, count_prompt
 from foundrylocal.gateway.flow.defaults import use_defaults
 from foundrylocal.gateway.flow.queue import FairQueue
-from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay
+from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay, send_idle_answer
 from foundrylocal.gateway.flow.side_work import SideWork
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import EngineStuck, Flight, StuckEngines
@@ -82,6 +82,9 @@ class Dispatcher:
         """Answer one request. Raises the error that the client is to get, or ClientStalled."""
         while True:
             model = self._model(request)
+            if request.engine.is_load_only:
+                await self._only_load(model, request)
+                return
             self._stuck.check(request)
             try:
                 async with self._slot(model, request):
@@ -129,6 +132,28 @@ class Dispatcher:
             stats.has_slot = True
             yield
 
+    async def _only_load(self, model: Model, request: InferenceRequest) -> None:
+        """Load the model, or unload it when it is not to be kept at all, and answer."""
+        if request.body.keep_alive_s == 0:
+            if (replica := self._server.pool.get(model)) is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._server.pool.unload(replica, self._settings.current.drain_seconds)
+        else:
+            async with self._leased(request) as replica:
+                _refuse_unable(request, replica)
+        await send_idle_answer(request)
+
+    @asynccontextmanager
+    async def _leased(self, request: InferenceRequest) -> AsyncIterator[Replica]:
+        """A replica that is kept for as long as the request wants it."""
+        began = anyio.current_time()
+        async with self._server.lease(
+            request.body.model, context_tokens=request.body.wanted_context, may_start=request.may_start
+        ) as replica:
+            request.stats.load_s += anyio.current_time() - began
+            with self._server.pool.kept_alive(replica, request.body.keep_alive_s):
+                yield replica
+
     async def _serve(self, model: Model, request: InferenceRequest) -> None:
         """Try until an answer has begun; wait for the model to come back between the attempts."""
         while True:
@@ -156,9 +181,7 @@ class Dispatcher:
         request.stats.load_s += anyio.current_time() - now
 
     async def _try(self, model: Model, request: InferenceRequest) -> None:
-        began = anyio.current_time()
-        async with self._server.lease(request.body.model) as replica:
-            request.stats.load_s += anyio.current_time() - began
+        async with self._leased(request) as replica:
             if replica.model.model_id != model.model_id:
                 raise _Moved
             if request.route.takes_slot:

@@ -136,6 +136,15 @@ async def end_stream_with(failure: FoundryLocalError, request: InferenceRequest)
     await request.send({"type": "http.response.body", "body": event})
 
 
+async def send_idle_answer(request: InferenceRequest) -> None:
+    """Answer a request that asks the engine nothing."""
+    stats = request.stats
+    stats.status = 200
+    stats.note_outcome("ok")
+    body = request.route.dialect.idle_answer(request.body)
+    await send_whole(request.send, 200, msgspec.json.encode(body), stats.headers())
+
+
 async def _begin(request: InferenceRequest) -> None:
     stats = request.stats
     stats.status = 200

@@ -1,0 +1,85 @@
+"""What a request may demand before it is answered: that the server runs, and that its model has a certain context.
+
+Invariant: a context that was asked for is loaded or refused, never cut. A replica with a larger one is good enough,
+so that requests with different wishes do not reload the model in turn.
+"""
+
+from __future__ import annotations
+
+import anyio
+
+from foundrylocal.catalog.registry import Model
+from foundrylocal.errors import InvalidRequest, ModelLoading, OperationInProgress
+from foundrylocal.pool.planner import Plan
+from foundrylocal.server.parts import ServerParts
+from foundrylocal.server.requests import StartRequest
+from foundrylocal.server.start import Start
+from foundrylocal.server.state import Status
+from foundrylocal.server.switch import Switch
+from foundrylocal.wire.load_options import LoadOptions
+
+_NOT_RUNNING = (Status.STOPPED, Status.ERROR)
+
+
+class Demand:
+    """Sees to both; one larger context is loaded at a time."""
+
+    def __init__(self, parts: ServerParts, start: Start, switch: Switch) -> None:
+        self._parts = parts
+        self._start = start
+        self._switch = switch
+        self._lock = anyio.Lock()
+
+    async def start_if_stopped(self, model: Model, context_tokens: int | None) -> None:
+        """Start the server with the model when nothing runs. Raises what a start raises."""
+        if self._parts.state.status not in _NOT_RUNNING:
+            return
+        request = self._request(model, LoadOptions(context_size=context_tokens))
+        if context_tokens is not None:
+            await self._plan(model, request.options, context_tokens)
+        try:
+            await (await self._start.begin(model, request)).result()
+        except OperationInProgress:
+            raise ModelLoading(model.simple_name) from None
+
+    async def provide_context(self, model: Model, tokens: int) -> None:
+        """Load the model with a context of at least `tokens`, in place of a smaller one.
+
+        Raises InvalidRequest when the model has none so large, and what a load raises.
+        """
+        async with self._lock:
+            replica = await self._parts.pool.settled(model)
+            if replica is not None and replica.spec.context_size >= tokens:
+                return
+            own = self._parts.current.options_of(model)
+            options = (own or LoadOptions()).model_copy(update={"context_size": tokens})
+            plan = await self._plan(model, options, tokens)
+            if own is not None:
+                await self._reload_own(model, options)
+            else:
+                plan.raise_if_refused()
+                assert plan.spec is not None  # noqa: S101 - its files are there
+                await self._parts.pool.load(model, plan.spec, may_interrupt=False)
+
+    async def _plan(self, model: Model, options: LoadOptions, tokens: int) -> Plan:
+        plan = await self._parts.pool.plan(model, options)
+        if plan.files is None:
+            await self._parts.supply.require(model)  # raises ModelNotDownloaded
+        if plan.options.context_size < tokens:
+            largest = plan.options.context_size
+            raise InvalidRequest(
+                f"Model '{model.simple_name}' has no context of {tokens} tokens",
+                f"Its largest context is {largest} tokens: ask for that or less.",
+                param="options.num_ctx",
+            )
+        return plan
+
+    async def _reload_own(self, model: Model, options: LoadOptions) -> None:
+        """The server's own model is replaced as by a switch, so that a failure leaves it as it was."""
+        try:
+            await (await self._switch.begin(model, self._request(model, options))).result()
+        except OperationInProgress:
+            raise ModelLoading(model.simple_name) from None
+
+    def _request(self, model: Model, options: LoadOptions) -> StartRequest:
+        return StartRequest(model.model_id, may_download=False, options=options)
