@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from foundrylocal.doctor.service import Doctor
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
+from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
+from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
@@ -153,6 +155,7 @@ class _Models:
     launcher: LocalLauncher
     supply: Supply
     devices: EngineDevices
+    engines: Engines
     times: MeasuredTimes
     presets: PresetStore
     planner: Planner
@@ -171,12 +174,15 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
         fetchers={HubSource: hub},
         note_transfer=times.note_transfer,
     )
-    launcher, prompt_cache = _make_launcher(folders, store)
-    supply, devices, presets = Supply(library, downloads), EngineDevices(), PresetStore(folders.config)
-    planner = Planner(supply, launcher, store, devices.list, times, presets)
+    devices = EngineDevices()
+    built_in = BuiltInEngine(store.current.worker_command, devices)
+    engines = Engines(built_in, lambda: _configured_engines(store))
+    launcher, prompt_cache = _make_launcher(folders, store, engines)
+    supply, presets = Supply(library, downloads), PresetStore(folders.config)
+    planner = Planner(supply, launcher, store, engines.report, times, presets)
     pool = Pool(launcher, planner, store, prompt_cache)
     return _Models(
-        registry, downloads, launcher, supply, devices, times, presets, planner, prompt_cache, pool
+        registry, downloads, launcher, supply, devices, engines, times, presets, planner, prompt_cache, pool
     )
 
 
@@ -216,6 +222,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         keyring,
         ModelPresets(models.presets, models.pool, store),
         models.prompt_cache,
+        models.engines,
     )
     parts = (
         *(() if tracing is None else (tracing.run,)),
@@ -233,14 +240,13 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     return _Assembly(parts, server, make_app(services), models.prompt_cache)
 
 
-def _make_launcher(folders: Folders, store: SettingsStore) -> tuple[LocalLauncher, PromptCache]:
+def _make_launcher(
+    folders: Folders, store: SettingsStore, engines: Engines
+) -> tuple[LocalLauncher, PromptCache]:
     """The launcher, and the prompt cache into whose folder its engines write."""
     saved_prompts = PromptStore(folders.state / "prompt-cache", limit_bytes(store.current))
     launcher = LocalLauncher(
-        folders.state,
-        store.current.worker_command,
-        lambda: _budget_bytes(store.current),
-        saved_prompts.folder,
+        folders.state, engines, lambda: _budget_bytes(store.current), saved_prompts.folder
     )
     return launcher, PromptCache(saved_prompts, HttpSlotEngine(), store)
 
@@ -276,6 +282,11 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
                 await _shut_down(program.server, ring, listener)
             front.cancel_scope.cancel()
             group.cancel_scope.cancel()
+
+
+async def _configured_engines(store: SettingsStore) -> Mapping[str, str]:
+    """The setting `engines` as the file has it now: `foundrylocal engine add` writes there beside the service."""
+    return (await anyio.to_thread.run_sync(store.refresh)).engines
 
 
 def _budget_bytes(settings: Settings) -> int | None:

@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from foundrylocal.catalog.library import Library
-from foundrylocal.engine.local.launcher import BUILT_IN_WORKER, LocalLauncher
+from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.llama_cpp.engine import WORKER, BuiltInEngine
+from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import FoundryLocalError, LoadOutOfMemory, ModelCorrupted, ModelUnsupported
 from foundrylocal.wire.load_options import EffectiveOptions
@@ -22,12 +24,12 @@ pytestmark = [pytest.mark.model, pytest.mark.usefixtures("model_cache")]
 MB = 1024 * 1024
 
 
-def _failure(spec: ReplicaSpec, state: Path, command: tuple[str, ...] = BUILT_IN_WORKER) -> FoundryLocalError:
+def _failure(spec: ReplicaSpec, state: Path, command: tuple[str, ...] = ()) -> FoundryLocalError:
     """What a load with this specification fails with."""
     errors: list[FoundryLocalError] = []
 
     async def main() -> None:
-        launcher = LocalLauncher(state, command)
+        launcher = LocalLauncher(state, Engines(BuiltInEngine(command)))
         async with anyio.create_task_group() as group:
             await group.start(launcher.run)
             await launcher.launch(spec)
@@ -95,7 +97,7 @@ def test_a_projector_of_another_model(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of a process's memory")
 def test_memory_that_the_system_refuses(tmp_path: Path) -> None:
-    limited = ("sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh", *BUILT_IN_WORKER)
+    limited = ("sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh", *WORKER)
     error = _failure(_spec(_chat(), context_size=1_000_000), tmp_path, limited)
     assert type(error) is LoadOutOfMemory
     assert "the context (KV cache)" in str(error.details)

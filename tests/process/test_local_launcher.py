@@ -8,6 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local import launcher as local
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.local.process import KILLED
@@ -21,7 +23,7 @@ MB = 1024 * 1024
 
 def run(state: Path, scenario: Callable[[LocalLauncher], Awaitable[None]]) -> None:
     async def main() -> None:
-        launcher = LocalLauncher(state, FAKE_WORKER)
+        launcher = LocalLauncher(state, Engines(BuiltInEngine(FAKE_WORKER)))
         async with anyio.create_task_group() as group:
             await group.start(launcher.run)
             with anyio.fail_after(60):

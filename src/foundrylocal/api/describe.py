@@ -39,6 +39,9 @@ _SAMPLES: tuple[FoundryLocalError, ...] = (
     errors.PortInUse(1234, "python3 (pid 4242)"),
     errors.ModelInUse(_MODEL),
     errors.ModelNotDownloaded(),
+    errors.EngineUnavailable(
+        "cuda", "The file llama-server cannot be found: No such file or directory.", "Correct its path."
+    ),
     errors.RequestTooLarge(65536),
     errors.DownloadFailed(),
     errors.ChecksumMismatch("model.gguf", "ca59ca7f…", "00000000…"),

@@ -13,6 +13,7 @@ from foundrylocal.catalog.registry import Registry
 from foundrylocal.doctor.service import Doctor
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
+from foundrylocal.engine.engines import Engines
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.pool.planner import Planner
@@ -44,6 +45,8 @@ class Totals(Protocol):
     cancelled: int
     tokens_in: int
     tokens_out: int
+    tokens_drafted: int
+    tokens_accepted: int
 
 
 class Activity(Protocol):
@@ -103,6 +106,7 @@ class Services:
     keyring: Keyring
     presets: ModelPresets
     prompt_cache: PromptCache
+    engines: Engines
 
 
 async def services(request: Request) -> Services:

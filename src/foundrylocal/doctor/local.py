@@ -21,7 +21,9 @@ from foundrylocal.doctor.finding import Finding, error, ok
 from foundrylocal.doctor.runner import Check, Checked, run_checks
 from foundrylocal.doctor.standard import Subject, standard_checks
 from foundrylocal.doctor.starter import load_seconds
+from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
+from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import InvalidConfiguration
@@ -89,7 +91,7 @@ def _saved(path: Path) -> dict[str, Any]:
 async def _launch(settings: Settings, spec: ReplicaSpec) -> AsyncIterator[Address]:
     """A launcher of its own for the time of the block."""
     with tempfile.TemporaryDirectory(prefix="foundrylocal-doctor-") as folder:
-        launcher = LocalLauncher(Path(folder), settings.worker_command)
+        launcher = LocalLauncher(Path(folder), Engines(BuiltInEngine(settings.worker_command)))
         async with anyio.create_task_group() as group:
             await group.start(launcher.run)
             try:

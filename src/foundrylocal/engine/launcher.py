@@ -16,7 +16,10 @@ class Launcher(Protocol):
         """Bytes of memory that a further replica could use now while `reserve_bytes` stay free."""
 
     async def launch(self, spec: ReplicaSpec) -> str:
-        """Begin to run `spec` and return its id. Raises ServerStartFailed, SystemExhausted."""
+        """Begin to run `spec` and return its id.
+
+        Raises EngineUnavailable, ServerStartFailed, SystemExhausted.
+        """
 
     async def wait_ready(
         self,

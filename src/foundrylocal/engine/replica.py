@@ -40,6 +40,7 @@ class ReplicaSpec:
     is_reranking: bool = False
     content_id: str = ""
     has_long_context: bool = False
+    draft_path: Path | None = None
     report: OptionsReport | None = field(default=None, compare=False)
     """What it was asked for beside `options`; None for one that nobody planned."""
 
@@ -79,7 +80,8 @@ class Address:
     `can_call_tools` is whether the model's chat template has a place for tools; `opens_thoughts` is whether it begins
     every answer inside the model's thoughts, even for a request that wants none. `first_probe_s` is how long its
     first health check took. `build` identifies the engine's build; it is empty when the engine does not say.
-    `slot_folder` is where the engine saves the prompts of its slots on request; None: it cannot.
+    `slot_folder` is where the engine saves the prompts of its slots on request; None: it cannot. `has_llguidance` is
+    whether it can keep the gateway's grammars.
     """
 
     url: str
@@ -90,6 +92,7 @@ class Address:
     opens_thoughts: bool = False
     build: str = ""
     slot_folder: Path | None = None
+    has_llguidance: bool = True
 
 
 @dataclass(frozen=True, slots=True)

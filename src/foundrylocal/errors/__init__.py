@@ -199,6 +199,13 @@ class ModelNotDownloaded(FoundryLocalError):
         super().__init__("Model must be downloaded before starting server", details)
 
 
+class EngineUnavailable(FoundryLocalError):
+    type, code = "precondition_failed", "engine_unavailable"
+
+    def __init__(self, name: str, reason: str, action: str) -> None:
+        super().__init__(f"Engine '{name}' cannot be used", f"{reason} {action}".strip(), param="engine")
+
+
 class ModelInUse(FoundryLocalError):
     type, code = "conflict_error", "model_in_use"
 

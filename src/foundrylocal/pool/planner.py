@@ -6,7 +6,7 @@ load at the same moment would do, since both leave the same reserve and choose v
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,9 +15,10 @@ from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device
+from foundrylocal.engine.engine import BUILT_IN, EngineReport
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
-from foundrylocal.errors import FoundryLocalError, InsufficientMemory
+from foundrylocal.errors import EngineUnavailable, FoundryLocalError, InsufficientMemory
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool import options as load_options
 from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
@@ -29,6 +30,8 @@ from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions
 from foundrylocal.wire.options_report import OptionsReport, WantedOptions
 from foundrylocal.wire.presets import Preset
 
+ReportEngine = Callable[[str | None], Awaitable[EngineReport]]
+"""What the engine of that name says of itself; raises EngineUnavailable for an unknown name."""
 Action = Literal["none", "load", "download_and_load"]
 DEFAULT_CONTEXT_TOKENS = 8192
 _LOWER_BOUND = (
@@ -104,6 +107,7 @@ class Facts:
     reserve_bytes: int
     devices: tuple[Device, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    engine_refusal: EngineUnavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +158,14 @@ class Planner:
         supply: Supply,
         launcher: Launcher,
         settings: SettingsStore,
-        devices: Callable[[], Awaitable[Sequence[Device]]],
+        report_engine: ReportEngine,
         times: MeasuredTimes,
         presets: PresetStore,
     ) -> None:
         self._supply = supply
         self._launcher = launcher
         self._settings = settings
-        self._devices = devices
+        self._report_engine = report_engine
         self.times = times
         self._presets = presets
 
@@ -171,8 +175,11 @@ class Planner:
         return self._settings.current.memory_reserve_mb * 1024 * 1024
 
     async def devices(self) -> tuple[Device, ...]:
-        """What the engine can compute on, with what is free there now."""
-        return tuple(await self._devices())
+        """What the engine of the settings can compute on, with what is free there now."""
+        try:
+            return (await self._report_engine(self._settings.current.engine)).devices
+        except EngineUnavailable:
+            return ()
 
     async def free_bytes(self) -> int:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
@@ -200,19 +207,22 @@ class Planner:
 
         `candidates` is asked at the moment of what is free, so that the two agree. Without `may_download` the model's
         files have to be there, if in a former cache folder. With `is_strict`, an option that cannot be honored as
-        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded.
+        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded, and
+        EngineUnavailable when there is no engine of that name.
         """
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         disk = None if files else await self._supply.disk_need(model)
-        devices = tuple(await self._devices())
+        wanted = self.want(model, options, preset)
+        engine = await self._report_engine(wanted.values.engine)
         facts = Facts(
             files=files,
             disk=disk,
-            wanted=self.want(model, options, preset),
+            wanted=wanted,
             free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
-            devices=devices,
+            devices=engine.devices,
             candidates=tuple(candidates()),
+            engine_refusal=_engine_refusal(wanted.values.engine, engine),
         )
         plan = make_plan(model, facts, may_replace_pinned=may_replace_pinned, is_strict=is_strict)
         if files is None:
@@ -271,8 +281,22 @@ def make_plan(
         disk=facts.disk,
         unloads=tuple(one.model_id for one in room.victims),
         drains=tuple(one.model_id for one in room.victims if one.is_busy),
-        refusal=load_options.OptionNotHonored(not_honored) if is_strict and not_honored else room.refusal,
+        refusal=_refusal(facts, not_honored if is_strict else {}, room),
         warnings=(*([] if files else [_LOWER_BOUND]), *not_honored.values()),
         files=files,
         replaces_pinned=room.replaces_pinned,
     )
+
+
+def _refusal(facts: Facts, not_honored: Mapping[str, str], room: Room) -> FoundryLocalError | None:
+    """Why nothing is loaded: the engine cannot run, an option cannot be honored, or there is no room."""
+    if not_honored and facts.engine_refusal is None:
+        return load_options.OptionNotHonored(not_honored)
+    return facts.engine_refusal or room.refusal
+
+
+def _engine_refusal(name: str | None, engine: EngineReport) -> EngineUnavailable | None:
+    """Why nothing can be loaded on that engine; None when it is ready."""
+    if engine.is_ready:
+        return None
+    return EngineUnavailable(name or BUILT_IN, engine.message or "It is not ready.", engine.action or "")

@@ -19,6 +19,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 _ADDRESS = re.compile(r"[A-Za-z0-9._\-:%\[\]]{1,253}")
+_ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ORIGIN = re.compile(r"null|https?://[^\s/?#@]{1,255}|[a-z][a-z0-9+.\-]{1,30}://[^\s/?#@]{1,255}")
 
 
@@ -159,6 +160,14 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
     worker_command: list[str] = Field(
         default_factory=list, description="Command line of the worker process; empty means the built-in one."
     )
+    engines: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=32,
+        description=(
+            "Additional engines: absolute paths of llama-server binaries by name. `foundrylocal engine add` "
+            "writes it."
+        ),
+    )
 
     @field_validator("cache_dir")
     @classmethod
@@ -171,6 +180,17 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
     @classmethod
     def _are_absolute(cls, value: list[str]) -> list[str]:
         return [cls._is_absolute(folder) for folder in value]
+
+    @field_validator("engines")
+    @classmethod
+    def _are_engines(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not _ENGINE_NAME.fullmatch(name) or name == "built-in":
+                raise ValueError(
+                    f"'{name[:80]}' is not a name for an engine: use letters, digits, '.', '-' and '_', and not "
+                    "'built-in'"
+                )
+        return {name: cls._is_absolute(path) for name, path in value.items()}
 
     @field_validator("api_host", "gateway_host")
     @classmethod
@@ -210,4 +230,4 @@ def _check_origin(origin: str) -> None:
 
 SECRET_SETTINGS = frozenset({"management_key"})
 # An HTTP caller must not choose which program is run or where the service may be redirected.
-FILE_ONLY_SETTINGS = frozenset({"worker_command", "hub_allowed_hosts"})
+FILE_ONLY_SETTINGS = frozenset({"worker_command", "hub_allowed_hosts", "engines"})

@@ -5,7 +5,7 @@ Invariant: the saved file always parses; a damaged one is set aside and the defa
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import os
 import threading
@@ -18,25 +18,24 @@ from pydantic import ValidationError
 
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
-from foundrylocal.settings import exposure
+from foundrylocal.settings import exposure, saved_file
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
 from foundrylocal.settings.sources import describe, from_environment, layered
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
-
-MAX_FILE_BYTES = 256 * 1024
 
 
 class SettingsStore:
     """Reads its sources once, keeps the effective settings in `current`, and saves updates."""
 
     def __init__(self, folder: Path, command_line: Mapping[str, Any] | None = None) -> None:
-        self._path = folder / "config.json"
+        self._path = folder / saved_file.NAME
         given = {name: value for name, value in (command_line or {}).items() if value is not None}
         self._overrides: dict[str, Any] = {**from_environment(), **given}
         self._lock = threading.Lock()  # updates run in threads, since they wait for the disk
         self._listeners: list[Callable[[Settings], None]] = []
         sweep_leftovers(self._path)
+        self._stamp = saved_file.stamp_of(self._path)
         self._saved = self._load()
         try:
             self.current = layered(self._saved, self._overrides)
@@ -59,20 +58,7 @@ class SettingsStore:
 
     def _load(self) -> dict[str, Any]:
         try:
-            if self._path.is_symlink():
-                raise ValueError("it is a symbolic link")
-            if not self._path.exists():
-                return {}
-            with self._path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-            if len(data) > MAX_FILE_BYTES:
-                raise ValueError("it is too large")
-            saved = json.loads(data)
-            if not isinstance(saved, dict):
-                raise ValueError("it is not a JSON object")
-            # As strict as POST /config: what an update would refuse must not be accepted from the file.
-            Settings.model_validate(saved, strict=True)
-            return saved
+            return saved_file.read_saved(self._path)
         except (OSError, ValueError, RecursionError) as error:
             self._set_aside(describe(error) if isinstance(error, ValidationError) else str(error))
             return {}
@@ -87,17 +73,43 @@ class SettingsStore:
         log.error("Cannot read the saved configuration (%s); %s and the defaults are used", reason, where)
 
     def _save(self, saved: Mapping[str, Any]) -> None:
-        data = json.dumps(saved, indent=2, sort_keys=True).encode() + b"\n"
-        if len(data) > MAX_FILE_BYTES:
+        data = saved_file.encode_saved(saved)
+        if len(data) > saved_file.MAX_FILE_BYTES:
             raise InvalidConfiguration(
                 "The configuration is not valid",
-                f"body: all settings together exceed {MAX_FILE_BYTES} bytes.",
+                f"body: all settings together exceed {saved_file.MAX_FILE_BYTES} bytes.",
             )
         try:
             write_atomically(self._path, data, mode=0o600)
         except OSError as error:
             log.error("Cannot save the configuration: %s", error.strerror)
             raise ConfigurationUpdateFailed from None
+        self._stamp = saved_file.stamp_of(self._path)
+
+    def refresh(self) -> Settings:
+        """The settings, with what the command line changed in the file since it was read; blocking."""
+        if saved_file.stamp_of(self._path) != self._stamp:
+            with self._lock:
+                self._take_up_file_only()
+        return self.current
+
+    def _take_up_file_only(self) -> None:
+        """Only settings that HTTP cannot change are taken up: of the others the service is the only writer."""
+        stamp = saved_file.stamp_of(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            found = saved_file.read_saved(self._path)
+            kept = {name: value for name, value in self._saved.items() if name not in FILE_ONLY_SETTINGS}
+            saved = {**kept, **{name: found[name] for name in FILE_ONLY_SETTINGS & found.keys()}}
+            effective = layered(saved, self._overrides)
+        except (OSError, ValueError, RecursionError) as error:
+            log.warning(
+                "The saved configuration was changed and cannot be read (%s); the settings in use stay", error
+            )
+            return
+        self._saved, self.current = saved, effective
 
     # --- updates ----------------------------------------------------------------------------------------
 
@@ -106,7 +118,13 @@ class SettingsStore:
 
         Settings from the environment or the command line keep overriding what is saved here.
         """
-        with self._lock:
+        with self._lock, contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(saved_file.locked(self._path))
+            except OSError as error:
+                log.error("Cannot lock the saved configuration: %s", error.strerror or error)
+                raise ConfigurationUpdateFailed from None
+            self._take_up_file_only()
             return self._update(changes, reset)
 
     def _update(self, changes: Mapping[str, Any], reset: bool) -> Settings:

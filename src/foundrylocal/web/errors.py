@@ -37,6 +37,7 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     key_errors.KeyExists: 409,
     key_errors.TooManyKeys: 409,
     errors.ModelNotDownloaded: 412,
+    errors.EngineUnavailable: 412,
     errors.RequestTooLarge: 413,
     errors.QueueFull: 429,
     key_errors.RateLimitExceeded: 429,

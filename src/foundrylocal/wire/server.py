@@ -137,7 +137,16 @@ class StatusHealth(BaseModel):
     )
 
 
-_TOTALS = {"requests": 0, "failed": 0, "cancelled": 0, "tokens_in": 0, "tokens_out": 0}
+_TOTALS = {
+    "requests": 0,
+    "failed": 0,
+    "cancelled": 0,
+    "tokens_in": 0,
+    "tokens_out": 0,
+    "tokens_drafted": 0,
+    "tokens_accepted": 0,
+    "draft_acceptance": None,
+}
 
 
 class QueueEntry(BaseModel):
@@ -154,6 +163,11 @@ class TotalsEntry(BaseModel):
     cancelled: int
     tokens_in: int
     tokens_out: int
+    tokens_drafted: int = Field(description="Tokens that speculative decoding proposed.")
+    tokens_accepted: int = Field(description="Proposed tokens that became part of an answer.")
+    draft_acceptance: float | None = Field(
+        description="Accepted of proposed tokens, 0 to 1; null without any."
+    )
 
 
 class StatusAnswer(BaseModel):

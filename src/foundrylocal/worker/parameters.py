@@ -16,7 +16,15 @@ from typing import Any
 BATCH_S = 1 / 3
 BYTES_PER_CORE_S = 20e9
 MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512
-_PING_S = 15  # the contract's, for all event streams
+PING_S = 15  # the contract's, for all event streams
+# Of the last so many tokens an earlier occurrence is looked for; what followed it there is proposed.
+NGRAM_LOOKUP_TOKENS, NGRAM_DRAFT_TOKENS = 12, 48
+CACHE_RAM_MIB = 256  # the engine's own cache of prompts, which grows with use
+
+
+def http_threads(slots: int) -> int:
+    """Threads that answer HTTP: one for each request, and some for health checks and what waits."""
+    return slots + 32
 
 
 def _set_context_size(params: Any, tokens: int) -> None:
@@ -27,7 +35,7 @@ def _set_context_size(params: Any, tokens: int) -> None:
 
 def _set_parallel(params: Any, slots: int) -> None:
     params.n_parallel = slots
-    params.n_threads_http = slots + 32
+    params.n_threads_http = http_threads(slots)
 
 
 def _set_threads(params: Any, threads: int | None) -> None:
@@ -49,8 +57,25 @@ def _set_kv_cache_type(params: Any, name: str) -> None:
     params.cache_type_k = params.cache_type_v = kind
 
 
-def _set_speculative(params: Any, speculative: Any) -> None:
-    """Not supported by this engine yet."""
+def _set_speculative(params: Any, kind: Any) -> None:
+    """`kind` is "off", "ngram", or a draft: its `draft_path` is None for the model's own MTP heads."""
+    if kind == "off":
+        return
+    import xllamacpp
+
+    types = xllamacpp.common_speculative_type
+    speculative = params.speculative
+    if kind == "ngram":
+        speculative.types = [types.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        speculative.ngram_simple.size_n = NGRAM_LOOKUP_TOKENS
+        speculative.ngram_simple.size_m = NGRAM_DRAFT_TOKENS
+        return
+    speculative.draft.n_max = kind["max_tokens"]
+    if kind["draft_path"] is None:
+        speculative.types = [types.COMMON_SPECULATIVE_TYPE_DRAFT_MTP]
+    else:
+        speculative.types = [types.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        speculative.draft.mparams.path = kind["draft_path"]
 
 
 def _set_engine(params: Any, name: str | None) -> None:
@@ -112,8 +137,8 @@ def parameters(order: dict[str, Any]) -> Any:
         params.port = order["port"]
         params.api_keys = [order["api_key"]]
     params.ui = False
-    params.cache_ram_mib = 256
-    params.sse_ping_interval = _PING_S
+    params.cache_ram_mib = CACHE_RAM_MIB
+    params.sse_ping_interval = PING_S
     # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
     params.cache_idle_slots = False
     if folder := order.get("slot_folder"):

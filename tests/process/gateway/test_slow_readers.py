@@ -13,6 +13,8 @@ import anyio
 import pytest
 
 from foundrylocal.engine.client import ask as ask_worker
+from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import WorkerCrashed
@@ -43,7 +45,7 @@ async def fake_worker(folder: Path, *flags: str) -> AsyncIterator[Address]:
     spec = ReplicaSpec(
         "one", "some/model", folder / "x.gguf", None, 1, 1, EffectiveOptions(context_size=4096, parallel=1)
     )
-    launcher = LocalLauncher(folder, [*FAKE_WORKER, *flags])
+    launcher = LocalLauncher(folder, Engines(BuiltInEngine([*FAKE_WORKER, *flags])))
     async with anyio.create_task_group() as group:
         await group.start(launcher.run)
         await launcher.launch(spec)

@@ -15,7 +15,7 @@ from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.manager import DownloadManager
-from foundrylocal.engine.devices import Device
+from foundrylocal.engine.engine import EngineReport, EngineState
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.pool.measured_times import MeasuredTimes
@@ -108,9 +108,9 @@ def make_parts(
     return launcher, registry, store, Supply(library, downloads)
 
 
-async def no_devices() -> tuple[Device, ...]:
-    """A machine without a GPU."""
-    return ()
+async def engine_without_gpu(name: str | None) -> EngineReport:
+    """The engine of a machine without a GPU."""
+    return EngineReport(EngineState.READY)
 
 
 def no_prompt_cache(state: Path, settings: SettingsStore) -> PromptCache:
@@ -122,7 +122,7 @@ def no_prompt_cache(state: Path, settings: SettingsStore) -> PromptCache:
 async def running_pool(models_home: Path, state: Path, **settings: Any) -> AsyncIterator[Rig]:
     launcher, registry, store, supply = make_parts(models_home, state, **settings)
     times, presets = MeasuredTimes(state / "times.json"), PresetStore(state)
-    planner = Planner(supply, launcher, store, no_devices, times, presets)
+    planner = Planner(supply, launcher, store, engine_without_gpu, times, presets)
     pool = Pool(launcher, planner, store, no_prompt_cache(state, store))
     rig = Rig(launcher, registry, store, supply, presets, pool, times)
     async with anyio.create_task_group() as group:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundrylocal.catalog.gguf.header import CacheShape, GgufHeader
@@ -200,6 +200,7 @@ def test_layers_for_a_gpu_that_is_not_there_are_warned_of() -> None:
     assert "no GPU" in plan.warnings[0]
 
 
+@settings(deadline=None)
 @given(
     free=st.integers(-2 * GB, 20 * GB),
     size=st.integers(1, 8 * GB),

@@ -23,7 +23,7 @@ from foundrylocal.wire.load_options import LoadOptions
 from tests.fakes import virtual_time
 from tests.fakes.ports import FakePorts
 from tests.running import BASE_MODEL, CHAT_MODEL
-from tests.unit.pool.rig import MB, Rig, make_parts, no_devices, no_prompt_cache
+from tests.unit.pool.rig import MB, Rig, engine_without_gpu, make_parts, no_prompt_cache
 
 PORT = 1234
 SETTLED = (Status.STOPPED, Status.RUNNING, Status.ERROR)
@@ -105,7 +105,7 @@ class ServerRunner:
                 self.models_home, self.state, port=PORT, **settings
             )
             times, presets = MeasuredTimes(self.state / "times.json"), PresetStore(self.state)
-            ports, planner = FakePorts(), Planner(supply, launcher, store, no_devices, times, presets)
+            ports, planner = FakePorts(), Planner(supply, launcher, store, engine_without_gpu, times, presets)
             pool = Pool(launcher, planner, store, no_prompt_cache(self.state, store))
             server = Server(
                 registry=registry,

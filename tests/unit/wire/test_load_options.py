@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import Field, ValidationError
 from scripts.settings_doc import render
 
-from foundrylocal.engine.llama_cpp.command import render_order
+from foundrylocal.engine.llama_cpp.command import order_fields
 from foundrylocal.engine.replica import ListenAddress, ReplicaSpec
 from foundrylocal.settings.schema import Settings
 from foundrylocal.wire.load_options import (
@@ -23,7 +24,7 @@ from foundrylocal.wire.load_options import (
     make_optional,
 )
 from foundrylocal.wire.server import StartOptions
-from foundrylocal.worker import parameters
+from foundrylocal.worker import parameters, server_flags
 
 SETTINGS = sorted(LoadSettings.model_fields)
 OPTIONS = sorted(ModelOptions.model_fields)
@@ -41,14 +42,22 @@ class EffectiveWithDummy(EffectiveOptions):
     dummy: int = 0
 
 
+def order_of(options: EffectiveOptions) -> dict[str, Any]:
+    """The order as a worker reads it."""
+    return dict(
+        json.loads(json.dumps(order_fields(spec_with(options), ListenAddress(None, "127.0.0.1", 0, ""))))
+    )
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_place_has_each_option(name: str) -> None:
-    order = json.loads(render_order(spec_with(EffectiveOptions()), ListenAddress(None, "127.0.0.1", 0, "")))
+    order = order_of(EffectiveOptions())
     assert name in order
     assert name in StartOptions.model_fields
     assert name in LoadOptions.model_fields
     assert name in EffectiveOptions.model_fields
     assert name in parameters.LOAD_OPTIONS
+    assert name in server_flags.LOAD_OPTIONS
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -59,7 +68,7 @@ def test_each_setting_is_documented_and_has_the_declared_default(name: str) -> N
 
 @pytest.mark.parametrize("name", sorted(Residency.model_fields))
 def test_how_long_a_model_stays_is_an_option_that_no_worker_hears_of(name: str) -> None:
-    order = json.loads(render_order(spec_with(EffectiveOptions()), ListenAddress(None, "127.0.0.1", 0, "")))
+    order = order_of(EffectiveOptions())
     assert name in LoadOptions.model_fields
     assert name in StartOptions.model_fields
     assert name not in order
@@ -83,8 +92,12 @@ def test_the_worker_knows_no_other_option() -> None:
     assert sorted(parameters.LOAD_OPTIONS) == OPTIONS
 
 
+def test_both_engines_have_the_same_options() -> None:
+    assert sorted(server_flags.LOAD_OPTIONS) == sorted(parameters.LOAD_OPTIONS) == OPTIONS
+
+
 def test_the_options_are_named_in_no_other_place_of_the_order() -> None:
-    assert [name for name in OPTIONS if name in inspect.getsource(render_order)] == []
+    assert [name for name in OPTIONS if name in inspect.getsource(order_fields)] == []
 
 
 @pytest.mark.parametrize("name", ["context_size", "gpu_layers", "parallel", "threads"])
@@ -132,9 +145,7 @@ def test_a_further_option_needs_its_declaration_only() -> None:
     options = make_optional("Options", WithDummy)
     with pytest.raises(ValidationError):
         options(dummy=10)
-    order = json.loads(
-        render_order(spec_with(EffectiveWithDummy(dummy=5)), ListenAddress(None, "127.0.0.1", 0, ""))
-    )
+    order = order_of(EffectiveWithDummy(dummy=5))
     assert order["dummy"] == 5
     assert "port" not in order or order["port"] == 0
 

@@ -21,6 +21,7 @@ from foundrylocal.api.services import ServicesDep
 from foundrylocal.api.start_request import start_request
 from foundrylocal.api.streams import EventStream, stream_operation
 from foundrylocal.errors import (
+    EngineUnavailable,
     InsufficientMemory,
     MissingModelName,
     ModelCorrupted,
@@ -55,6 +56,7 @@ _AT_ONCE = (
     ModelInUse,
     ModelNotDownloaded,
     ModelCorrupted,
+    EngineUnavailable,
 )
 _LATER = (
     *OF_A_DOWNLOAD,

@@ -92,6 +92,7 @@ class GgufHeader:
     original_context_length: int | None = None  # before it was trained for a longer one
     sampling: tuple[tuple[str, float], ...] = ()
     """Sampling values that the file recommends, by the names of the request fields; the engine uses them itself."""
+    mtp_layers: int = 0  # layers that predict further tokens (MTP heads), for speculative decoding
 
     @property
     def auxiliary_kind(self) -> FileKind | None:
@@ -146,6 +147,7 @@ def describe(
         file_bytes=size_bytes,
         cache=_cache_shape(metadata, arch),
         sampling=_sampling(metadata),
+        mtp_layers=metadata.number(f"{arch}.nextn_predict_layers") or 0,
     )
 
 

@@ -41,6 +41,11 @@ _WHOLE_FILE_KEYS: Final = frozenset(
         b"split.no",
         b"split.tensors.count",
         b"tokenizer.chat_template",
+        b"tokenizer.ggml.add_bos_token",
+        b"tokenizer.ggml.add_eos_token",
+        b"tokenizer.ggml.bos_token_id",
+        b"tokenizer.ggml.eos_token_id",
+        b"tokenizer.ggml.model",
         b"tokenizer.ggml.tokens",
     }
 )
@@ -65,6 +70,7 @@ _MODEL_KEYS: Final = frozenset(
         b"feed_forward_length",
         b"full_attention_interval",
         b"kda.head_dim",
+        b"nextn_predict_layers",
         b"pooling_type",
         b"rope.scaling.original_context_length",
         b"shortconv.l_cache",
@@ -148,6 +154,15 @@ class Metadata:
             raise GgufInvalid(f"Its key '{readable(key.encode())}' is not a string.")
         count = min(place.size, _TEXT_LIMIT_BYTES)
         return self._reader.reread(place.position, count).decode("utf-8", "replace")
+
+    def place_of_strings(self, key: str) -> tuple[int, int]:
+        """How many strings the list has, and the position of the first; (0, 0) when the key is absent."""
+        place = self._places.get(key.encode())
+        if place is None:
+            return 0, 0
+        if place.type != STRING or not place.is_array:
+            raise GgufInvalid(f"Its key '{readable(key.encode())}' is not a list of strings.")
+        return place.size or 0, place.position
 
     def number(self, key: str) -> int | None:
         """A whole number from 0 to 2^32 - 1; None when the key is absent."""

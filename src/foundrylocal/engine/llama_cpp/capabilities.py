@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ class EngineDevices:
         self._lock = anyio.Lock()
         self._known: tuple[Device, ...] | None = None
         self._ask_at = -math.inf
+        self.lacks_instructions = False
+        """Whether the engine ended because the processor lacks instructions that it uses."""
 
     async def list(self) -> tuple[Device, ...]:
         """The devices with what is free on them now; empty when the engine could not say."""
@@ -65,9 +68,16 @@ class EngineDevices:
                     stderr=subprocess.DEVNULL,
                     env=worker_environment(os.environ),
                 )
+            self.lacks_instructions = False
             return tuple(msgspec.json.decode(answer.stdout, type=list[Device]))
         except (OSError, TimeoutError, subprocess.CalledProcessError, msgspec.DecodeError) as error:
+            self.lacks_instructions = _ended_by_illegal_instruction(error)
             log.warning(
                 "The engine did not report its devices (%s): planning for the CPU", type(error).__name__
             )
             return None
+
+
+def _ended_by_illegal_instruction(error: Exception) -> bool:
+    illegal = (-signal.SIGILL, 0xC000001D)  # the second is what Windows calls it
+    return isinstance(error, subprocess.CalledProcessError) and error.returncode in illegal

@@ -1,17 +1,17 @@
-"""The order that a worker of the built-in engine gets: one line of JSON on its standard input.
+"""The order that a worker gets: one line of JSON on its standard input.
 
 Invariant: the order is everything the worker is told; nothing secret stands in its arguments or environment.
 """
 
 from __future__ import annotations
 
-import json
 import os
+from typing import Any
 
 from foundrylocal.engine.replica import ListenAddress, ReplicaSpec
 
 
-def render_order(spec: ReplicaSpec, address: ListenAddress) -> bytes:
+def order_fields(spec: ReplicaSpec, address: ListenAddress) -> dict[str, Any]:
     """The order for one replica, with the effective value of each load option."""
     order = {
         "service_pid": os.getpid(),
@@ -26,4 +26,14 @@ def render_order(spec: ReplicaSpec, address: ListenAddress) -> bytes:
         "is_embedding": spec.is_embedding,
         "is_reranking": spec.is_reranking,
     }
-    return json.dumps(order | spec.options.model_dump(mode="json")).encode() + b"\n"
+    return order | spec.options.model_dump(mode="json") | _files_of_options(spec)
+
+
+def _files_of_options(spec: ReplicaSpec) -> dict[str, Any]:
+    """Options that name another model, with its file in place of its name."""
+    speculative = spec.options.speculative
+    if isinstance(speculative, str):
+        return {}
+    # No file for a draft from the model's own MTP heads.
+    path = str(spec.draft_path) if spec.draft_path else None
+    return {"speculative": {"draft_path": path, "max_tokens": speculative.max_tokens}}

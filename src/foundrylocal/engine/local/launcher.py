@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import secrets
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import anyio.abc
 
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
+from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.local.process import KILL_TIMEOUT_S, WorkerProcess
 from foundrylocal.engine.local.socket_folder import SocketFolder
@@ -41,7 +41,6 @@ MAX_LOAD_S = 86_400.0
 # Less memory than that comes and goes without any progress.
 MIN_PROGRESS_BYTES = 1024 * 1024
 STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
-BUILT_IN_WORKER = (sys.executable, "-P", "-m", "foundrylocal.worker")
 
 
 class LocalLauncher:
@@ -50,13 +49,13 @@ class LocalLauncher:
     def __init__(
         self,
         state_dir: Path,
-        command: Sequence[str] = (),
+        engines: Engines,
         budget_bytes: Callable[[], int | None] = lambda: None,
         slot_folder: Callable[[], Path | None] = lambda: None,
     ) -> None:
         self._budget_bytes = budget_bytes
         self._slot_folder = slot_folder
-        self._command = tuple(command) or BUILT_IN_WORKER
+        self._engines = engines
         self._sockets = SocketFolder(state_dir / "run-folder")
         self._workers: dict[str, WorkerProcess] = {}
         self._events: Broadcast[ReplicaEvent] = Broadcast()
@@ -98,15 +97,18 @@ class LocalLauncher:
     async def launch(self, spec: ReplicaSpec) -> str:
         folder = await self._socket_folder()
         slots = await anyio.to_thread.run_sync(self._slot_folder)
-        if spec.id in self._workers:
-            return spec.id
-        if self._group is None:
-            raise ServerStartFailed("The service is shutting down.")
         incarnation = next(self._incarnations)
         socket = folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
         key = "" if socket else secrets.token_urlsafe(32)
         address = ListenAddress(socket, "127.0.0.1", 0, key, slots)
-        worker = WorkerProcess(spec, address, self._command, incarnation, self._tell)
+        engine = await self._engines.get(spec.options.engine)
+        launch = await engine.prepare(spec, address)
+        # From here to the end nothing is awaited: a worker that runs is always one that `stop` finds.
+        if spec.id in self._workers:
+            return spec.id
+        if self._group is None:
+            raise ServerStartFailed("The service is shutting down.")
+        worker = WorkerProcess(spec, address, launch, engine.new_log(), incarnation, self._tell)
         self._workers[spec.id] = worker
         self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id

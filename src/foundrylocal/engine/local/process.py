@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import psutil
 
-from foundrylocal.engine.environment import worker_environment
-from foundrylocal.engine.llama_cpp.command import render_order
+from foundrylocal.engine.engine import WorkerLaunch
 from foundrylocal.engine.llama_cpp.diagnosis import WorkerExit, diagnose
 from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
 from foundrylocal.engine.local.platform import processes
@@ -46,7 +44,8 @@ class WorkerProcess:
         self,
         spec: ReplicaSpec,
         address: ListenAddress,
-        command: Sequence[str],
+        launch: WorkerLaunch,
+        engine_log: EngineLog,
         incarnation: int,
         on_state: Callable[[WorkerProcess], None],
     ) -> None:
@@ -60,9 +59,10 @@ class WorkerProcess:
         self.settled = anyio.Event()  # ready, or ended before it was
         self.ended = anyio.Event()
         self._address = address
-        self._command = command
+        self._launch = launch
         self._on_state = on_state
-        self._engine_log = EngineLog()
+        self._engine_log = engine_log
+        self._engine_pid: int | None = None  # of an engine that is a child of the worker
         self._process: asyncio.subprocess.Process | None = None
         self._is_stop_asked = False
         self._is_killed = False
@@ -82,7 +82,8 @@ class WorkerProcess:
         if self._process is None or self.ended.is_set():
             return 0
         with contextlib.suppress(psutil.Error):
-            resident_bytes = int(psutil.Process(self._process.pid).memory_info().rss)
+            pid = self._engine_pid or self._process.pid
+            resident_bytes = int(psutil.Process(pid).memory_info().rss)
             self._most_resident_bytes = max(self._most_resident_bytes, resident_bytes)
             return resident_bytes
         return 0
@@ -139,12 +140,12 @@ class WorkerProcess:
             require_room_for_process()
             self._out_of_memory_kills = processes.count_out_of_memory_kills()
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *self._launch.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_LINE_LIMIT,
-                env=worker_environment(os.environ),
+                env=self._launch.environment,
                 **processes.spawn_options(),
             )
         except OSError as error:
@@ -158,7 +159,7 @@ class WorkerProcess:
     async def _attend(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all three are pipes
         with contextlib.suppress(ConnectionError):  # it died at once: its exit says more than the pipe
-            process.stdin.write(render_order(self.spec, self._address))
+            process.stdin.write(self._launch.order)
             await process.stdin.drain()
         async with anyio.create_task_group() as group:
             group.start_soon(self._read_reports, process.stdout)
@@ -174,7 +175,9 @@ class WorkerProcess:
                 event = report["event"]
             except (ValueError, KeyError, TypeError):
                 continue
-            if event == "ready":
+            if event == "started":
+                self._engine_pid = report.get("pid")
+            elif event == "ready":
                 self._engine_log.start_serving()
                 url = str(report.get("address") or f"unix://{self._address.socket}")
                 self.endpoint = Address(
@@ -183,6 +186,7 @@ class WorkerProcess:
                     self.incarnation,
                     build=str(report.get("build") or ""),
                     slot_folder=self._address.slot_folder,
+                    has_llguidance=self._launch.has_llguidance,
                 )
                 self._move(ReplicaState.READY)
                 self.settled.set()

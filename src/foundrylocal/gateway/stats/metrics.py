@@ -38,6 +38,8 @@ class Totals:
     cancelled: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_drafted: int = 0
+    tokens_accepted: int = 0
 
 
 class _QueueGauges(Collector):
@@ -76,6 +78,13 @@ class Metrics:
         self._tokens_in = Counter("foundrylocal_prompt_tokens", "Prompt tokens", by_model, registry=registry)
         self._tokens_out = Counter(
             "foundrylocal_completion_tokens", "Generated tokens", by_model, registry=registry
+        )
+        self._drafted, self._accepted = (
+            Counter(f"foundrylocal_draft_tokens{name}", text, by_model, registry=registry)
+            for name, text in (
+                ("", "Tokens that speculative decoding proposed"),
+                ("_accepted", "Proposed tokens that became part of an answer"),
+            )
         )
         self._first = Histogram(
             "foundrylocal_time_to_first_token_seconds",
@@ -140,6 +149,8 @@ class Metrics:
         totals.cancelled += stats.outcome == "cancelled"
         totals.tokens_in += stats.tokens_in or 0
         totals.tokens_out += stats.tokens_out or 0
+        totals.tokens_drafted += stats.tokens_drafted
+        totals.tokens_accepted += stats.tokens_accepted
         self._requests.labels(model, stats.endpoint, stats.outcome).inc()
         for counter, count in zip(self._by_key, (1, stats.tokens_in, stats.tokens_out), strict=True):
             counter.labels(stats.key if self._has_key(stats.key) else "revoked").inc(count or 0)
@@ -147,6 +158,9 @@ class Metrics:
             self._tokens_in.labels(model).inc(stats.tokens_in)
         if stats.tokens_out:
             self._tokens_out.labels(model).inc(stats.tokens_out)
+        if stats.tokens_drafted:
+            self._drafted.labels(model).inc(stats.tokens_drafted)
+            self._accepted.labels(model).inc(stats.tokens_accepted)
         if stats.is_stream and stats.first_s is not None:
             self._first.labels(model).observe(stats.first_s)
         rate = stats.tokens_per_s
@@ -173,11 +187,15 @@ def _line(stats: RequestStats, rate: float | None) -> str:
         parts.append(f"first_token={stats.first_s * 1000:.0f}ms")
     if rate is not None:
         parts.append(f"tokens_per_s={rate:.1f}")
-    if stats.queue_s >= 0.001:
-        parts.append(f"queue={stats.queue_s * 1000:.0f}ms")
-    if stats.load_s >= 0.1:
-        parts.append(f"load={stats.load_s * 1000:.0f}ms")
+    parts += _waits(stats)
+    if stats.tokens_drafted:
+        parts.append(f"drafted={stats.tokens_drafted} accepted={stats.tokens_accepted}")
     if stats.unsupported_tools:
         parts.append(f"left_out_tools={','.join(sorted(set(stats.unsupported_tools)))}")
     parts.append(f"total={stats.total_s * 1000:.0f}ms")
     return " ".join(parts)
+
+
+def _waits(stats: RequestStats) -> list[str]:
+    waits = [("queue", stats.queue_s, 0.001), ("load", stats.load_s, 0.1)]
+    return [f"{name}={seconds * 1000:.0f}ms" for name, seconds, least_s in waits if seconds >= least_s]

@@ -23,6 +23,7 @@ class RequestStats:
     `key` is the name of its key and `client` who sent it, for people. `began` is monotonic, `at_s` UTC. `has_slot` is
     set once it has left the queue, `has_ended` at its end. `error_message` is what its client was told,
     unless that may quote the request.
+    `tokens_drafted` were proposed by speculative decoding; `tokens_accepted` of them became part of the answer.
     """
 
     endpoint: str
@@ -53,6 +54,8 @@ class RequestStats:
     tokens_out: int | None = None
     events: int = 0
     trace_header: Header | None = None
+    tokens_drafted: int = 0
+    tokens_accepted: int = 0
     unsupported_tools: list[str] = field(default_factory=list)
 
     def note_first(self) -> None:
@@ -84,6 +87,8 @@ class RequestStats:
         self.tokens_cached += _number(timings, "cache_n")
         self.prefill_tokens = max(self.prefill_tokens, _number(timings, "prompt_n"))
         self.tokens_out = (self.tokens_out or 0) + _number(timings, "predicted_n")
+        self.tokens_drafted += _number(timings, "draft_n")
+        self.tokens_accepted += _number(timings, "draft_n_accepted")
         # Several answers are generated side by side, so the longest time counts and not the sum.
         prefill_s, decode_s = (
             float(timings.get(name) or 0.0) / 1000 for name in ("prompt_ms", "predicted_ms")

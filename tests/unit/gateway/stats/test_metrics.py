@@ -68,6 +68,22 @@ def test_several_answers_take_the_time_of_the_longest() -> None:
     assert (ended.prefill_s, ended.decode_s, ended.tokens_per_s) == (0.008, 0.08, 9 / 0.08)
 
 
+def test_the_share_of_accepted_draft_tokens_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    found = metrics()
+    ended = RequestStats("/v1/chat/completions", 0.0, model_id="some/model")
+    for _ in range(2):  # two answers of one request
+        ended.note_timings({"prompt_n": 3, "predicted_n": 20, "draft_n": 12, "draft_n_accepted": 9})
+    with caplog.at_level(logging.INFO):
+        found.note(ended)
+        found.note(RequestStats("/v1/chat/completions", 0.0, model_id="other/model"))
+    assert (found.totals.tokens_drafted, found.totals.tokens_accepted) == (24, 18)
+    text = found.render().decode()
+    assert 'foundrylocal_draft_tokens_total{model="some/model"} 24.0' in text
+    assert 'foundrylocal_draft_tokens_accepted_total{model="some/model"} 18.0' in text
+    assert 'draft_tokens_total{model="other/model"}' not in text
+    assert "drafted=24 accepted=18" in caplog.text
+
+
 def test_a_stream_that_was_left_counts_its_events() -> None:
     left = RequestStats("/x", 0.0, is_stream=True, events=7)
     left.note_end()

@@ -1,0 +1,142 @@
+"""`foundrylocal engine`: list the engines, and add or remove llama-server binaries in the settings of this home.
+
+Adding writes the saved settings itself, since an HTTP caller must not choose which program is run
+(docs/decisions/0006). A running service takes the change up with the next load.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foundrylocal.cli.arguments import AsJson
+from foundrylocal.cli.client import ManagementClient
+from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.render import say, table
+from foundrylocal.kit.sizes import format_bytes
+
+
+class Action(StrEnum):
+    LIST = "list"
+    ADD = "add"
+    RM = "rm"
+
+
+def command(
+    action: Annotated[Action, typer.Argument(help="list, add NAME PATH, or rm NAME.")] = Action.LIST,
+    name: Annotated[str | None, typer.Argument(help="The engine's name, as loads choose it.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="The llama-server binary to add.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Add the binary even if it does not run on this machine.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the engines of this machine, or add and remove llama-server binaries."""
+    if action is Action.LIST:
+        _list(as_json=as_json)
+    elif action is Action.ADD:
+        if name is None or path is None:
+            raise Failure(
+                "An engine needs a name and a binary", "foundrylocal engine add NAME PATH", exit_code=2
+            )
+        _add(name, path, force=force)
+    else:
+        if name is None:
+            raise Failure("Which engine?", "foundrylocal engine rm NAME", exit_code=2)
+        _remove(name)
+
+
+def _list(*, as_json: bool) -> None:
+    answer = ManagementClient().get("/engines")
+    if as_json:
+        print(json.dumps(answer, indent=2))
+        return
+    table(
+        ("ENGINE", "VERSION", "STATE", "DEVICES"), [_row(one, answer["current"]) for one in answer["engines"]]
+    )
+    for one in answer["engines"]:
+        if one["message"]:
+            say(f"{one['name']}: {one['message']} {one['action'] or ''}".rstrip())
+
+
+def _row(engine: dict[str, Any], current: str) -> tuple[str, ...]:
+    devices = ", ".join(
+        f"{device['name']} ({format_bytes(device['free_bytes'])} of {format_bytes(device['memory_bytes'])} free)"
+        for device in engine["devices"]
+        if device["kind"] != "cpu"
+    )
+    mark = " (current)" if engine["name"] == current else ""
+    return (engine["name"] + mark, engine["version"] or "-", engine["state"], devices or "CPU only")
+
+
+def _add(name: str, path: Path, *, force: bool) -> None:
+    report = _examine(name, path.absolute())
+    if not report.is_ready and not force:
+        raise Failure(
+            f"Engine '{name}' was not added: it cannot run here",
+            f"{report.message} {report.action}",
+            "foundrylocal engine add NAME PATH --force adds it anyway",
+        )
+    _change(name, str(path.absolute()))
+    say(f"Engine '{name}' added: {report.version or 'version unknown'}.")
+    devices = ", ".join(device.name for device in report.devices)
+    say(f"Devices: {devices or 'CPU only, it reports no GPU'}.")
+    if report.message:
+        say(report.message)
+    say(f"Next: foundrylocal set MODEL engine={name}, or foundrylocal config engine={name} for all models")
+
+
+def _examine(name: str, path: Path) -> Any:
+    import anyio
+
+    from foundrylocal.engine.llama_server.engine import LlamaServer
+
+    async def ask() -> Any:
+        return await LlamaServer(name, path).report()
+
+    return anyio.run(ask)
+
+
+def _remove(name: str) -> None:
+    from foundrylocal.settings.folders import Folders
+    from foundrylocal.settings.saved_file import NAME, read_saved
+
+    try:
+        saved = read_saved(Folders.locate().config / NAME)
+    except (OSError, ValueError) as error:
+        raise Failure("The saved settings cannot be read", str(error)) from error
+    if name not in (saved.get("engines") or {}):
+        raise Failure(
+            f"There is no engine '{name}' in the settings of this home", None, "foundrylocal engine list"
+        )
+    _change(name, None)
+    say(f"Engine '{name}' removed. Models that run on it keep running until they are unloaded.")
+
+
+def _change(name: str, path: str | None) -> None:
+    from foundrylocal.settings.folders import Folders
+    from foundrylocal.settings.saved_file import change_engines
+
+    folders = Folders.locate()
+    folders.create()
+    try:
+        change_engines(folders.config, name, path)
+    except ValueError as error:
+        raise Failure(f"Engine '{name}' cannot be saved", _only_reason(error), exit_code=2) from error
+    except OSError as error:
+        raise Failure("The settings cannot be saved", error.strerror or str(error)) from error
+    if os.environ.get("FOUNDRYLOCAL_ENGINES"):
+        say("FOUNDRYLOCAL_ENGINES is set here: a service that has it too uses it instead of what is saved.")
+
+
+def _only_reason(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    from foundrylocal.settings.sources import describe
+
+    return describe(error) if isinstance(error, ValidationError) else str(error)

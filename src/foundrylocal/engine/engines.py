@@ -1,0 +1,80 @@
+"""The engines of this service, by name: the built-in one, and those of the `engines` setting.
+
+Invariant: a name stands for one engine at a time; one whose path has changed is a new engine that is probed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import anyio
+
+from foundrylocal.engine.engine import BUILT_IN, Engine, EngineReport
+from foundrylocal.engine.llama_server.engine import LlamaServer
+from foundrylocal.errors import EngineUnavailable
+
+Configured = Callable[[], Awaitable[Mapping[str, str]]]
+"""The `engines` setting as of now: paths of binaries by name."""
+
+
+async def none_configured() -> Mapping[str, str]:
+    """A service with the built-in engine alone."""
+    return {}
+
+
+class Engines:
+    """Finds engines by name. `configured` is asked on each call, so that an added engine needs no restart."""
+
+    def __init__(self, built_in: Engine, configured: Configured = none_configured) -> None:
+        self._built_in = built_in
+        self._configured = configured
+        self._binaries: dict[str, LlamaServer] = {}
+
+    async def all(self) -> list[Engine]:
+        """All engines, the built-in one first, the others by name."""
+        configured = dict(await self._configured())
+        configured.pop(BUILT_IN, None)
+        known = self._binaries
+        self._binaries = {
+            name: known[name]
+            if name in known and known[name].path == Path(path)
+            else LlamaServer(name, Path(path))
+            for name, path in sorted(configured.items())
+        }
+        return [self._built_in, *self._binaries.values()]
+
+    async def find(self, name: str | None) -> Engine | None:
+        """The engine of that name, the built-in one for None; None when there is no such engine."""
+        if name is None or name == BUILT_IN:
+            return self._built_in
+        return next((engine for engine in await self.all() if engine.name == name), None)
+
+    async def get(self, name: str | None) -> Engine:
+        """The same. Raises EngineUnavailable when there is no such engine."""
+        engine = await self.find(name)
+        if engine is None:
+            known = ", ".join(one.name for one in await self.all())
+            raise EngineUnavailable(
+                str(name),
+                f"There is no engine of that name; there are: {known}.",
+                "Add it with `foundrylocal engine add NAME PATH`.",
+            )
+        return engine
+
+    async def report(self, name: str | None) -> EngineReport:
+        """What that engine says of itself. Raises EngineUnavailable when there is no such engine."""
+        return await (await self.get(name)).report()
+
+    async def reports(self) -> list[tuple[Engine, EngineReport]]:
+        """What every engine says of itself; they are asked concurrently, so one that hangs delays no other."""
+        engines = await self.all()
+        found: dict[str, EngineReport] = {}
+
+        async def ask(engine: Engine) -> None:
+            found[engine.name] = await engine.report()
+
+        async with anyio.create_task_group() as group:
+            for engine in engines:
+                group.start_soon(ask, engine)
+        return [(engine, found[engine.name]) for engine in engines]
