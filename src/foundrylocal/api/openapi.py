@@ -85,7 +85,10 @@ def _build(app: FastAPI) -> dict[str, Any]:
         "ManagementKey": {
             "type": "http",
             "scheme": "bearer",
-            "description": "Required only if the setting management_key is set.",
+            "description": (
+                "Required only if the setting management_key is set: that key, or one of POST /keys with the scope "
+                "`read` (GET calls) or `manage`."
+            ),
         }
     }
     made["security"] = [{}, {"ManagementKey": []}]

@@ -52,8 +52,6 @@ class Totals(Protocol):
 class Activity(Protocol):
     """The gateway's running and recent requests."""
 
-    @property
-    def version(self) -> int: ...
     def entries(
         self, limit: int, model_id: str | None, key: str | None, status: str | None
     ) -> tuple[list[dict[str, Any]], int]: ...

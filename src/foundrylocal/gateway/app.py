@@ -89,6 +89,7 @@ class Gateway:
             dispatcher, self._metrics, settings, keyring, self.activity, self.captures, tracing
         )
         keyring.on_removed(self.activity.end_of_key)
+        keyring.on_removed(self._responses.remove_all_of)
         keyring.on_removed(self._metrics.forget_key)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -159,7 +160,7 @@ class Gateway:
             _allow(_READ, method, path)
             await self._send_models(path.removeprefix(MODELS_PATH).removeprefix("/"), caller, send)
         elif path.startswith(_RESPONSES) and is_kept_path(path.removeprefix(_RESPONSES)):
-            await self._send_kept(scope, send)
+            await self._send_kept(scope, caller, send)
         else:
             error = EndpointNotFound(method, path[:200])
             error.details = hint_for(path, self._routes)
@@ -181,12 +182,12 @@ class Gateway:
         text = OLLAMA_ROOT_TEXT if is_on_ollama_port(scope) or is_client else ROOT_TEXT
         await send_whole(send, 200, text.encode(), content_type=b"text/plain; charset=utf-8")
 
-    async def _send_kept(self, scope: Scope, send: Send) -> None:
+    async def _send_kept(self, scope: Scope, caller: Caller, send: Send) -> None:
         """A call about a response that is kept."""
         method, path = scope["method"], scope["path"]
         _allow(("GET",) if path.endswith("/input_items") else ("GET", "DELETE"), method, path)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        body = answer_kept(self._responses, method, path.removeprefix(_RESPONSES), query)
+        body = answer_kept(self._responses, method, path.removeprefix(_RESPONSES), query, caller.name)
         await send_whole(send, 200, msgspec.json.encode(body))
 
     async def _send_health(self, send: Send) -> None:

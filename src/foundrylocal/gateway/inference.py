@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import monotonic
 
 from foundrylocal.errors import FoundryLocalError
@@ -109,7 +110,7 @@ class Inference:
         capture = self._captures.begin(stats.id, raw)
         if capture is not None:
             send = capture.tee_send(send)
-        body, engine = await self._checks.run(route.dialect.prepare, raw)
+        body, engine = await self._checks.run(partial(route.dialect.prepare, owner=caller.name), raw)
         stats.is_stream = body.is_stream
         stats.unsupported_tools = [known_name(kind) for kind in body.unsupported_tools]
         client = _client(scope, body.end_user)
@@ -122,7 +123,7 @@ class Inference:
                 await self._dispatcher.answer(request)
         except FoundryLocalError as error:
             raise route.dialect.own_error(error, body) from error
-        if running.ended_with is not None:
+        if running.ended_with is not None and running.scope.cancelled_caught:
             await _end_with(running.ended_with, request)
 
 
@@ -134,8 +135,7 @@ async def _end_with(error: FoundryLocalError, request: InferenceRequest) -> None
     if not stats.is_stream:
         request.peer.abort()  # a part of a whole answer must not look like all of it
         raise ClientGone
-    if stats.outcome != "ok":
-        await end_stream_with(error, request)
+    await end_stream_with(error, request)
 
 
 def _client_text(scope: Scope) -> str:

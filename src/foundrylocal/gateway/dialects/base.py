@@ -80,9 +80,13 @@ class Dialect(Generic[B]):
 
     # --- the request ------------------------------------------------------------------------------------
 
-    def prepare(self, raw: bytes) -> tuple[B, EngineRequest]:
-        """Parse and check a request and write the engine's. Raises InvalidJson, InvalidRequest."""
+    def prepare(self, raw: bytes, owner: str = "") -> tuple[B, EngineRequest]:
+        """Parse and check a request and write the engine's. Raises InvalidJson, InvalidRequest.
+
+        `owner` is the name of the key that it came with: what is kept of it belongs to that key.
+        """
         body = self.parse(raw)
+        body.owner = owner
         self.check(body)
         return body, self.to_engine(body)
 

@@ -52,8 +52,10 @@ class Body(Part, kw_only=True):
 
     model: str | None = None
     user: str | None = None
-    # A list of types. Set when the body is read, whatever a client sends under this name.
+    # A list of types, and the name of the key that the request came with. Both are set when the body is read,
+    # whatever a client sends under these names.
     unsupported_tools: Any = None
+    owner: Any = None
 
     @property
     def is_stream(self) -> bool:
@@ -120,7 +122,7 @@ def engine_fields(body: Body) -> Json:
     return {
         name: value
         for name in body.__struct_fields__
-        if name not in (*body.gateway_fields, "unsupported_tools")
+        if name not in (*body.gateway_fields, "unsupported_tools", "owner")
         and (value := getattr(body, name)) is not None
     }
 

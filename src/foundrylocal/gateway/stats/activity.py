@@ -49,27 +49,24 @@ class RunningRequest:
 
 
 class Activity:
-    """Owner of the record; `version` changes with every change of it."""
+    """Owner of the record."""
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
         self._running: dict[str, RunningRequest] = {}
         self._ended: deque[RequestStats] = deque()
         self._ended_count = 0
-        self.version = 0
 
     @contextmanager
     def running(self, stats: RequestStats) -> Iterator[RunningRequest]:
         """A request for the time of the block; it is kept among the ended ones afterwards."""
         request = self._running[stats.id] = RunningRequest(stats)
-        self.version += 1
         try:
             yield request
         finally:
             del self._running[stats.id]
             self._ended.append(stats)
             self._ended_count += 1
-            self.version += 1
             while len(self._ended) > self._limit():
                 self._ended.popleft()
 

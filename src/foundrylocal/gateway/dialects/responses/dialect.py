@@ -37,7 +37,7 @@ from foundrylocal.kit.clock import now_s
 
 def conversation_of(body: ConversationBody, store: ResponseStore) -> list[Json]:
     """All items: those of the response that is gone on from, and the request's own. Raises InvalidRequest."""
-    before = store.conversation_of(body.previous_response_id) if body.previous_response_id else []
+    before = store.conversation_of(body.previous_response_id, body.owner) if body.previous_response_id else []
     return [*before, *as_items(body.input)]
 
 
@@ -86,7 +86,7 @@ class Responses(Dialect[ResponsesBody]):
 
     def _keep(self, response: Json, body: ResponsesBody) -> None:
         if body.store and isinstance(body.input, list):
-            self._store.add(response, body.input)
+            self._store.add(response, body.input, body.owner)
 
     def error_event(self, error: FoundryLocalError, stream: Rewriter | None = None) -> bytes:
         number = 0

@@ -16,13 +16,13 @@ def is_kept_path(path: str) -> bool:
     return "/" not in path.removesuffix(_ITEMS) and path.startswith("resp_")
 
 
-def answer_kept(store: ResponseStore, method: str, path: str, query: dict[str, str]) -> Json:
-    """The answer to a call about a kept response. Raises ResponseNotFound, InvalidRequest."""
+def answer_kept(store: ResponseStore, method: str, path: str, query: dict[str, str], owner: str = "") -> Json:
+    """The answer to a call about a kept response of `owner`. Raises ResponseNotFound, InvalidRequest."""
     name = path.removesuffix(_ITEMS)
     if method == "DELETE":
-        store.remove(name)
+        store.remove(name, owner)
         return {"id": name, "object": "response", "deleted": True}
-    kept = store.get(name)
+    kept = store.get(name, owner)
     return _page(kept.items, query) if path.endswith(_ITEMS) else kept.response
 
 

@@ -2,7 +2,8 @@
 
 Invariant: at most `limit()` responses and MAX_BYTES of their conversations; the least recently used leaves first.
 A response that is larger than MAX_RESPONSE_BYTES with its conversation is not kept: it would displace many others,
-and each request that continues it would have to read all of it.
+and each request that continues it would have to read all of it. A response exists for the key that it was made with
+and for no other.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ class PreviousResponseNotFound(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class KeptResponse:
-    """A response, and the items that it answers: those of the responses before it, and its own input."""
+    """A response, and the items that it answers: those of the responses before it, and its own input.
+
+    `owner` is the name of the key that it was made with.
+    """
 
     response: Json
     items: list[Json]
     size_bytes: int
+    owner: str
 
 
 class ResponseStore:
@@ -63,38 +68,46 @@ class ResponseStore:
     def is_on(self) -> bool:
         return self._limit() > 0
 
-    def add(self, response: Json, items: list[Json]) -> None:
+    def add(self, response: Json, items: list[Json], owner: str = "") -> None:
         """Keep a finished response, if any are kept and it is not too large."""
         size_bytes = len(msgspec.json.encode((response, items)))
         if size_bytes > self._max_response_bytes:
             return
         with self._lock:
-            self._kept[response["id"]] = KeptResponse(response, items, size_bytes)
+            self._kept[response["id"]] = KeptResponse(response, items, size_bytes, owner)
             self._bytes += size_bytes
             while self._kept and (len(self._kept) > self._limit() or self._bytes > self._max_bytes):
                 self._bytes -= self._kept.popitem(last=False)[1].size_bytes
 
-    def get(self, response_id: str) -> KeptResponse:
-        """Raises ResponseNotFound."""
+    def get(self, response_id: str, owner: str = "") -> KeptResponse:
+        """Raises ResponseNotFound, for another owner's response too."""
         with self._lock:
-            kept = self._kept.get(response_id)
-            if kept is None:
-                raise ResponseNotFound(response_id[:100])
+            kept = self._find(response_id, owner)
             self._kept.move_to_end(response_id)
             return kept
 
-    def remove(self, response_id: str) -> None:
-        """Raises ResponseNotFound."""
+    def remove(self, response_id: str, owner: str = "") -> None:
+        """Raises ResponseNotFound, for another owner's response too."""
         with self._lock:
-            kept = self._kept.pop(response_id, None)
-            if kept is None:
-                raise ResponseNotFound(response_id[:100])
-            self._bytes -= kept.size_bytes
+            self._bytes -= self._find(response_id, owner).size_bytes
+            del self._kept[response_id]
 
-    def conversation_of(self, response_id: str) -> list[Json]:
+    def remove_all_of(self, owner: str) -> None:
+        """Drop what belongs to a key that was revoked: the next key of that name is another person's."""
+        with self._lock:
+            for response_id in [name for name, kept in self._kept.items() if kept.owner == owner]:
+                self._bytes -= self._kept.pop(response_id).size_bytes
+
+    def _find(self, response_id: str, owner: str) -> KeptResponse:
+        kept = self._kept.get(response_id)
+        if kept is None or kept.owner != owner:
+            raise ResponseNotFound(response_id[:100])
+        return kept
+
+    def conversation_of(self, response_id: str, owner: str = "") -> list[Json]:
         """The items up to and with a response's output. Raises PreviousResponseNotFound."""
         try:
-            kept = self.get(response_id)
+            kept = self.get(response_id, owner)
         except ResponseNotFound:
             raise PreviousResponseNotFound(response_id[:100]) from None
         return [*kept.items, *kept.response["output"]]

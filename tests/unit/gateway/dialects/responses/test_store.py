@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from foundrylocal.errors import InvalidRequest, ResponseNotFound
+from foundrylocal.errors import FoundryLocalError, InvalidRequest, ResponseNotFound
 from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
 from foundrylocal.gateway.dialects.responses.store import ResponseStore
 
@@ -106,3 +106,18 @@ def test_which_paths_name_a_response() -> None:
     assert is_kept_path("resp_1") and is_kept_path("resp_1/input_items")
     for path in ("", "compact", "resp_1/cancel", "resp_1/input_items/x", "x/resp_1"):
         assert not is_kept_path(path)
+
+
+def test_a_response_exists_for_its_owner_alone_and_leaves_with_its_key() -> None:
+    store = ResponseStore(lambda: 3)
+    store.add(response(1), [], "alice")
+    store.add(response(2), [], "bob")
+    for call in (store.get, store.remove, store.conversation_of):
+        with pytest.raises(FoundryLocalError):
+            call("resp_1", "bob")
+    assert store.get("resp_1", "alice").response == response(1)
+    store.remove_all_of("alice")
+    with pytest.raises(ResponseNotFound):
+        store.get("resp_1", "alice")
+    store.remove("resp_2", "bob")
+    assert store._bytes == 0
