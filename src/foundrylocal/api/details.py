@@ -9,7 +9,7 @@ from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.pool.planner import Plan
+from foundrylocal.pool.plan import Plan
 from foundrylocal.wire.load_options import LoadOptions
 
 _FACTS = (

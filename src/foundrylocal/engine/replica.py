@@ -45,8 +45,17 @@ class ReplicaSpec:
     """What it was asked for beside `options`; None for one that nobody planned."""
 
     def is_like(self, other: ReplicaSpec) -> bool:
-        """Whether both run the same model with the same options."""
-        return replace(self, id=other.id, memory_bytes=other.memory_bytes) == other
+        """Whether both run the same model with the same options; contexts that both have as "auto" may differ."""
+        mine = replace(self, id=other.id, memory_bytes=other.memory_bytes)
+        if self.has_auto_context and other.has_auto_context:
+            options = self.options.model_copy(update={"context_size": other.context_size})
+            mine = replace(mine, options=options, has_long_context=other.has_long_context)
+        return mine == other
+
+    @property
+    def has_auto_context(self) -> bool:
+        """Whether its context was left to the planner."""
+        return self.report is not None and self.report.wanted.values.context_size == "auto"
 
     @property
     def context_size(self) -> int:

@@ -1,7 +1,8 @@
 """How a model gets into memory: room is made, a worker is launched, and when it is ready it takes the requests.
 
-Invariants: one load at a time makes room and launches, so that two cannot be promised the same memory; a load that
-fails or is cancelled leaves no worker; callers that want the same model on demand share one load.
+Invariants: one load at a time makes room and launches, so that two cannot be promised the same memory, and a context
+that is "auto" is settled by what is free then; a load that fails or is cancelled leaves no worker; callers that want
+the same model on demand share one load.
 """
 
 from __future__ import annotations
@@ -93,9 +94,10 @@ class Loading:
         replica = self._roster.add(model, spec)
         try:
             async with self._room:
+                spec = await self._planner.settle(model, spec, self._roster.candidates)
                 await self._make_room(spec, may_interrupt)
                 await self._launcher.launch(spec)
-                self._roster.set_launched(replica)
+                self._roster.set_launched(replica, spec)
             on_spawned()
             address = await self._wait_ready(replica, timeout_s, on_progress)
             await self._prompts.restore(replica, address)
@@ -151,8 +153,9 @@ class Loading:
             elif not await self._leaving.free_without_interrupting(victim):
                 raise _busy(spec, victim.model)
 
-    async def fits_beside(self, spec: ReplicaSpec) -> bool:
+    async def fits_beside(self, model: Model, spec: ReplicaSpec) -> bool:
         """Whether it can be loaded while the pinned model stays; others may have to leave for it."""
+        spec = await self._planner.settle(model, spec, self._roster.candidates)
         free = await self._planner.free_bytes()
         outcome = choose_victims(
             spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id

@@ -1,153 +1,40 @@
 """The answer to "does it fit, who leaves, what will it cost": start, switch, load, details and search ask here.
 
-`decide` is pure; `Planner` gathers what it decides by. Invariant: a plan changes nothing, and what it says is what a
-load at the same moment would do, since both leave the same reserve and choose victims by the same rule.
+`make_plan` is pure; `Planner` gathers the facts that it decides by. Invariant: a plan changes nothing, and what it
+says is what a load at the same moment would do: both leave the same reserve and choose victims by the same rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from foundrylocal.catalog.memory import estimate_from_size
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
-from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineReport
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
-from foundrylocal.errors import EngineUnavailable, FoundryLocalError, InsufficientMemory
-from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.errors import EngineUnavailable, FoundryLocalError
 from foundrylocal.pool import options as load_options
-from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
-from foundrylocal.pool.measured_times import MeasuredTimes
-from foundrylocal.pool.placement import Placement, place
-from foundrylocal.pool.supply import ModelFiles, Supply
+from foundrylocal.pool.eviction import Candidate
+from foundrylocal.pool.fitting import context_bounds, fit
+from foundrylocal.pool.measured_times import NO_TIME, MeasuredTimes
+from foundrylocal.pool.plan import Facts, MemoryPlan, Plan, PlannedTimes
+from foundrylocal.pool.room import Room
+from foundrylocal.pool.supply import Supply
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions
-from foundrylocal.wire.options_report import OptionsReport, WantedOptions
+from foundrylocal.wire.options_report import WantedOptions
 from foundrylocal.wire.presets import Preset
 
 ReportEngine = Callable[[str | None], Awaitable[EngineReport]]
 """What the engine of that name says of itself; raises EngineUnavailable for an unknown name."""
-Action = Literal["none", "load", "download_and_load"]
-DEFAULT_CONTEXT_TOKENS = 8192
+# What is free is not the same a moment later, when the model is loaded.
+AUTO_MARGIN_BYTES = 64 * 1024 * 1024
 _LOWER_BOUND = (
     "The model is not downloaded yet: the memory it needs is a lower bound, its file without its context."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
-    """Bytes of the machine's memory: `free_bytes` is what a load may take now, the reserve already left out.
-
-    `gpu_bytes` is what goes to the memory of a GPU and is not part of `needed_bytes`.
-    """
-
-    needed_bytes: int
-    weights_bytes: int
-    kv_cache_bytes: int
-    compute_bytes: int
-    free_bytes: int
-    reserve_bytes: int
-    gpu_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a load would take and do. `unloads` leave memory for it; of these, `drains` still answer requests.
-
-    `spec` is what would run and `files` what is on disk; both are None while the model is not downloaded.
-    """
-
-    model: Model
-    action: Action
-    report: OptionsReport
-    memory: MemoryPlan
-    disk: DiskNeed | None
-    unloads: tuple[str, ...]
-    drains: tuple[str, ...]
-    refusal: FoundryLocalError | None
-    warnings: tuple[str, ...]
-    spec: ReplicaSpec | None = None
-    files: ModelFiles | None = None
-    replaces_pinned: bool = False
-    """The server's own model has to leave first: there is no room for both."""
-
-    @property
-    def options(self) -> EffectiveOptions:
-        """What a replica would run with."""
-        return self.report.effective
-
-    @property
-    def fits(self) -> bool:
-        return self.refusal is None
-
-    @property
-    def fits_now(self) -> bool:
-        """Whether it could be loaded with nobody leaving."""
-        return self.action == "none" or (self.fits and not self.unloads)
-
-    def raise_if_refused(self) -> None:
-        """Raise InsufficientMemory when the model cannot be loaded."""
-        if self.refusal is not None:
-            raise self.refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `wanted` may still be "auto"."""
-
-    files: ModelFiles | None
-    disk: DiskNeed | None
-    wanted: WantedOptions
-    free_bytes: int
-    reserve_bytes: int
-    devices: tuple[Device, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    engine_refusal: EngineUnavailable | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Who leaves for a load, or why it cannot be."""
-
-    victims: tuple[Candidate, ...]
-    refusal: FoundryLocalError | None
-    replaces_pinned: bool = False
-
-
-def decide(
-    placement: Placement,
-    free_bytes: int,
-    candidates: Iterable[Candidate],
-    *,
-    model_id: str,
-    may_replace_pinned: bool = False,
-) -> Room:
-    """Whether there is room and who leaves for it; a pinned model only with `may_replace_pinned`, and last."""
-    if not placement.fits_gpu:
-        return Room((), _too_large(placement.gpu_bytes, placement.gpu_free_bytes, "on the GPU"))
-    those = tuple(candidates)
-    beside = choose_victims(placement.host_bytes, free_bytes, those, for_model_id=model_id)
-    if not isinstance(beside, Refusal):
-        return Room(beside, None)
-    if may_replace_pinned:
-        # The pinned model leaves by the switch anyway, so that its memory counts as free.
-        pinned = tuple(one for one in those if one.is_pinned and not one.is_leaving)
-        freed = free_bytes + sum(one.memory_bytes for one in pinned)
-        others = tuple(one for one in those if one not in pinned)
-        instead = choose_victims(placement.host_bytes, freed, others, for_model_id=model_id)
-        if not isinstance(instead, Refusal) and pinned:
-            return Room(instead + pinned, None, replaces_pinned=True)
-    return Room((), _too_large(beside.needed_bytes, beside.free_bytes))
-
-
-def _too_large(needed_bytes: int, free_bytes: int, where: str = "") -> InsufficientMemory:
-    free = format_bytes(max(0, free_bytes))
-    return InsufficientMemory(format_bytes(needed_bytes), f"{free} {where}" if where else free)
 
 
 class Planner:
@@ -220,23 +107,78 @@ class Planner:
             wanted=wanted,
             free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
+            margin_bytes=AUTO_MARGIN_BYTES,
             devices=engine.devices,
             candidates=tuple(candidates()),
             engine_refusal=_engine_refusal(wanted.values.engine, engine),
         )
         plan = make_plan(model, facts, may_replace_pinned=may_replace_pinned, is_strict=is_strict)
         if files is None:
-            return plan
+            return replace(plan, times=self._times_with_download(plan))
         spec = self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes)
         if loaded is not None and spec.is_like(loaded):
-            return replace(plan, action="none", refusal=None, unloads=(), drains=(), spec=spec)
-        return replace(plan, spec=spec)
+            return _nothing_to_do(model, facts, spec, loaded)
+        return replace(plan, spec=spec, times=PlannedTimes(NO_TIME, self.times.load(spec)))
+
+    async def settle(
+        self, model: Model, spec: ReplicaSpec, candidates: Callable[[], Iterable[Candidate]]
+    ) -> ReplicaSpec:
+        """The specification as it fits now, when its context is "auto" and less is free than was planned.
+
+        Raises ModelCorrupted, ModelNotDownloaded.
+        """
+        free_bytes = await self.free_bytes()
+        if not spec.has_auto_context or spec.memory_bytes <= free_bytes:
+            return spec
+        assert spec.report is not None  # noqa: S101 - it has an "auto" context
+        files = await self._supply.require(model)
+        facts = Facts(
+            files=files,
+            disk=None,
+            wanted=spec.report.wanted,
+            free_bytes=free_bytes,
+            reserve_bytes=self.reserve_bytes,
+            devices=(await self._report_engine(spec.options.engine)).devices,
+            candidates=tuple(candidates()),
+        )
+        plan = make_plan(model, facts)
+        if plan.memory.needed_bytes >= spec.memory_bytes:
+            return spec
+        return replace(
+            self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes), id=spec.id
+        )
+
+    def _times_with_download(self, plan: Plan) -> PlannedTimes:
+        """The times of a model that is not on disk; its size may be unknown, and so is its context."""
+        size_bytes = plan.model.file_size_bytes
+        if not size_bytes or plan.disk is None:
+            return PlannedTimes(None, None)
+        left_bytes = min(size_bytes, plan.disk.needed_bytes)
+        return PlannedTimes(self.times.download(left_bytes), self.times.load_of_size(size_bytes))
 
 
-def decide_options(facts: Facts) -> EffectiveOptions:
-    """The options that a replica gets: the only place where "auto" becomes a value."""
+def _nothing_to_do(model: Model, facts: Facts, spec: ReplicaSpec, loaded: ReplicaSpec) -> Plan:
+    """The plan for a model that is in memory as it is wanted; a context that is "auto" stays as it was loaded."""
+    kept = facts.wanted.values.model_copy(update={"context_size": loaded.context_size})
+    plan = make_plan(model, replace(facts, wanted=replace(facts.wanted, values=kept)))
+    report = loaded.report or plan.report
+    return replace(
+        plan,
+        action="none",
+        report=replace(report, effective=loaded.options),
+        refusal=None,
+        unloads=(),
+        drains=(),
+        replaces_pinned=False,
+        spec=replace(loaded, id=spec.id),
+        times=PlannedTimes(NO_TIME, NO_TIME),
+    )
+
+
+def decide_options(model: Model, facts: Facts) -> EffectiveOptions:
+    """The options that a replica gets; a context that is "auto" is the least one, which `fit` makes larger."""
     asked, files = facts.wanted.values, facts.files
-    tokens = DEFAULT_CONTEXT_TOKENS if asked.context_size == "auto" else asked.context_size
+    tokens = context_bounds(model, files)[0] if asked.context_size == "auto" else asked.context_size
     decided = {
         "context_size": files.limit(tokens) if files else tokens,
         "threads": asked.threads if isinstance(asked.threads, int) else None,
@@ -249,22 +191,13 @@ def make_plan(
 ) -> Plan:
     """The plan by the facts alone."""
     files = facts.files
-    options = decide_options(facts)
-    report = load_options.report(facts.wanted, options, facts.devices)
+    fitted = fit(model, facts, decide_options(model, facts), may_replace_pinned=may_replace_pinned)
+    need, placement, room = fitted.need, fitted.placement, fitted.room
+    report = load_options.report(facts.wanted, fitted.options, facts.devices)
     not_honored = report.not_honored()
-    need = files.estimate(options) if files else estimate_from_size(model.file_size_bytes)
-    placement = place(need, files.header.block_count if files else None, options.gpu_layers, facts.devices)
-    # Nothing is known of a model whose size its publisher does not tell: the download will.
-    is_known = files is not None or model.file_size_bytes > 0
-    room = Room((), None)
-    if is_known:
-        room = decide(
-            placement,
-            facts.free_bytes,
-            facts.candidates,
-            model_id=model.model_id,
-            may_replace_pinned=may_replace_pinned,
-        )
+    if fitted.note is not None:
+        report = replace(report, reasons={**report.reasons, "context_size": fitted.note})
+    notes = [note for note in (None if files else _LOWER_BOUND, fitted.note) if note is not None]
     return Plan(
         model=model,
         action="load" if files else "download_and_load",
@@ -277,12 +210,13 @@ def make_plan(
             free_bytes=max(0, facts.free_bytes),
             reserve_bytes=facts.reserve_bytes,
             gpu_bytes=placement.gpu_bytes,
+            gpu_free_bytes=placement.gpu_free_bytes,
         ),
         disk=facts.disk,
         unloads=tuple(one.model_id for one in room.victims),
         drains=tuple(one.model_id for one in room.victims if one.is_busy),
         refusal=_refusal(facts, not_honored if is_strict else {}, room),
-        warnings=(*([] if files else [_LOWER_BOUND]), *not_honored.values()),
+        warnings=(*notes, *not_honored.values()),
         files=files,
         replaces_pinned=room.replaces_pinned,
     )

@@ -29,7 +29,8 @@ from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.load_status import LoadStatus
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
-from foundrylocal.pool.planner import Plan, Planner
+from foundrylocal.pool.plan import Plan
+from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
 from foundrylocal.pool.trial import trial_replica

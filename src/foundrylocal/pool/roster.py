@@ -229,9 +229,9 @@ class Roster:
         """It stays for so long after its last request, pinned or not; infinite is for good."""
         replica.keep_alive_s = seconds
 
-    def set_launched(self, replica: Replica) -> None:
-        """Its worker has been started: from now on it counts as one that has memory."""
-        replica.is_launched = True
+    def set_launched(self, replica: Replica, spec: ReplicaSpec) -> None:
+        """Its worker has been started with `spec`: from now on it counts as one that has memory."""
+        replica.spec, replica.is_launched = spec, True
 
     def set_load_status(self, replica: Replica, status: LoadStatus) -> None:
         """Its worker has come so far with the load."""

@@ -10,7 +10,7 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import InvalidRequest, ModelLoading, OperationInProgress
-from foundrylocal.pool.planner import Plan
+from foundrylocal.pool.plan import Plan
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.requests import StartRequest
 from foundrylocal.server.start import Start

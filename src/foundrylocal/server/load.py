@@ -7,7 +7,7 @@ from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import ModelNotDownloaded
 from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
-from foundrylocal.pool.planner import Plan
+from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
 from foundrylocal.pool.supply import Supply

@@ -15,7 +15,7 @@ from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.pool.options import residency
-from foundrylocal.pool.planner import Plan
+from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.possible import refuse_impossible
 from foundrylocal.pool.supply import ModelFiles

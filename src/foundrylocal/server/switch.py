@@ -92,7 +92,7 @@ class Switch:
         parts = self._parts
         if (there := reuse_and_report(parts.pool, operation, model, spec)) is not None:
             return there
-        if previous is not None and not await parts.pool.fits_beside(spec):
+        if previous is not None and not await parts.pool.fits_beside(model, spec):
             parts.gate.close()
             # It may be loading again after a crash: it has memory then, and can leave only when it is ready.
             if (old := await parts.pool.settled(previous)) is not None:

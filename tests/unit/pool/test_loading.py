@@ -117,9 +117,9 @@ def test_a_pinned_model_makes_no_room(on_pool: PoolRunner) -> None:
         for _ in range(2):  # a refusal is no failure, so no pause follows it
             with pytest.raises(InsufficientMemory):
                 await rig.pool.ensure(rig.base, None)
-        assert not await rig.pool.fits_beside(rig.spec(rig.base))
+        assert not await rig.pool.fits_beside(rig.base, rig.spec(rig.base))
         rig.pool.pin(None)
-        assert await rig.pool.fits_beside(rig.spec(rig.base))
+        assert await rig.pool.fits_beside(rig.base, rig.spec(rig.base))
         await rig.pool.ensure(rig.base, None)
         assert rig.ready() == {rig.base.simple_name}
 

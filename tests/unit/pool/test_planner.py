@@ -18,7 +18,8 @@ from foundrylocal.engine.devices import Device, DeviceKind
 from foundrylocal.errors import InsufficientMemory
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.options import want
-from foundrylocal.pool.planner import Facts, Plan, make_plan
+from foundrylocal.pool.plan import Facts, Plan
+from foundrylocal.pool.planner import AUTO_MARGIN_BYTES, make_plan
 from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.settings.schema import Settings
 from foundrylocal.wire.load_options import LoadOptions
@@ -83,6 +84,7 @@ def plan_of(
         wanted=want(asked, Preset.model_validate({}), Settings()),
         free_bytes=free_bytes,
         reserve_bytes=512 * MB,
+        margin_bytes=AUTO_MARGIN_BYTES,
         devices=devices,
         candidates=candidates,
     )

@@ -135,7 +135,7 @@ def test_one_that_loads_counts_for_eviction_as_soon_as_it_has_a_worker(model: Mo
     roster = Roster(Clock())
     loading = _in_state(roster, model, State.LOADING, 1)
     assert roster.candidates() == []
-    roster.set_launched(loading)
+    roster.set_launched(loading, loading.spec)
     (one,) = roster.candidates()
     assert (one.id, one.is_busy, one.is_leaving) == (loading.spec.id, True, False)
 
