@@ -161,11 +161,10 @@ def _nothing_to_do(model: Model, facts: Facts, spec: ReplicaSpec, loaded: Replic
     """The plan for a model that is in memory as it is wanted; a context that is "auto" stays as it was loaded."""
     kept = facts.wanted.values.model_copy(update={"context_size": loaded.context_size})
     plan = make_plan(model, replace(facts, wanted=replace(facts.wanted, values=kept)))
-    report = loaded.report or plan.report
     return replace(
         plan,
         action="none",
-        report=replace(report, effective=loaded.options),
+        report=replace(plan.report, wanted=facts.wanted, effective=loaded.options),
         refusal=None,
         unloads=(),
         drains=(),
