@@ -19,6 +19,7 @@ from benchmarks import (
     library_figures,
     load_figures,
     log_figures,
+    neighbour_figures,
     prefill_figures,
     processes,
     quiet,
@@ -44,6 +45,7 @@ GROUPS = (
     "connections",
     "cycles",
     "prefill",
+    "neighbours",
     "hostile",
 )
 
@@ -95,6 +97,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "connections": lambda: load_figures.connection_figures(folder),
         "cycles": lambda: load_figures.cycle_figures(folder),
         "prefill": lambda: prefill_figures.prefill_figures(folder, model_file, rounds),
+        "neighbours": lambda: neighbour_figures.neighbour_figures(folder, model_file, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
     }
     figures: list[Figure] = []

@@ -1,7 +1,8 @@
 """The child process: one model, llama.cpp's own server, nothing of the service.
 
 It reads its whole order as one line on stdin, reports `ready` or `failed` as a line on stdout, logs on stderr, and
-ends when its stdin is closed, which is when its parent ends, however it does.
+ends when its stdin is closed, which is when its parent ends, however it does. While it serves, each further line on
+stdin is a command.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from foundrylocal.worker.child_process import (
     take_report_channel,
 )
 from foundrylocal.worker.parameters import parameters
+from foundrylocal.worker.spinning import SpinSwitch, find_switch
 
 _LINE_BYTES = 4096
 _IOLBF = 1
@@ -38,6 +40,16 @@ def _write_whole_lines() -> object:
     buffer = ctypes.create_string_buffer(_LINE_BYTES)
     system.setvbuf(stderr, buffer, _IOLBF, _LINE_BYTES)
     return buffer
+
+
+def _obey(command: str, spin: SpinSwitch | None) -> None:
+    """Carry out one command of the service; one that is not known is left alone."""
+    try:
+        order = json.loads(command)
+    except ValueError:
+        return
+    if order.get("command") == "spin" and spin is not None:
+        spin.set_short(bool(order.get("is_short")))
 
 
 def main() -> None:
@@ -62,10 +74,16 @@ def main() -> None:
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    build = f"xllamacpp {xllamacpp.__version__}"
-    send_report(channel, "ready", address=server.listening_address, build=build)
-    while sys.stdin.readline():
-        pass
+    spin = find_switch()
+    send_report(
+        channel,
+        "ready",
+        address=server.listening_address,
+        build=f"xllamacpp {xllamacpp.__version__}",
+        can_shorten_spin=spin is not None,
+    )
+    while command := sys.stdin.readline():
+        _obey(command, spin)
     del log_buffer
     os._exit(0)
 

@@ -14,7 +14,10 @@ import anyio.abc
 
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
+from foundrylocal.engine.cpu.cores import read_cores
+from foundrylocal.engine.cpu.threads import auto_threads
 from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.local.crowd_watch import CrowdWatch
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.local.process import KILL_TIMEOUT_S, WorkerProcess
 from foundrylocal.engine.local.socket_folder import SocketFolder
@@ -61,6 +64,7 @@ class LocalLauncher:
         self._events: Broadcast[ReplicaEvent] = Broadcast()
         self._incarnations = itertools.count(1)
         self._group: anyio.abc.TaskGroup | None = None
+        self._crowd_watch = CrowdWatch(lambda: list(self._workers.values()))
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the workers until cancelled; then end every one of them."""
@@ -68,6 +72,7 @@ class LocalLauncher:
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
+                group.start_soon(contain, log, self._crowd_watch.run)
                 task_status.started()
                 try:
                     await anyio.sleep_forever()
@@ -97,6 +102,7 @@ class LocalLauncher:
     async def launch(self, spec: ReplicaSpec) -> str:
         folder = await self._socket_folder()
         slots = await anyio.to_thread.run_sync(self._slot_folder)
+        spec = await self._with_threads(spec)
         incarnation = next(self._incarnations)
         socket = folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
         key = "" if socket else secrets.token_urlsafe(32)
@@ -112,6 +118,13 @@ class LocalLauncher:
         self._workers[spec.id] = worker
         self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id
+
+    async def _with_threads(self, spec: ReplicaSpec) -> ReplicaSpec:
+        """With a number of threads where an engine that counts the machine's cores would start too many."""
+        if spec.options.threads is not None:
+            return spec
+        threads = auto_threads(await anyio.to_thread.run_sync(read_cores))
+        return replace(spec, options=spec.options.model_copy(update={"threads": threads}))
 
     async def _socket_folder(self) -> Path:
         try:

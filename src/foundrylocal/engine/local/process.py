@@ -58,6 +58,7 @@ class WorkerProcess:
         self.endpoint: Address | None = None
         self.settled = anyio.Event()  # ready, or ended before it was
         self.ended = anyio.Event()
+        self.can_shorten_spin = False  # known when it is ready
         self._address = address
         self._launch = launch
         self._on_state = on_state
@@ -71,11 +72,28 @@ class WorkerProcess:
 
     # --- what others ask --------------------------------------------------------------------------------
 
+    @property
+    def engine_pid(self) -> int | None:
+        """The process that computes: the worker, or a child of it."""
+        return self._engine_pid or (self._process.pid if self._process else None)
+
+    @property
+    def threads(self) -> int | None:
+        """Its engine's threads; None is the engine's own default."""
+        return self.spec.options.threads
+
     def status(self) -> ReplicaStatus:
         pid = self._process.pid if self._process else None
         return ReplicaStatus(
             self.spec.id, self.spec.model_id, self.state, self.reason, pid, self.memory_bytes()
         )
+
+    def shorten_spin(self, is_short: bool) -> None:
+        """Tell a ready worker how long its engine's threads may spin while they wait for each other."""
+        if self._process is not None and self._process.stdin is not None and not self._is_stop_asked:
+            order = json.dumps({"command": "spin", "is_short": is_short})
+            with contextlib.suppress(ConnectionError, RuntimeError):  # it is ending
+                self._process.stdin.write(order.encode() + b"\n")
 
     def memory_bytes(self) -> int:
         """Resident memory; while loading a mapped file it grows with what is loaded."""
@@ -179,6 +197,7 @@ class WorkerProcess:
                 self._engine_pid = report.get("pid")
             elif event == "ready":
                 self._engine_log.start_serving()
+                self.can_shorten_spin = report.get("can_shorten_spin") is True
                 url = str(report.get("address") or f"unix://{self._address.socket}")
                 self.endpoint = Address(
                     url,
