@@ -35,6 +35,7 @@ from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.dialects.ollama.library.endpoints import OllamaLibrary
+from foundrylocal.gateway.model_control import ModelControl
 from foundrylocal.gateway.ollama_port import HOST as OLLAMA_HOST
 from foundrylocal.gateway.ollama_port import Keyless, OllamaPort
 from foundrylocal.gateway.port import GatewayPortOpener
@@ -203,8 +204,11 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     importer = Importer(models.registry, models.downloads.imported)
     doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
     ollama = OllamaLibrary(server, models.registry, library, models.downloads, importer, model_manager, store)
+    control = ModelControl(server, model_manager)
     tracing = open_tracing(lambda: store.current.trace_prompts)
-    gateway = Gateway(server, library, store, models.launcher.kill, keyring, models.presets, ollama, tracing)
+    gateway = Gateway(
+        server, library, store, models.launcher.kill, keyring, models.presets, ollama, control, tracing
+    )
     gateway_app = _checked(gateway, gateway, store, lambda: store.current.gateway_host)
     ollama_port = OllamaPort(store, _checked(Keyless(gateway), gateway, store, lambda: OLLAMA_HOST))
     services = Services(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from foundrylocal.errors.base import FoundryLocalError
 
 
@@ -44,12 +46,17 @@ class WorkerCrashed(FoundryLocalError):
 
 
 class ModelLoading(FoundryLocalError):
+    """A model that is not ready; `loading` is how far its load has come, as clients are told."""
+
     type, code = "unavailable_error", "model_loading"
+    name: str | None = None
+    loading: dict[str, Any] | None = None
 
     def __init__(self, name: str | None, reason: str | None = None, retry_after_s: int = 1) -> None:
         super().__init__(
             f"Loading model {name}" if name else "Loading model", reason or "Try again in a moment."
         )
+        self.name = name
         self.retry_after_s = retry_after_s
 
 

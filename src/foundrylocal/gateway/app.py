@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import anyio
 import msgspec
 
-from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.library import Library, Stored
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.errors import (
     EndpointNotFound,
@@ -20,16 +20,18 @@ from foundrylocal.errors import (
     ModelNotFound,
 )
 from foundrylocal.gateway.access import Access
-from foundrylocal.gateway.dialects.ollama.library.endpoints import Call, OllamaLibrary
+from foundrylocal.gateway.dialects.ollama.library.endpoints import OllamaLibrary
 from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
 from foundrylocal.gateway.dialects.responses.store import ResponseStore
+from foundrylocal.gateway.endpoints import READ_METHODS, Call
 from foundrylocal.gateway.errors import client_headers, log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
 from foundrylocal.gateway.inference import REQUEST_HEADERS, Inference
-from foundrylocal.gateway.models import render_model, render_models
+from foundrylocal.gateway.model_control import ModelControl, describe_loading
+from foundrylocal.gateway.models import OfferedModel, render_model, render_models
 from foundrylocal.gateway.ollama_port import OLLAMA_ROOT_TEXT, is_on_ollama_port
 from foundrylocal.gateway.routes import build_routes, error_dialect
 from foundrylocal.gateway.stats.activity import Activity
@@ -49,7 +51,6 @@ from foundrylocal.web.keys import has_key
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
-_READ = ("GET", "HEAD")
 _RESPONSES = "/v1/responses/"
 OLLAMA_PREFIX = "/api/"
 
@@ -66,13 +67,14 @@ class Gateway:
         keyring: Keyring,
         presets: PresetStore,
         ollama: OllamaLibrary,
+        control: ModelControl,
         tracing: Tracing | None = None,
         *,
         reader_timeout_s: float = READER_TIMEOUT_S,
     ) -> None:
         self._server = server
         self._access = Access(server, settings, keyring)
-        self._ollama = ollama.endpoints
+        self._endpoints = {**ollama.endpoints, **control.endpoints}
         self._library = library
         self._responses = ResponseStore(lambda: settings.current.responses_kept)
         self._routes = build_routes(self._responses)
@@ -128,6 +130,8 @@ class Gateway:
 
     async def send_error(self, scope: Scope, send: Send, error: FoundryLocalError) -> None:
         """Send an error in the shape of the dialect that the path belongs to."""
+        if isinstance(error, ModelLoading):
+            error.loading = describe_loading(error, self._server)
         body = error_dialect(scope["path"], self._routes).error_body(error)
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         headers = [*client_headers(error), *scope.get(REQUEST_HEADERS, ())]
@@ -143,10 +147,10 @@ class Gateway:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         if path in ("/", "/health"):
-            _allow(_READ, method, path)
+            _allow(READ_METHODS, method, path)
             await (self._send_health(send) if path == "/health" else self._send_root(scope, send))
             return
-        endpoint = self._ollama.get(path)
+        endpoint = self._endpoints.get(path)
         caller = self._identify(scope, is_change=endpoint is not None and endpoint.is_change)
         if endpoint is not None:
             _allow(endpoint.methods, method, path)
@@ -157,7 +161,7 @@ class Gateway:
             _allow(("POST",), method, path)
             await self._inference.answer(route, caller, scope, receive, send)
         elif path == MODELS_PATH or path.startswith(MODELS_PATH + "/"):
-            _allow(_READ, method, path)
+            _allow(READ_METHODS, method, path)
             await self._send_models(path.removeprefix(MODELS_PATH).removeprefix("/"), caller, send)
         elif path.startswith(_RESPONSES) and is_kept_path(path.removeprefix(_RESPONSES)):
             await self._send_kept(scope, caller, send)
@@ -204,11 +208,20 @@ class Gateway:
             stored = await anyio.to_thread.run_sync(self._library.get, model.model_id)
             if stored is None:
                 raise ModelNotFound(name[:200])
-            body = render_model(stored)
+            body = render_model(self._offered(stored))
         else:
             stored_models = await anyio.to_thread.run_sync(self._library.all)
-            body = render_models([one for one in stored_models if caller.may_use(one.model_id)])
+            body = render_models(
+                [self._offered(one) for one in stored_models if caller.may_use(one.model_id)]
+            )
         await send_whole(send, 200, json.dumps(body).encode())
+
+    def _offered(self, stored: Stored) -> OfferedModel:
+        try:
+            model = self._server.resolve(stored.model_id)
+        except ModelNotFound:  # a model that is on disk and not in the registry any more
+            return OfferedModel(stored)
+        return OfferedModel(stored, model, self._server.pool.load_state(model))
 
 
 def _allow(methods: tuple[str, ...], method: str, path: str) -> None:

@@ -12,6 +12,7 @@ from foundrylocal.errors import (
     FoundryLocalError,
     InternalError,
     ModelCorrupted,
+    ModelLoading,
     ModelNotFound,
     ModelUnloaded,
     ServerStartFailed,
@@ -43,6 +44,8 @@ def client_error(error: FoundryLocalError) -> dict[str, Any]:
     if error.published_details is None and (details := _details(error)) is not None:
         body["details"] = details
     body["message"] = _message(error, _details(error))
+    if isinstance(error, ModelLoading) and error.loading is not None:
+        body["loading"] = error.loading
     return body
 
 

@@ -50,6 +50,11 @@ class Cooldowns:
         if cooldown and wait_s > 0:
             raise ModelLoading(model.simple_name, cooldown.reason, max(1, round(wait_s)))
 
+    def is_cooling(self, model: Model) -> bool:
+        """Whether it failed and is not tried again for now."""
+        cooldown = self._by_id.get(model.model_id)
+        return cooldown is not None and self._clock() < cooldown.until
+
     def clear(self) -> None:
         """Forget all failures: somebody starts anew."""
         self._by_id.clear()

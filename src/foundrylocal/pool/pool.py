@@ -32,7 +32,7 @@ from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
-from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
+from foundrylocal.pool.roster import IN_MEMORY, LoadState, Replica, Roster, State
 from foundrylocal.pool.trial import trial_replica
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
@@ -101,6 +101,12 @@ class Pool:
         """How far the model's load has come; None when no worker of it is being loaded."""
         loading = self._roster.entry(model).of(State.LOADING)
         return loading[-1].load_status if loading else None
+
+    def load_state(self, model: Model) -> LoadState:
+        """Whether the model is loaded, loading, failed a moment ago, or none of these."""
+        state = self._roster.load_state(model)
+        has_failed = state is LoadState.UNLOADED and self._cooldowns.is_cooling(model)
+        return LoadState.FAILED if has_failed else state
 
     async def settled(self, model: Model) -> Replica | None:
         """The same once no load of the model is under way, which the load's own timeout bounds."""

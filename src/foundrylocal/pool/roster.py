@@ -38,6 +38,15 @@ class State(StrEnum):
     GONE = "gone"
 
 
+class LoadState(StrEnum):
+    """Whether a model is in memory, as clients are told. FAILED is one that is not tried again for a moment."""
+
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    LOADED = "loaded"
+    FAILED = "failed"
+
+
 _LEGAL = {
     State.LOADING: {State.READY, State.GONE},
     State.READY: {State.YIELDING, State.DRAINING, State.GONE},
@@ -163,6 +172,16 @@ class Roster:
     def replicas(self, *states: State) -> list[Replica]:
         """All replicas in one of these states."""
         return [replica for entry in self._entries.values() for replica in entry.of(*states)]
+
+    def load_state(self, model: Model) -> LoadState:
+        """Whether the model is in memory, loading or neither; failures are not known here."""
+        entry = self._entries.get(model.model_id)
+        if entry is None:
+            return LoadState.UNLOADED
+        if entry.of(State.READY, State.YIELDING):
+            return LoadState.LOADED
+        is_loading = entry.load is not None or entry.of(State.LOADING)
+        return LoadState.LOADING if is_loading else LoadState.UNLOADED
 
     def find(self, replica_id: str) -> Replica | None:
         """The replica with this id, unless it is GONE."""

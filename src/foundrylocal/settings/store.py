@@ -24,6 +24,8 @@ from foundrylocal.settings.sources import describe, from_environment, layered
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
+COMMAND_LINE = "command line"
+
 
 class SettingsStore:
     """Reads its sources once, keeps the effective settings in `current`, and saves updates."""
@@ -31,7 +33,11 @@ class SettingsStore:
     def __init__(self, folder: Path, command_line: Mapping[str, Any] | None = None) -> None:
         self._path = folder / saved_file.NAME
         given = {name: value for name, value in (command_line or {}).items() if value is not None}
-        self._overrides: dict[str, Any] = {**from_environment(), **given}
+        by_environment = from_environment()
+        self._overrides: dict[str, Any] = {**by_environment, **given}
+        self._overriders = {name: f"FOUNDRYLOCAL_{name.upper()}" for name in by_environment} | dict.fromkeys(
+            given, COMMAND_LINE
+        )
         self._lock = threading.Lock()  # updates run in threads, since they wait for the disk
         self._listeners: list[Callable[[Settings], None]] = []
         sweep_leftovers(self._path)
@@ -46,9 +52,9 @@ class SettingsStore:
         self._listens_on = self.current.api_host
 
     @property
-    def overridden(self) -> list[str]:
-        """Settings that the environment or the command line determines, whatever is saved."""
-        return sorted(self._overrides)
+    def overridden(self) -> dict[str, str]:
+        """What determines a setting whatever is saved: the name of an environment variable, or the command line."""
+        return dict(sorted(self._overriders.items()))
 
     def on_change(self, listener: Callable[[Settings], None]) -> None:
         """Call `listener` with the new settings after each change."""

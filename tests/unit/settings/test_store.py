@@ -25,6 +25,14 @@ def test_command_line_over_environment_over_saved_over_default(
     assert SettingsStore(tmp_path, {"port": None}).current.parallel == 2
 
 
+def test_what_fixes_a_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SettingsStore(tmp_path).overridden == {}
+    monkeypatch.setenv("FOUNDRYLOCAL_PORT", "2")
+    monkeypatch.setenv("FOUNDRYLOCAL_API_PORT", "3")
+    fixed = SettingsStore(tmp_path, {"api_port": 4}).overridden
+    assert fixed == {"api_port": "command line", "port": "FOUNDRYLOCAL_PORT"}
+
+
 def test_a_list_in_the_environment_is_separated_by_commas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

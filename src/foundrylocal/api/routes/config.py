@@ -67,8 +67,13 @@ def _config_answer() -> type[BaseModel]:
         name: (field.annotation, ...) for name, field in Settings.model_fields.items() if name not in fields
     }
     fields["overridden"] = (
-        list[str],
-        Field(description="Settings that the environment or the command line overrides, whatever is saved."),
+        dict[str, str],
+        Field(
+            description=(
+                "Settings that are fixed whatever is saved, each with the environment variable that fixes it, or "
+                "'command line'."
+            )
+        ),
     )
     example: dict[str, Any] = {
         "success": True,

@@ -108,6 +108,7 @@ class GenerationBody(OllamaBody, kw_only=True):
     stream: bool | None = None
     format: Format | None = None
     think: Think | None = None
+    max_tokens: Count | None = None  # by the model's preset
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
@@ -118,7 +119,9 @@ class GenerationBody(OllamaBody, kw_only=True):
     @property
     def wanted_tokens(self) -> int | None:
         limit = self.choices.num_predict
-        return limit if limit is not None and limit > 0 else None
+        if limit is None:
+            return self.max_tokens
+        return limit if limit > 0 else None
 
     @property
     def constraint_field(self) -> str | None:

@@ -66,6 +66,13 @@ def test_an_unlimited_answer_has_no_limit(given: int) -> None:
     assert not {"max_tokens", "seed", "repeat_last_n"} & sent.keys()
 
 
+def test_a_preset_limits_an_answer_that_the_request_does_not() -> None:
+    silent, _ = prepare(CHAT, messages=HELLO)
+    unlimited, _ = prepare(CHAT, messages=HELLO, options={"num_predict": -1})
+    silent.max_tokens = unlimited.max_tokens = 5
+    assert (silent.wanted_tokens, unlimited.wanted_tokens) == (5, None)
+
+
 def test_the_context_and_the_keep_alive_are_the_requests() -> None:
     body, _ = prepare(CHAT, messages=HELLO, options={"num_ctx": 4096.0}, keep_alive="5m")
     assert (body.wanted_context, body.keep_alive_s) == (4096, 300.0)

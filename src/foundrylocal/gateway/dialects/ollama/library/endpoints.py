@@ -5,18 +5,13 @@ Invariant: every error is raised before an answer begins, or is the last line of
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
-
 import anyio
-import msgspec
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
-from foundrylocal.errors import FoundryLocalError, InvalidJson, NotSupported
+from foundrylocal.errors import FoundryLocalError, NotSupported
 from foundrylocal.gateway.dialects.ollama.errors import NotPulled, ollama_error
 from foundrylocal.gateway.dialects.ollama.library.aliases import Aliases
 from foundrylocal.gateway.dialects.ollama.library.facts import ModelFacts
@@ -24,55 +19,13 @@ from foundrylocal.gateway.dialects.ollama.library.listing import list_loaded, li
 from foundrylocal.gateway.dialects.ollama.library.pulling import Pulling
 from foundrylocal.gateway.dialects.ollama.library.shapes import CopyBody, ModelBody, PullBody
 from foundrylocal.gateway.dialects.ollama.library.show import show_model
-from foundrylocal.gateway.dialects.refusals import refuse_invalid
-from foundrylocal.keys.api_key import Caller
+from foundrylocal.gateway.endpoints import READ_METHODS, Call, Endpoint
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.web.asgi import Receive, Scope, Send, send_whole
-from foundrylocal.web.body import read_body
 
 # The version of Ollama whose API this is: clients compare it with what they need.
 OLLAMA_VERSION = "0.12.11"
-MAX_BODY_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of an endpoint, and who makes it."""
-
-    scope: Scope
-    receive: Receive
-    send: Send
-    caller: Caller
-
-    async def read(self, shape: type[Any]) -> Any:
-        """The body in its shape. Raises InvalidJson, InvalidRequest."""
-        raw = await read_body(self.scope, self.receive, MAX_BODY_BYTES)
-        try:
-            return msgspec.json.decode(raw, type=shape)
-        except msgspec.ValidationError as error:
-            refuse_invalid(str(error))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidJson(f"{error}.") from None
-
-    async def answer(self, body: Any) -> None:
-        await send_whole(self.send, 200, msgspec.json.encode(body))
-
-    async def answer_empty(self) -> None:
-        await send_whole(self.send, 200, b"")
-
-
-Handler = Callable[[Call], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One path; `is_change` needs the management key where one is set."""
-
-    methods: tuple[str, ...]
-    handler: Handler
-    is_change: bool = False
 
 
 class OllamaLibrary:
@@ -95,7 +48,7 @@ class OllamaLibrary:
         self._facts = ModelFacts(library)
         self._aliases = Aliases(settings, registry)
         self._pulling = Pulling(server.resolve, downloads, importer, settings, self._aliases)
-        read, change = ("GET", "HEAD"), ("POST",)
+        read, change = READ_METHODS, ("POST",)
         self.endpoints = {
             "/api/version": Endpoint(read, self._send_version),
             "/api/tags": Endpoint(read, self._send_list),
