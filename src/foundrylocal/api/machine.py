@@ -52,7 +52,9 @@ async def _memory(services: Services) -> dict[str, Any]:
     budget_mb = services.settings.current.memory_budget_mb
     free = await services.planner.free_bytes()
     leaving = sum(
-        replica.spec.memory_bytes for replica in services.server.pool.replicas() if not replica.is_pinned
+        replica.spec.memory_bytes
+        for replica in services.server.pool.replicas()
+        if not replica.is_current and not services.server.pool.stay(replica).is_pinned
     )
     return {
         "total_bytes": _rounded(psutil.virtual_memory().total),
@@ -90,15 +92,15 @@ def _model(services: Services, replica: Replica, resident_bytes: int) -> dict[st
         "estimated_bytes": replica.spec.memory_bytes,
         "context_size": replica.spec.context_size,
         "parallel": replica.spec.parallel,
-        "is_pinned": replica.is_pinned,
+        "is_pinned": replica.is_current or services.server.pool.stay(replica).is_pinned,
         "loaded_at": format_time(replica.loaded_at) if replica.loaded_at else None,
         "unloads_at": _unloads_at(services, replica),
     }
 
 
 def _unloads_at(services: Services, replica: Replica) -> str | None:
-    limit_s = services.settings.current.idle_unload_seconds
-    if not limit_s or replica.is_pinned or replica.in_flight:
+    limit_s = services.server.pool.stay(replica).idle_limit_s
+    if limit_s is None or replica.in_flight:
         return None
     return format_time(now_s() + replica.last_used + limit_s - anyio.current_time())
 

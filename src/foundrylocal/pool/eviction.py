@@ -1,7 +1,7 @@
 """Which replicas have to leave memory for another one: a pure function, so that a plan and a load agree.
 
-Invariant: a pinned replica never leaves, nobody leaves in vain, and nobody leaves for a model that would not
-fit anyway.
+Invariant: neither the server's own model nor a pinned one leaves for another, nobody leaves in vain, and nobody
+leaves for a model that would not fit anyway.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 class Candidate:
     """A replica in memory as eviction sees it; `last_used` in seconds of any one clock.
 
-    `is_leaving` is one that takes no new requests already: to wait for it costs nobody anything.
+    `is_current` is the server's own model, `is_pinned` one that its user pinned. `is_leaving` is one that takes no
+    new requests already: to wait for it costs nobody anything.
     """
 
     id: str
     model_id: str
     memory_bytes: int
     last_used: float = 0.0
+    is_current: bool = False
     is_pinned: bool = False
     is_busy: bool = False
     is_leaving: bool = False
@@ -44,7 +46,7 @@ def choose_victims(
     may be below 0 in a shortage.
     """
     order = sorted(
-        (one for one in candidates if one.is_leaving or not one.is_pinned),
+        (one for one in candidates if one.is_leaving or _may_leave(one, for_model_id)),
         key=lambda one: (not one.is_leaving, one.model_id == for_model_id, one.is_busy, one.last_used),
     )
     victims: list[Candidate] = []
@@ -62,3 +64,8 @@ def choose_victims(
             victims.remove(one)
             freed_bytes -= one.memory_bytes
     return tuple(victims)
+
+
+def _may_leave(one: Candidate, for_model_id: str | None) -> bool:
+    """A pinned replica leaves only for another replica of its own model."""
+    return not one.is_current and (not one.is_pinned or one.model_id == for_model_id)

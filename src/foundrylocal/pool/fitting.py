@@ -39,7 +39,7 @@ def context_bounds(model: Model, files: ModelFiles | None) -> tuple[int, int]:
     return auto_context_bounds(header.context_length, is_single_batch=is_single_batch)
 
 
-def fit(model: Model, facts: Facts, options: EffectiveOptions, *, may_replace_pinned: bool = False) -> Fit:
+def fit(model: Model, facts: Facts, options: EffectiveOptions, *, may_replace_current: bool = False) -> Fit:
     """Fit a load with these options, whose context is the least one when it is "auto"."""
     files = facts.files
     if files is None:
@@ -47,10 +47,10 @@ def fit(model: Model, facts: Facts, options: EffectiveOptions, *, may_replace_pi
         placement = place(need, None, options.gpu_layers, facts.devices)
         # Nothing is known of a model whose size its publisher does not tell: the download will.
         is_known = model.file_size_bytes > 0
-        room = _room(model, facts, placement, may_replace_pinned) if is_known else Room((), None)
+        room = _room(model, facts, placement, may_replace_current) if is_known else Room((), None)
         return Fit(options, need, placement, room)
     need, placement = _place(files, facts, options)
-    room = _room(model, facts, placement, may_replace_pinned)
+    room = _room(model, facts, placement, may_replace_current)
     if facts.wanted.values.context_size != "auto":
         return Fit(options, need, placement, room)
     return _grow(model, files, facts, Fit(options, need, placement, room))
@@ -84,13 +84,13 @@ def _place(files: ModelFiles, facts: Facts, options: EffectiveOptions) -> tuple[
     return need, place(need, files.header.block_count, options.gpu_layers, facts.devices)
 
 
-def _room(model: Model, facts: Facts, placement: Placement, may_replace_pinned: bool) -> Room:
+def _room(model: Model, facts: Facts, placement: Placement, may_replace_current: bool) -> Room:
     return decide(
         placement,
         facts.free_bytes,
         facts.candidates,
         model_id=model.model_id,
-        may_replace_pinned=may_replace_pinned,
+        may_replace_current=may_replace_current,
     )
 
 

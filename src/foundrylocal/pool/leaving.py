@@ -6,7 +6,6 @@ Invariant: a worker is stopped only when its requests have ended or their time i
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 
 import anyio
@@ -16,6 +15,7 @@ from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
+from foundrylocal.pool.stay import StayRules
 from foundrylocal.settings.store import SettingsStore
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
@@ -31,6 +31,7 @@ class Leaving:
         launcher: Launcher,
         roster: Roster,
         settings: SettingsStore,
+        stays: StayRules,
         prompts: PromptCache,
         tasks: TaskHost,
         clock: Callable[[], float] = anyio.current_time,
@@ -38,6 +39,7 @@ class Leaving:
         self._launcher = launcher
         self._roster = roster
         self._settings = settings
+        self._stays = stays
         self._prompts = prompts
         self._tasks = tasks
         self._clock = clock
@@ -132,9 +134,7 @@ class Leaving:
 
     def idle_limit_s(self, replica: Replica) -> float | None:
         """How long it may be idle before it leaves; None when it stays."""
-        if replica.keep_alive_s is not None:
-            return None if math.isinf(replica.keep_alive_s) else replica.keep_alive_s
-        return None if replica.is_pinned else self._settings.current.idle_unload_seconds or None
+        return self._stays.of(replica).idle_limit_s
 
     def expires_in_s(self, replica: Replica) -> float | None:
         """How long it stays if nobody uses it from now on; None when that is for good."""

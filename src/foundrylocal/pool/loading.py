@@ -26,7 +26,6 @@ from foundrylocal.errors import (
     SystemExhausted,
 )
 from foundrylocal.kit.operation import Operation
-from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.eviction import Refusal, choose_victims
@@ -34,6 +33,7 @@ from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.load_status import LoadStatus, load_status
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
+from foundrylocal.pool.room import no_room
 from foundrylocal.pool.roster import Entry, Replica, Roster, State
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
@@ -138,7 +138,7 @@ class Loading:
                 spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
             )
             if isinstance(outcome, Refusal):
-                raise InsufficientMemory(format_bytes(outcome.needed_bytes), format_bytes(outcome.free_bytes))
+                raise no_room(outcome, self._roster.candidates(), spec.model_id)
             victim = self._roster.find(outcome[0].id) if outcome else None
             if victim is None:
                 return
@@ -154,7 +154,7 @@ class Loading:
                 raise _busy(spec, victim.model)
 
     async def fits_beside(self, model: Model, spec: ReplicaSpec) -> bool:
-        """Whether it can be loaded while the pinned model stays; others may have to leave for it."""
+        """Whether it can be loaded while the server's own model stays; others may have to leave for it."""
         spec = await self._planner.settle(model, spec, self._roster.candidates)
         free = await self._planner.free_bytes()
         outcome = choose_victims(

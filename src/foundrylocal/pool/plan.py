@@ -63,7 +63,7 @@ class Plan:
     times: PlannedTimes = PlannedTimes(None, None)
     spec: ReplicaSpec | None = None
     files: ModelFiles | None = None
-    replaces_pinned: bool = False
+    replaces_current: bool = False
     """The server's own model has to leave first: there is no room for both."""
 
     @property

@@ -54,7 +54,7 @@ class Planner:
         self._settings = settings
         self._report_engine = report_engine
         self.times = times
-        self._presets = presets
+        self.presets = presets
 
     @property
     def reserve_bytes(self) -> int:
@@ -75,7 +75,7 @@ class Planner:
     def want(self, model: Model, options: LoadOptions, preset: Preset | None = None) -> WantedOptions:
         """What a load with these options asks for, the model's preset (or this one) and the settings included."""
         if preset is None:
-            preset = self._presets.of(model.model_id)
+            preset = self.presets.of(model.model_id)
         return load_options.want(options, preset, self._settings.current)
 
     async def plan(
@@ -85,7 +85,7 @@ class Planner:
         candidates: Callable[[], Iterable[Candidate]] = tuple,
         *,
         loaded: ReplicaSpec | None = None,
-        may_replace_pinned: bool = False,
+        may_replace_current: bool = False,
         may_download: bool = True,
         is_strict: bool = False,
         preset: Preset | None = None,
@@ -112,12 +112,14 @@ class Planner:
             candidates=tuple(candidates()),
             engine_refusal=_engine_refusal(wanted.values.engine, engine),
         )
-        plan = make_plan(model, facts, may_replace_pinned=may_replace_pinned, is_strict=is_strict)
+        plan = make_plan(model, facts, may_replace_current=may_replace_current, is_strict=is_strict)
         if files is None:
             return replace(plan, times=self._times_with_download(plan))
         spec = self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes)
         if loaded is not None and spec.is_like(loaded):
-            return _nothing_to_do(model, facts, spec, loaded)
+            none = _nothing_to_do(model, facts, spec, loaded)
+            is_refused = isinstance(plan.refusal, load_options.OptionNotHonored)
+            return replace(none, refusal=plan.refusal) if is_refused else none
         return replace(plan, spec=spec, times=PlannedTimes(NO_TIME, self.times.load(spec)))
 
     async def settle(
@@ -168,7 +170,7 @@ def _nothing_to_do(model: Model, facts: Facts, spec: ReplicaSpec, loaded: Replic
         refusal=None,
         unloads=(),
         drains=(),
-        replaces_pinned=False,
+        replaces_current=False,
         spec=replace(loaded, id=spec.id),
         times=PlannedTimes(NO_TIME, NO_TIME),
     )
@@ -186,11 +188,11 @@ def decide_options(model: Model, facts: Facts) -> EffectiveOptions:
 
 
 def make_plan(
-    model: Model, facts: Facts, *, may_replace_pinned: bool = False, is_strict: bool = False
+    model: Model, facts: Facts, *, may_replace_current: bool = False, is_strict: bool = False
 ) -> Plan:
     """The plan by the facts alone."""
     files = facts.files
-    fitted = fit(model, facts, decide_options(model, facts), may_replace_pinned=may_replace_pinned)
+    fitted = fit(model, facts, decide_options(model, facts), may_replace_current=may_replace_current)
     need, placement, room = fitted.need, fitted.placement, fitted.room
     report = load_options.report(facts.wanted, fitted.options, facts.devices)
     not_honored = report.not_honored()
@@ -217,7 +219,7 @@ def make_plan(
         refusal=_refusal(facts, not_honored if is_strict else {}, room),
         warnings=(*notes, *not_honored.values()),
         files=files,
-        replaces_pinned=room.replaces_pinned,
+        replaces_current=room.replaces_current,
     )
 
 

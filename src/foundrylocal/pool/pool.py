@@ -33,6 +33,7 @@ from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.roster import IN_MEMORY, LoadState, Replica, Roster, State
+from foundrylocal.pool.stay import StayRules
 from foundrylocal.pool.trial import trial_replica
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
@@ -56,10 +57,11 @@ class Pool:
         self._planner = planner
         self._prompts = prompts
         self._tasks = TaskHost(log)
-        self._roster = Roster(clock)
+        stays = StayRules(planner.presets, settings)
+        self._roster = Roster(clock, stays.is_pinned)
         self._cooldowns = Cooldowns(clock)
         self._losses = Losses(self._roster, self._cooldowns, settings)
-        self._leaving = Leaving(launcher, self._roster, settings, prompts, self._tasks, clock)
+        self._leaving = Leaving(launcher, self._roster, settings, stays, prompts, self._tasks, clock)
         self._room = anyio.Lock()
         self._loading = Loading(
             launcher,
@@ -81,6 +83,7 @@ class Pool:
         self.recall = self._leaving.recall
         self.want = planner.want
         self.expires_in_s = self._leaving.expires_in_s
+        self.stay = stays.of
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the loads and departures under way, and hear of crashes, until cancelled."""
@@ -135,13 +138,13 @@ class Pool:
         model: Model,
         options: LoadOptions,
         *,
-        may_replace_pinned: bool = False,
+        may_replace_current: bool = False,
         is_strict: bool = False,
         preset: Preset | None = None,
     ) -> Plan:
         """What loading the model with these options would take, and who would leave for it; changes nothing.
 
-        A switch `may_replace_pinned`, the server's own model. Raises ModelCorrupted.
+        A switch `may_replace_current`, the server's own model. Raises ModelCorrupted.
         """
         replica = self.get(model)
         return await self._planner.plan(
@@ -149,7 +152,7 @@ class Pool:
             options,
             self._roster.candidates,
             loaded=replica.spec if replica else None,
-            may_replace_pinned=may_replace_pinned,
+            may_replace_current=may_replace_current,
             is_strict=is_strict,
             preset=preset,
         )
@@ -215,9 +218,9 @@ class Pool:
         """The model's files are gone: remove its saved prompts too."""
         await self._prompts.clear(model.model_id)
 
-    def pin(self, model: Model | None) -> None:
-        """This is the server's own model now: it never leaves for another one. None: there is none."""
-        self._roster.pin(model)
+    def set_current(self, model: Model | None) -> None:
+        """This is the server's own model now, which never leaves for another one; None: there is none."""
+        self._roster.set_current(model)
 
     def clear_cooldowns(self) -> None:
         """Forget former failures: somebody starts anew."""

@@ -92,8 +92,8 @@ class Replica:
         return self._state
 
     @property
-    def is_pinned(self) -> bool:
-        return self.entry.is_pinned
+    def is_current(self) -> bool:
+        return self.entry.is_current
 
     @property
     def is_leaving(self) -> bool:
@@ -131,14 +131,14 @@ class Replica:
 class Entry:
     """One model: its replicas that are not GONE, and the load on demand that its callers share.
 
-    `is_pinned` is the server's own model, whose replicas never leave for another one. While `is_blocked` its
+    `is_current` is the server's own model, whose replicas never leave for another one. While `is_blocked` its
     files are being changed, and nothing loads it.
     """
 
     model: Model
     replicas: list[Replica] = field(default_factory=list)
     load: Operation[Replica] | None = None
-    is_pinned: bool = False
+    is_current: bool = False
     is_blocked: bool = False
     changes: Changes = field(default_factory=Changes)
 
@@ -155,8 +155,13 @@ class Entry:
 class Roster:
     """All entries; every change of a replica's state or use goes through here."""
 
-    def __init__(self, clock: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = anyio.current_time,
+        is_pinned: Callable[[Replica], bool] = lambda replica: False,
+    ) -> None:
         self._clock = clock
+        self._is_pinned = is_pinned
         self._entries: dict[str, Entry] = {}
         self._arrival = anyio.Event()
 
@@ -200,7 +205,8 @@ class Roster:
                 model_id=replica.spec.model_id,
                 memory_bytes=replica.spec.memory_bytes,
                 last_used=replica.last_used,
-                is_pinned=replica.is_pinned,
+                is_current=replica.is_current,
+                is_pinned=self._is_pinned(replica),
                 is_busy=replica.in_flight > 0 or replica.state is State.LOADING,
                 is_leaving=replica.is_leaving,
             )
@@ -213,12 +219,12 @@ class Roster:
 
     # --- changes ----------------------------------------------------------------------------------------
 
-    def pin(self, model: Model | None) -> None:
+    def set_current(self, model: Model | None) -> None:
         """This is the server's own model now; None: there is none."""
         for entry in self._entries.values():
-            entry.is_pinned = False
+            entry.is_current = False
         if model is not None:
-            self.entry(model).is_pinned = True
+            self.entry(model).is_current = True
 
     @contextmanager
     def block_loads(self, model: Model) -> Iterator[None]:
@@ -245,7 +251,7 @@ class Roster:
         return replica
 
     def set_keep_alive(self, replica: Replica, seconds: float) -> None:
-        """It stays for so long after its last request, pinned or not; infinite is for good."""
+        """It stays for so long after its last request, the server's own model too; infinite is for good."""
         replica.keep_alive_s = seconds
 
     def set_launched(self, replica: Replica, spec: ReplicaSpec) -> None:

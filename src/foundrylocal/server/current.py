@@ -36,7 +36,7 @@ class CurrentModel:
         return self._options if model is self._state.current else None
 
     def adopt(self, replica: Replica, request: StartRequest, *, is_stopping: bool) -> None:
-        """From now on this is the server's own model: pinned, watched, and reloaded with the same options.
+        """From now on this is the server's own model: kept, watched, and reloaded with the same options.
 
         Raises OperationCancelled when a stop came first, ServerStartFailed when its worker has ended meanwhile.
         """
@@ -44,7 +44,7 @@ class CurrentModel:
             raise OperationCancelled("The start")
         if replica.is_gone or self._pool.get(replica.model) is not replica:
             raise ServerStartFailed(replica.lost_reason or "The worker exited as soon as it was ready.")
-        self._pool.pin(replica.model)
+        self._pool.set_current(replica.model)
         self._options = request.options
         self._monitor.set_period(request.health_period_s)
         self._state.move(Status.RUNNING, replica.model)

@@ -68,7 +68,7 @@ class HealthMonitor:
 
     def health(self) -> Health:
         """Healthy is a worker of the server's own model that has answered within the last three periods."""
-        own = next((replica for replica in self._pool.replicas() if replica.is_pinned), None)
+        own = next((replica for replica in self._pool.replicas() if replica.is_current), None)
         if own is None:
             return Health(False, 0, self._checked_at_s)
         first = _Answer(own.ready_at, own.address.first_probe_s)
@@ -141,5 +141,5 @@ class HealthMonitor:
             await self._launcher.kill(replica.spec.id)
 
     def _note_check(self, replica: Replica) -> None:
-        if replica.is_pinned:
+        if replica.is_current:
             self._checked_at_s = now_s()

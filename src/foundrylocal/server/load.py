@@ -23,7 +23,7 @@ async def plan_or_refuse(pool: Pool, model: Model, request: StartRequest, *, is_
 
     Raises ModelCorrupted, ModelNotDownloaded when it may not be downloaded, InsufficientMemory, OptionNotHonored.
     """
-    plan = await pool.plan(model, request.options, may_replace_pinned=is_switch, is_strict=request.is_strict)
+    plan = await pool.plan(model, request.options, may_replace_current=is_switch, is_strict=request.is_strict)
     if plan.files is None and not request.may_download:
         raise ModelNotDownloaded
     plan.raise_if_refused()

@@ -41,7 +41,7 @@ class Recovery:
         async for loss in losses:
             model = loss.replica.model
             # A model loaded on demand comes back with its next request, and a switch looks after its own.
-            if loss.replica.is_pinned and self._is_wanted(model):
+            if loss.replica.is_current and self._is_wanted(model):
                 self._state.fail(WorkerCrashed(loss.reason))
                 self._tasks.spawn(self._recover, loss)
 

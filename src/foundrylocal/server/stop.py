@@ -44,6 +44,6 @@ class Stop:
         await parts.operations.cancel_all()
         parts.gate.open()
         await parts.pool.unload_all(0)
-        parts.pool.pin(None)
+        parts.pool.set_current(None)
         await parts.port.close()
         parts.state.move(Status.STOPPED, None)

@@ -74,7 +74,7 @@ class Switch:
             raise
         finally:
             parts.gate.open()
-        if old is not None and old is not replica:
+        if old is not None and old is not replica and not parts.pool.stay(old).is_pinned:
             parts.pool.retire(old)
         with anyio.CancelScope(shield=True):
             await parts.port.move_to(new_port)
@@ -95,7 +95,8 @@ class Switch:
         if previous is not None and not await parts.pool.fits_beside(model, spec):
             parts.gate.close()
             # It may be loading again after a crash: it has memory then, and can leave only when it is ready.
-            if (old := await parts.pool.settled(previous)) is not None:
+            old = await parts.pool.settled(previous)
+            if old is not None and (previous is model or not parts.pool.stay(old).is_pinned):
                 await parts.pool.unload(old, parts.settings.current.drain_seconds)
         return await load_and_report(parts.pool, operation, model, spec, request)
 

@@ -38,8 +38,14 @@ def test_one_that_is_leaving_is_waited_for_before_another_has_to_leave() -> None
     assert _ids(choose_victims(10, 0, [_one("idle", 10, 1.0), leaving])) == ["leaving"]
 
 
-def test_a_pinned_one_never_leaves() -> None:
+def test_neither_the_servers_own_nor_a_pinned_one_leaves_for_another() -> None:
+    assert choose_victims(10, 4, [_one("own", 10, is_current=True)]) == Refusal(10, 4)
     assert choose_victims(10, 4, [_one("pinned", 10, is_pinned=True)]) == Refusal(10, 4)
+
+
+def test_a_pinned_one_leaves_for_another_replica_of_its_model() -> None:
+    pinned = _one("pinned", 10, is_pinned=True)
+    assert _ids(choose_victims(10, 0, [pinned], for_model_id=pinned.model_id)) == ["pinned"]
 
 
 def test_one_of_the_same_model_leaves_last() -> None:
@@ -72,6 +78,7 @@ _candidates = st.lists(
         model_id=st.sampled_from("abcd"),
         memory_bytes=st.integers(0, 100),
         last_used=st.integers(0, 5).map(float),
+        is_current=st.booleans(),
         is_pinned=st.booleans(),
         is_busy=st.booleans(),
         is_leaving=st.booleans(),
@@ -85,7 +92,11 @@ def test_for_any_replicas(
     needed: int, free: int, candidates: list[Candidate], for_model_id: str | None
 ) -> None:
     outcome = choose_victims(needed, free, candidates, for_model_id=for_model_id)
-    may_leave = [one for one in candidates if one.is_leaving or not one.is_pinned]
+    may_leave = [
+        one
+        for one in candidates
+        if one.is_leaving or not (one.is_current or (one.is_pinned and one.model_id != for_model_id))
+    ]
 
     def rank(one: Candidate) -> tuple[bool, bool, bool, float]:
         return (not one.is_leaving, one.model_id == for_model_id, one.is_busy, one.last_used)

@@ -172,7 +172,7 @@ def test_an_idle_model_leaves_and_a_pinned_or_busy_one_stays(on_pool: PoolRunner
     async def scenario(rig: Rig) -> None:
         for model in (rig.chat, rig.base, rig.third):
             await rig.load(model)
-        rig.pool.pin(rig.chat)
+        rig.pool.set_current(rig.chat)
         done = anyio.Event()
         async with anyio.create_task_group() as group:
             group.start_soon(rig.hold, rig.base, done, [])

@@ -113,12 +113,12 @@ def test_a_pinned_model_makes_no_room(on_pool: PoolRunner) -> None:
     async def scenario(rig: Rig) -> None:
         rig.launcher.total_bytes = 60 * MB
         await rig.load(rig.chat)
-        rig.pool.pin(rig.chat)
+        rig.pool.set_current(rig.chat)
         for _ in range(2):  # a refusal is no failure, so no pause follows it
             with pytest.raises(InsufficientMemory):
                 await rig.pool.ensure(rig.base, None)
         assert not await rig.pool.fits_beside(rig.base, rig.spec(rig.base))
-        rig.pool.pin(None)
+        rig.pool.set_current(None)
         assert await rig.pool.fits_beside(rig.base, rig.spec(rig.base))
         await rig.pool.ensure(rig.base, None)
         assert rig.ready() == {rig.base.simple_name}

@@ -73,7 +73,7 @@ def plan_of(
     free_bytes: int,
     *candidates: Candidate,
     devices: tuple[Device, ...] = (),
-    may_replace_pinned: bool = False,
+    may_replace_current: bool = False,
     size_bytes: int | None = 600 * MB,
     **options: Any,
 ) -> Plan:
@@ -88,7 +88,7 @@ def plan_of(
         devices=devices,
         candidates=candidates,
     )
-    return make_plan(a_model(size_bytes), facts, may_replace_pinned=may_replace_pinned)
+    return make_plan(a_model(size_bytes), facts, may_replace_current=may_replace_current)
 
 
 def in_memory(name: str, size_bytes: int, **facts: Any) -> Candidate:
@@ -149,22 +149,22 @@ def test_others_leave_and_those_that_are_busy_are_drained() -> None:
 
 
 def test_a_pinned_model_stays_but_for_a_switch() -> None:
-    pinned = in_memory("own", 2 * GB, is_pinned=True)
+    pinned = in_memory("own", 2 * GB, is_current=True)
     assert not plan_of(files_of(), 0, pinned).fits
-    switch = plan_of(files_of(), 0, pinned, may_replace_pinned=True)
-    assert (switch.fits, switch.replaces_pinned, switch.unloads) == (True, True, ("own",))
+    switch = plan_of(files_of(), 0, pinned, may_replace_current=True)
+    assert (switch.fits, switch.replaces_current, switch.unloads) == (True, True, ("own",))
 
 
 def test_a_switch_leaves_the_pinned_model_when_both_fit_or_another_can_leave() -> None:
-    pinned, other = in_memory("own", 2 * GB, is_pinned=True), in_memory("other", 2 * GB)
-    beside = plan_of(files_of(), 9 * GB, pinned, may_replace_pinned=True)
-    assert (beside.replaces_pinned, beside.unloads) == (False, ())
-    instead = plan_of(files_of(), 0, pinned, other, may_replace_pinned=True)
-    assert (instead.replaces_pinned, instead.unloads) == (False, ("other",))
+    pinned, other = in_memory("own", 2 * GB, is_current=True), in_memory("other", 2 * GB)
+    beside = plan_of(files_of(), 9 * GB, pinned, may_replace_current=True)
+    assert (beside.replaces_current, beside.unloads) == (False, ())
+    instead = plan_of(files_of(), 0, pinned, other, may_replace_current=True)
+    assert (instead.replaces_current, instead.unloads) == (False, ("other",))
 
 
 def test_a_switch_that_cannot_fit_even_alone_is_refused_with_what_is_free_now() -> None:
-    plan = plan_of(files_of(9 * GB), 10 * MB, in_memory("own", GB, is_pinned=True), may_replace_pinned=True)
+    plan = plan_of(files_of(9 * GB), 10 * MB, in_memory("own", GB, is_current=True), may_replace_current=True)
     assert plan.unloads == ()
     assert "free: 10.0 MB" in str(plan.refusal and plan.refusal.details)
 
@@ -220,20 +220,20 @@ def test_what_leaves_is_enough_and_never_in_vain(
     is_switch: bool,
 ) -> None:
     candidates = [
-        in_memory(f"m{number}", taken, is_busy=busy, is_pinned=pinned and number == 0)
+        in_memory(f"m{number}", taken, is_busy=busy, is_current=pinned and number == 0)
         for number, (taken, busy, pinned) in enumerate(others)
     ]
     devices = () if gpu_free is None else (replace(GPU, free_bytes=gpu_free),)
     plan = plan_of(
-        files_of(size), free, *candidates, devices=devices, may_replace_pinned=is_switch, gpu_layers=layers
+        files_of(size), free, *candidates, devices=devices, may_replace_current=is_switch, gpu_layers=layers
     )
     leaving = [one for one in candidates if one.model_id in plan.unloads]
     if not plan.fits:
         assert leaving == []
         return
     assert free + sum(one.memory_bytes for one in leaving) >= plan.memory.needed_bytes
-    assert is_switch or not any(one.is_pinned for one in leaving)
-    assert plan.replaces_pinned == any(one.is_pinned for one in leaving)
+    assert is_switch or not any(one.is_current for one in leaving)
+    assert plan.replaces_current == any(one.is_current for one in leaving)
     assert plan.memory.gpu_bytes <= (gpu_free or 0)
     if free >= plan.memory.needed_bytes:
         assert leaving == []

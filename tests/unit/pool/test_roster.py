@@ -119,11 +119,11 @@ def test_the_candidates_for_eviction_are_those_in_memory(model: Model) -> None:
     _in_state(roster, model, State.GONE, 2)
     ready = _in_state(roster, model, State.READY, 3)
     draining = _in_state(roster, base, State.DRAINING, 4)
-    roster.pin(model)
+    roster.set_current(model)
     with roster.use(ready):
         first, second = roster.candidates()
-    assert (first.id, first.is_pinned, first.is_busy, first.is_leaving) == (ready.spec.id, True, True, False)
-    assert (second.id, second.is_pinned, second.is_busy, second.is_leaving) == (
+    assert (first.id, first.is_current, first.is_busy, first.is_leaving) == (ready.spec.id, True, True, False)
+    assert (second.id, second.is_current, second.is_busy, second.is_leaving) == (
         draining.spec.id,
         False,
         False,
@@ -145,8 +145,8 @@ def test_only_one_model_is_pinned(model: Model) -> None:
     base = Registry.load().find(BASE_MODEL)
     replicas = [_in_state(roster, one, State.READY) for one in (model, base)]
     for pinned, expected in ((model, [True, False]), (base, [False, True]), (None, [False, False])):
-        roster.pin(pinned)
-        assert [replica.is_pinned for replica in replicas] == expected
+        roster.set_current(pinned)
+        assert [replica.is_current for replica in replicas] == expected
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.GONE])

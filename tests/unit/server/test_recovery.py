@@ -26,7 +26,7 @@ def test_restarts_come_after_1_5_and_15_seconds_and_then_the_status_is_error(
             await anyio.sleep(1.2)
             replica = rig.pool.get(rig.chat)
             assert replica is not None
-            assert (replica.spec.parallel, replica.is_pinned) == (7, True)
+            assert (replica.spec.parallel, replica.is_current) == (7, True)
         rig.launcher.crash(rig.chat.model_id)
         await anyio.sleep(1)
         assert (rig.status, rig.ports.open_now) == ("error", [])

@@ -73,7 +73,7 @@ def test_a_failed_switch_in_place_brings_the_old_model_back(on_server: ServerRun
         assert f"The previous model '{CHAT_MODEL}' is still serving requests." in str(caught.value.details)
         replica = rig.pool.get(rig.chat)
         assert replica is not None
-        assert (replica.spec.parallel, replica.is_pinned) == (7, True)
+        assert (replica.spec.parallel, replica.is_current) == (7, True)
         assert rig.ports.open_now == [PORT]
 
     on_server(scenario)

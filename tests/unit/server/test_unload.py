@@ -20,7 +20,7 @@ def test_the_server_stays_up_and_loads_again_as_it_was_started(on_server: Server
         assert (now.status, now.current, now.loaded) == ("running", rig.chat, None)
         assert not now.is_degraded
         async with rig.server.lease(None) as replica:
-            assert (replica.spec.parallel, replica.is_pinned) == (7, True)
+            assert (replica.spec.parallel, replica.is_current) == (7, True)
 
     on_server(scenario)
 
