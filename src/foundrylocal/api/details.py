@@ -10,6 +10,7 @@ from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.plan import Plan
+from foundrylocal.pool.roster import Replica
 from foundrylocal.wire.load_options import LoadOptions
 
 _FACTS = (
@@ -44,6 +45,8 @@ async def of_model(services: Services, model: Model) -> dict[str, Any]:
         "loaded_at": format_time(replica.loaded_at) if replica else None,
         "gguf": {name: getattr(files.header, name) for name in _FACTS} if files else None,
         "memory": _memory(plan, replica is not None) if plan else None,
+        "options": _options(plan, replica),
+        "preset": services.planner.presets.of(model.model_id).saved(),
         "problem": problem,
     }
 
@@ -54,6 +57,13 @@ async def _plan(services: Services, model: Model) -> tuple[Plan | None, str | No
         return await services.server.pool.plan(model, LoadOptions()), None
     except ModelCorrupted as error:
         return None, error.details
+
+
+def _options(plan: Plan | None, replica: Replica | None) -> dict[str, Any] | None:
+    """What the model runs with, or would; None when nobody can tell."""
+    if replica is not None and replica.spec.report is not None:
+        return replica.spec.report.shown()
+    return plan.report.shown() if plan else None
 
 
 def _memory(plan: Plan, is_loaded: bool) -> dict[str, Any] | None:

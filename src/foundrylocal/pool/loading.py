@@ -189,6 +189,30 @@ class Loading:
                 raise OperationCancelled(f"Loading {model.simple_name}")
         return replica
 
+    async def load_with(self, model: Model, options: LoadOptions, *, is_strict: bool = False) -> Replica:
+        """A READY replica with these options, which hold until the model is unloaded on request.
+
+        One that was loaded otherwise keeps its requests until the new one is ready. Raises what `load` and
+        `Planner.plan` raise, and OptionNotHonored.
+        """
+        entry = self._roster.entry(model)
+        await entry.changes.wait_until(lambda: entry.load is None and not entry.of(State.LOADING))
+        ready = entry.ready()
+        plan = await self._planner.plan(
+            model,
+            options,
+            self._roster.candidates,
+            loaded=ready.spec if ready else None,
+            may_download=False,
+            is_strict=is_strict,
+        )
+        plan.raise_if_refused()
+        assert plan.spec is not None  # noqa: S101 - its files are there
+        self._roster.set_asked(entry, options)
+        if plan.action == "none" and ready is not None and ready.state is State.READY:
+            return ready
+        return self._leaving.recall(plan.spec) or await self.load(model, plan.spec, may_interrupt=False)
+
     def _begin_load(self, entry: Entry, options: LoadOptions | None) -> Operation[Replica]:
         operation: Operation[Replica] = Operation(f"Loading {entry.model.simple_name}")
         self._tasks.spawn(self._load_on_demand, entry, options, operation)
@@ -219,9 +243,8 @@ class Loading:
 
     async def _recall_or_load(self, model: Model, options: LoadOptions | None) -> Replica:
         is_own = options is not None
-        plan = await self._planner.plan(
-            model, options or LoadOptions(), self._roster.candidates, may_download=False
-        )
+        asked = options or self._roster.entry(model).asked or LoadOptions()
+        plan = await self._planner.plan(model, asked, self._roster.candidates, may_download=False)
         assert plan.spec is not None  # noqa: S101 - its files are there
         if (former := self._leaving.recall(plan.spec)) is not None:
             return former

@@ -77,6 +77,7 @@ class Pool:
         # The jobs themselves, documented where they are done.
         self.load = self._loading.load
         self.ensure = self._loading.ensure
+        self.load_with = self._loading.load_with
         self.fits_beside = self._loading.fits_beside
         self.unload = self._leaving.unload
         self.retire = self._leaving.retire
@@ -222,6 +223,10 @@ class Pool:
         """This is the server's own model now, which never leaves for another one; None: there is none."""
         self._roster.set_current(model)
 
+    def forget_options(self, model: Model) -> None:
+        """The options that a call to load the model gave do not hold any more."""
+        self._roster.set_asked(self._roster.entry(model), None)
+
     def clear_cooldowns(self) -> None:
         """Forget former failures: somebody starts anew."""
         self._cooldowns.clear()
@@ -235,6 +240,7 @@ class Pool:
 
     async def unload_all(self, drain_s: float) -> None:
         """Empty the memory: cancel loads on demand, drain replicas for `drain_s` at most, end their workers."""
+        self._roster.forget_options()
         for load in self.cancel_loads():
             await load.ended()
         await self._leaving.unload_all(drain_s)

@@ -26,6 +26,7 @@ from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.load_status import LoadStatus
+from foundrylocal.wire.load_options import LoadOptions
 
 
 class State(StrEnum):
@@ -131,14 +132,16 @@ class Replica:
 class Entry:
     """One model: its replicas that are not GONE, and the load on demand that its callers share.
 
-    `is_current` is the server's own model, whose replicas never leave for another one. While `is_blocked` its
-    files are being changed, and nothing loads it.
+    `is_current` is the server's own model, whose replicas never leave for another one. `asked` are the options that
+    a call to load it gave, for its next loads too. While `is_blocked` its files are being changed, and nothing loads
+    it.
     """
 
     model: Model
     replicas: list[Replica] = field(default_factory=list)
     load: Operation[Replica] | None = None
     is_current: bool = False
+    asked: LoadOptions | None = None
     is_blocked: bool = False
     changes: Changes = field(default_factory=Changes)
 
@@ -297,6 +300,15 @@ class Roster:
             raise RuntimeError(f"illegal step {replica.state} -> {to} of {replica.spec.id}")
         replica._state, replica.is_recallable = to, False
         replica.entry.changes.notify()
+
+    def set_asked(self, entry: Entry, options: LoadOptions | None) -> None:
+        """Options that a call to load the model gave, for its next loads too; None: no longer."""
+        entry.asked = options
+
+    def forget_options(self) -> None:
+        """No model is asked for with options of its own any more."""
+        for entry in self._entries.values():
+            entry.asked = None
 
     def load_ended(self, entry: Entry) -> None:
         """The load on demand that its callers share is over."""

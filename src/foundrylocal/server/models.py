@@ -13,6 +13,7 @@ from foundrylocal.server.requests import StartRequest
 from foundrylocal.server.server import Server
 from foundrylocal.server.state import Status
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.load_options import LoadOptions
 
 
 class ModelManager:
@@ -24,13 +25,23 @@ class ModelManager:
         self._supply = supply
         self._settings = settings
 
-    async def load(self, model: Model) -> Replica | None:
+    async def load(
+        self, model: Model, options: LoadOptions | None = None, *, is_strict: bool = False
+    ) -> Replica | None:
         """Load the model beside the others, or start the server with it when nothing runs.
 
+        `options` hold until the model is unloaded on request; one that is loaded otherwise is loaded again with them.
         None when it has left again already. Raises what a start raises; nothing is downloaded.
         """
+        request = StartRequest(
+            model.model_id, may_download=False, options=options or LoadOptions(), is_strict=is_strict
+        )
         if self._server.state.status in (Status.STOPPED, Status.ERROR):
-            await (await self._server.start(StartRequest(model.model_id, may_download=False))).result()
+            await (await self._server.start(request)).result()
+        elif (options is not None or is_strict) and self._is_servers_own(model):
+            await (await self._server.switch(request)).result()
+        elif options is not None or is_strict:
+            await self._pool.load_with(model, request.options, is_strict=is_strict)
         else:
             async with self._server.lease(model.model_id):
                 pass
@@ -38,6 +49,7 @@ class ModelManager:
 
     async def unload(self, model: Model) -> bool:
         """Unload the model when its requests have ended; False when it is not loaded."""
+        self._pool.forget_options(model)
         replica = self._pool.get(model)
         if replica is None:
             return False

@@ -9,6 +9,7 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.server.health import Health, HealthMonitor
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.state import SERVING, Status
+from foundrylocal.wire.options_report import OptionsReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Snapshot:
     is_running: bool
     current: Model | None
     loaded: Model | None
+    options: OptionsReport | None
     port: int | None
     endpoint: str | None
     health: Health
@@ -40,6 +42,7 @@ def take_snapshot(parts: ServerParts, monitor: HealthMonitor) -> Snapshot:
         is_running=is_running,
         current=state.current,
         loaded=state.current if replica is not None else None,
+        options=replica.spec.report if replica is not None else None,
         port=parts.port.number if is_running else None,
         endpoint=parts.port.url if is_running else None,
         health=health,

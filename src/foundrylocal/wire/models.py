@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from foundrylocal.wire.load_options import LoadOptions
+from foundrylocal.wire.options_report import Source
+
 _NAME = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
 _ENTRY = {
     "model_id": f"Qwen/{_NAME}",
@@ -142,6 +145,10 @@ class ModelDetails(ModelEntry):
     loaded_at: str | None
     gguf: GgufFacts | None
     memory: MemoryFacts | None
+    options: OptionsAnswer | None = Field(
+        description="Load options of the loaded model, or of its next load; null if its files are damaged."
+    )
+    preset: dict[str, Any] = Field(description="What is saved for this model.")
     problem: str | None = Field(description="What is wrong with the files on disk, if anything.")
 
 
@@ -159,6 +166,39 @@ class DeleteAnswer(BaseModel):
     model_name: str
     freed_space_bytes: int
     freed_space_formatted: str
+
+
+class LoadCallOptions(LoadOptions):
+    """Load options of one call; they hold until the model is unloaded on request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    strict: bool = Field(
+        False, description="Refuse the load when an option or the preset cannot be honored exactly as asked."
+    )
+
+
+class LoadBody(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"options": {"context_size": 4096}}]}
+    )
+
+    options: LoadCallOptions | None = Field(
+        None, description="Without options, the preset and the settings decide."
+    )
+
+
+class OptionsAnswer(BaseModel):
+    """What a load was asked for beside what it got."""
+
+    asked: dict[str, Any] = Field(
+        description="Each load option as the request, the preset or a setting has it."
+    )
+    effective: dict[str, Any] = Field(description="Each load option as the model runs with it, or would.")
+    sources: dict[str, Source] = Field(
+        description="Where each effective value comes from: request, preset, setting, model (its file) or auto."
+    )
+    reasons: dict[str, str] = Field(description="Why an option could not be honored as asked.")
 
 
 class LoadAnswer(BaseModel):

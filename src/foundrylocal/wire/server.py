@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from foundrylocal.wire.load_options import LoadOptions
+from foundrylocal.wire.models import OptionsAnswer
 
 _MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
 _ID = f"Qwen/{_MODEL}"
@@ -188,6 +189,12 @@ class StatusAnswer(BaseModel):
             "last_updated": _AT,
             "last_error": None,
             "uptime_seconds": 60,
+            "options": {
+                "asked": {"context_size": 65536, "parallel": 4},
+                "effective": {"context_size": 32768, "parallel": 4},
+                "sources": {"context_size": "model", "parallel": "setting"},
+                "reasons": {"context_size": "context_size is 32768 instead of 65536: the model has no more."},
+            },
             "queues": [],
             "totals": _TOTALS,
         },
@@ -201,6 +208,7 @@ class StatusAnswer(BaseModel):
             "last_updated": _AT,
             "last_error": None,
             "uptime_seconds": 0,
+            "options": None,
             "queues": [],
             "totals": _TOTALS,
         },
@@ -216,6 +224,9 @@ class StatusAnswer(BaseModel):
     last_error: ErrorObject | None
     uptime_seconds: int
     queues: list[QueueEntry] = Field(description="Running and waiting requests of each model.")
+    options: OptionsAnswer | None = Field(
+        description="Load options of the current model as asked and as it runs with them; null unless it is loaded."
+    )
     totals: TotalsEntry = Field(description="Gateway totals since the service started.")
 
 

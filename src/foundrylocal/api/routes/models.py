@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 
 from foundrylocal.api import details
 from foundrylocal.api.answers import encode, json_answer
-from foundrylocal.api.describe import refusals
+from foundrylocal.api.bodies import parse_body
+from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
 from foundrylocal.api.paths import model_at_path
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.catalog.library import Stored
@@ -35,10 +36,12 @@ from foundrylocal.errors import (
 )
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.wire.load_options import given_options
 from foundrylocal.wire.models import (
     DeleteAnswer,
     DownloadedList,
     LoadAnswer,
+    LoadBody,
     LoadedList,
     ModelDetails,
     ModelList,
@@ -156,11 +159,20 @@ async def unload_all(services: ServicesDep) -> Any:
     return {"success": True, "message": "All models unloaded successfully"}
 
 
-@router.post("/{model_name:model}/load", response_model=LoadAnswer, responses=refusals(*_OF_A_LOAD))
-async def load(model_name: str, services: ServicesDep) -> Any:
+@router.post(
+    "/{model_name:model}/load",
+    response_model=LoadAnswer,
+    openapi_extra=describe_body(LoadBody, is_required=False),
+    responses=refusals(*OF_A_BODY, *_OF_A_LOAD),
+)
+async def load(model_name: str, request: Request, services: ServicesDep) -> Any:
     """Load a downloaded model beside the others; starts the server if it is stopped."""
+    body = await parse_body(request, LoadBody)
     model = services.server.resolve(model_name)
-    replica = await services.model_manager.load(model)
+    options = given_options(body.options) if body.options else None
+    replica = await services.model_manager.load(
+        model, options, is_strict=bool(body.options and body.options.strict)
+    )
     return {
         "success": True,
         "message": "Model loaded successfully",

@@ -155,6 +155,7 @@ async def status(request: Request, services: ServicesDep) -> Any:
         "current_model": now.current.simple_name if now.current else None,
         "loaded_model_id": now.loaded.model_id if now.loaded else None,
         "port": now.port,
+        "options": now.options.shown() if now.options else None,
         "health": health,
         "last_updated": format_time(now.changed_at_s),
         "last_error": error_object(now.last_error) if now.last_error else None,
