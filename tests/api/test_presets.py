@@ -75,6 +75,7 @@ def test_a_dry_run_shows_the_outcome_and_saves_nothing(service: Service) -> None
         ({"kv_cache_type": "q2_k"}, "kv_cache_type"),
         ({"kv_cache_type": "q8_0"}, "kv_cache_type"),  # its heads have 16 values
         ({"speculative": {"draft_model": ""}}, "speculative"),
+        ({"engine": "nobodys"}, "engine"),
         ({"lora": [{"model": "tone", "strength": 1}]}, "lora.0.strength"),
         ({"stop": ["a"] * 17}, "stop"),
         ({"system_prompt": ""}, "system_prompt"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import ModelCorrupted
+from foundrylocal.errors import EngineUnavailable, ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.plan import Plan
@@ -55,7 +55,7 @@ async def _plan(services: Services, model: Model) -> tuple[Plan | None, str | No
     """What a load with the current settings would take; None when the files are damaged, and how."""
     try:
         return await services.server.pool.plan(model, LoadOptions()), None
-    except ModelCorrupted as error:
+    except (ModelCorrupted, EngineUnavailable) as error:
         return None, error.details
 
 

@@ -6,7 +6,6 @@ Invariant: an error names the field, says why it is impossible for this model, a
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NoReturn
 
 from foundrylocal.catalog.memory import CACHE_BLOCKS
 from foundrylocal.catalog.registry import Model
@@ -15,10 +14,17 @@ from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.wire.presets import Preset
 
 
+class NotPossible(InvalidRequest):
+    """A value of a preset that no load of this model could honor."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__("The preset is not possible for this model", f"{field}: {reason}", param=field)
+
+
 def refuse_impossible(
     model: Model, files: ModelFiles | None, preset: Preset, fields: Collection[str]
 ) -> None:
-    """Raise InvalidRequest for the first of these fields whose value is impossible for the model.
+    """Raise NotPossible for the first of these fields whose value is impossible for the model.
 
     `files` is None while it is not downloaded: then only what its catalog entry says is known.
     """
@@ -32,7 +38,9 @@ def _check_context(model: Model, files: ModelFiles | None, preset: Preset) -> No
     most = files.header.context_length if files else model.context_length
     asked = preset.context_size
     if isinstance(asked, int) and most and asked > most:
-        _refuse("context_size", f"the model has {most} tokens of context. Use at most that, or 'auto'.")
+        raise NotPossible(
+            "context_size", f"the model has {most} tokens of context. Use at most that, or 'auto'."
+        )
 
 
 def _check_cache_type(files: ModelFiles, preset: Preset) -> None:
@@ -41,12 +49,8 @@ def _check_cache_type(files: ModelFiles, preset: Preset) -> None:
     elements, _ = CACHE_BLOCKS[preset.kv_cache_type]
     for length in (files.header.key_length, files.header.value_length):
         if length and length % elements:
-            _refuse(
+            raise NotPossible(
                 "kv_cache_type",
                 f"the heads of this model have {length} values, which {preset.kv_cache_type} cannot store in blocks "
                 f"of {elements}. Use f16.",
             )
-
-
-def _refuse(field: str, reason: str) -> NoReturn:
-    raise InvalidRequest("The preset is not possible for this model", f"{field}: {reason}", param=field)

@@ -13,12 +13,11 @@ import anyio.to_thread
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import ModelCorrupted
+from foundrylocal.errors import EngineUnavailable, ModelCorrupted
 from foundrylocal.pool.options import residency
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.pool import Pool
-from foundrylocal.pool.possible import refuse_impossible
-from foundrylocal.pool.supply import ModelFiles
+from foundrylocal.pool.possible import NotPossible, refuse_impossible
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions, Residency
 from foundrylocal.wire.options_report import Source
@@ -60,8 +59,10 @@ class ModelPresets:
         Raises ValidationError, InvalidRequest that names a field which is impossible for this model, PresetNotSaved.
         """
         before, preset = self._store.of(model.model_id), self._store.merged(model.model_id, changes)
-        files = await self._files(model, preset)
-        refuse_impossible(model, files, preset, changes.keys())
+        if "engine" in changes:
+            await self._refuse_unusable_engine(model, preset)
+        plan = await self._plan(model, preset)
+        refuse_impossible(model, plan.files if plan else None, preset, changes.keys())
         if not is_dry_run:
             preset = await anyio.to_thread.run_sync(self._store.change, model.model_id, changes)
         return await self._view(model, preset, _changed(before, preset))
@@ -76,12 +77,18 @@ class ModelPresets:
     async def _plan(self, model: Model, preset: Preset) -> Plan | None:
         try:
             return await self._pool.plan(model, LoadOptions(), preset=preset)
-        except ModelCorrupted:
+        except (ModelCorrupted, EngineUnavailable):
             return None
 
-    async def _files(self, model: Model, preset: Preset) -> ModelFiles | None:
-        plan = await self._plan(model, preset)
-        return plan.files if plan else None
+    async def _refuse_unusable_engine(self, model: Model, preset: Preset) -> None:
+        try:
+            refusal = (await self._pool.plan(model, LoadOptions(), preset=preset)).refusal
+        except ModelCorrupted:
+            return
+        except EngineUnavailable as error:
+            refusal = error
+        if isinstance(refusal, EngineUnavailable):
+            raise NotPossible("engine", f"{refusal.message}. {refusal.details}")
 
     async def _view(self, model: Model, preset: Preset, applies: Mapping[str, Applies]) -> PresetView:
         plan = await self._plan(model, preset)
@@ -100,7 +107,7 @@ class ModelPresets:
     ) -> tuple[dict[str, Any], dict[str, Source]]:
         if plan is not None:
             return plan.report.effective.model_dump(mode="json"), dict(plan.report.sources)
-        wanted = self._pool.want(model, LoadOptions(), preset)  # the files are damaged
+        wanted = self._pool.want(model, LoadOptions(), preset)  # its files or its engine are unusable
         return wanted.values.model_dump(mode="json"), dict(wanted.sources)
 
 

@@ -77,12 +77,12 @@ def test_what_those_who_leave_anyway_leave_free_is_used() -> None:
 
 
 def test_a_switch_uses_what_the_pinned_model_leaves_only_when_both_do_not_fit() -> None:
-    own = in_memory("own", 4 * GB, is_pinned=True)
+    own = in_memory("own", 4 * GB, is_current=True)
     files = files_of(context_length=LONG)
-    beside = plan_of(files, needed(6_144) + AUTO_MARGIN_BYTES, own, may_replace_pinned=True)
-    assert (beside.options.context_size, beside.replaces_pinned) == (6_144, False)
-    instead = plan_of(files, needed(4_096) - 1, own, may_replace_pinned=True)
-    assert (instead.options.context_size, instead.replaces_pinned) == (32_768, True)
+    beside = plan_of(files, needed(6_144) + AUTO_MARGIN_BYTES, own, may_replace_current=True)
+    assert (beside.options.context_size, beside.replaces_current) == (6_144, False)
+    instead = plan_of(files, needed(4_096) - 1, own, may_replace_current=True)
+    assert (instead.options.context_size, instead.replaces_current) == (32_768, True)
 
 
 def test_an_embedding_model_gets_less_since_its_batch_is_as_large_as_its_context() -> None:
