@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,20 @@ def eventually(what: str, check: Callable[[], Any], timeout_s: float = 10.0) -> 
 
 
 def store_tiny_model(
-    home: Path, name: str = CHAT_MODEL, *, context_length: int = 2048, worker_flags: str | None = None
+    home: Path,
+    name: str = CHAT_MODEL,
+    *,
+    context_length: int = 2048,
+    worker_flags: str | None = None,
+    keys: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Put a small valid GGUF on disk as that model of the catalog; returns the model's file."""
+    """Put a small valid GGUF on disk as that model of the catalog, `keys` added; returns the model's file."""
     model = Registry.load().find(name)
     library = Library(home / "cache")
     place = library.place(model.model_id)
     place.partial.mkdir(parents=True, exist_ok=True)
     file = place.partial / "tiny.gguf"
-    write_gguf(file, tiny_keys(llama__context_length=context_length))
+    write_gguf(file, tiny_keys(llama__context_length=context_length) | dict(keys or {}))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     path = library.commit(model, place, [StagedFile(file, digest)]).model_path
     if worker_flags is not None:

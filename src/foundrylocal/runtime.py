@@ -180,7 +180,15 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
     engines = Engines(built_in, lambda: _configured_engines(store))
     launcher, prompt_cache = _make_launcher(folders, store, engines)
     supply, presets = Supply(library, downloads), PresetStore(folders.config)
-    planner = Planner(supply, launcher, store, engines.report, times, presets)
+    planner = Planner(
+        supply,
+        launcher,
+        store,
+        engines.report,
+        times,
+        presets,
+        lambda name: registry.find(store.current.aliases.get(name, name)),
+    )
     pool = Pool(launcher, planner, store, prompt_cache)
     return _Models(
         registry, downloads, launcher, supply, devices, engines, times, presets, planner, prompt_cache, pool

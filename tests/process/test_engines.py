@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -242,7 +244,9 @@ def test_a_start_on_an_engine_that_cannot_run_is_refused_before_anything_is_done
     old = make_llama_server(tmp_path / "old", "old")
     store_tiny_model(home)
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_ENGINES=f"old={old}") as service:
-        for name, says in (("old", "is too old"), ("nothing", "There is no engine of that name")):
+        answer = service.post("/start", {"model_name": CHAT_MODEL, "options": {"engine": "nothing"}})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "engine")
+        for name, says in (("old", "is too old"),):
             answer = service.post("/start", {"model_name": CHAT_MODEL, "options": {"engine": name}})
             error = answer.json()["error"]
             assert (answer.status_code, error["code"], error["param"]) == (
@@ -254,6 +258,29 @@ def test_a_start_on_an_engine_that_cannot_run_is_refused_before_anything_is_done
         assert service.status()["status"] == "stopped"
 
 
+def test_a_preset_with_an_engine_or_a_draft_model_that_does_not_fit_names_the_field(home: Path) -> None:
+    store_tiny_model(home)
+    path = f"/models/{CHAT_MODEL}/preset"
+    with running(home, worker=FAKE_WORKER) as service:
+        for field, value in (("engine", "nothing"), ("speculative", {"draft_model": "nothing"})):
+            answer = service.post(path, {field: value})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, field), answer.text
+        assert service.get(path).json()["saved"] == {}
+        assert service.post(path, {"speculative": "ngram"}).status_code == 200
+
+
+def test_layers_without_a_gpu_are_told_or_refused_when_strict(home: Path) -> None:
+    store_tiny_model(home)
+    with running(home, worker=FAKE_WORKER) as service:
+        body = {"model_name": CHAT_MODEL, "options": {"gpu_layers": 20, "strict": True}}
+        refused = service.post("/start", body)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "options.gpu_layers")
+        assert "the engine 'built-in' found no GPU" in refused.json()["error"]["details"]
+        assert service.post(f"/models/{CHAT_MODEL}/preset", {"gpu_layers": 20}).status_code == 200
+        preset = service.get(f"/models/{CHAT_MODEL}/preset").json()
+    assert (preset["saved"]["gpu_layers"], preset["effective"]["gpu_layers"]) == (20, 0)
+
+
 def test_a_load_that_fails_in_the_binary_says_why(home: Path, tmp_path: Path) -> None:
     binary = make_llama_server(tmp_path / "other", "exits-at-load")
     store_tiny_model(home)
@@ -262,6 +289,62 @@ def test_a_load_that_fails_in_the_binary_says_why(home: Path, tmp_path: Path) ->
     error = answer.json()["error"]
     assert "does not know the model's architecture 'made-up'" in f"{error.get('reason')} {error['details']}"
     assert str(home) not in answer.text
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_a_build_without_llguidance_cannot_enforce_is_refused(
+    home: Path, tmp_path: Path, is_stream: bool
+) -> None:
+    binary = make_llama_server(tmp_path / "other", has_llguidance=False)
+    store_tiny_model(home)
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_ENGINES=f"other={binary}") as service:
+        service.start(options={"engine": "other"})
+        with service.gateway() as gateway:
+            body = {"messages": [{"role": "user", "content": "Hi"}], "stream": is_stream}
+            assert gateway.post("/v1/chat/completions", json=body).status_code == 200
+            form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+            answer = gateway.post("/v1/chat/completions", json=body | {"response_format": form})
+    assert answer.status_code == 400
+    assert "-DLLAMA_LLGUIDANCE=ON" in answer.json()["error"]["message"]
+
+
+def test_an_engine_that_the_command_line_adds_is_there_without_a_restart(home: Path, tmp_path: Path) -> None:
+    good, old = make_llama_server(tmp_path / "good", "gpu"), make_llama_server(tmp_path / "old", "old")
+    with running(home, worker=FAKE_WORKER) as service:
+        added = _engine_verb(home, "add", "mine", str(good))
+        assert added.returncode == 0, added.stderr
+        assert "CUDA0: NVIDIA GeForce RTX 4090" in added.stdout
+        assert list(engines_of(service)) == ["built-in", "mine"]
+        assert service.post("/config", {"default_log_level": "DEBUG"}).status_code == 200
+        assert list(engines_of(service)) == ["built-in", "mine"]  # an update of the service keeps it
+
+        refused = _engine_verb(home, "add", "old", str(old))
+        assert refused.returncode == 1
+        assert "is too old" in refused.stderr
+        assert list(engines_of(service)) == ["built-in", "mine"]
+        assert _engine_verb(home, "add", "old", str(old), "--force").returncode == 0
+        assert engines_of(service)["old"]["state"] == "incompatible"
+
+        listed = _engine_verb(home, "list").stdout
+        assert "built-in (current)" in listed
+        assert "old: llama-server is too old" in listed
+        for name in ("mine", "old"):
+            assert _engine_verb(home, "rm", name).returncode == 0
+        assert list(engines_of(service)) == ["built-in"]
+        assert _engine_verb(home, "rm", "mine").returncode == 1
+        assert _engine_verb(home, "add", "a b", str(good)).returncode == 2
+    assert service.process.returncode == 0
+
+
+def _engine_verb(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "foundrylocal", "engine", *arguments],
+        env=kept | {"FOUNDRYLOCAL_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def test_engines_cannot_be_changed_over_http(home: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import anyio
 
 from foundrylocal.engine.engine import BUILT_IN, Engine, EngineReport
 from foundrylocal.engine.llama_server.engine import LlamaServer
-from foundrylocal.errors import EngineUnavailable
+from foundrylocal.errors import UnknownEngine
 
 Configured = Callable[[], Awaitable[Mapping[str, str]]]
 """The `engines` setting as of now: paths of binaries by name."""
@@ -51,19 +51,14 @@ class Engines:
         return next((engine for engine in await self.all() if engine.name == name), None)
 
     async def get(self, name: str | None) -> Engine:
-        """The same. Raises EngineUnavailable when there is no such engine."""
+        """The same. Raises UnknownEngine when there is no such engine."""
         engine = await self.find(name)
         if engine is None:
-            known = ", ".join(one.name for one in await self.all())
-            raise EngineUnavailable(
-                str(name),
-                f"There is no engine of that name; there are: {known}.",
-                "Add it with `foundrylocal engine add NAME PATH`.",
-            )
+            raise UnknownEngine(str(name), [one.name for one in await self.all()])
         return engine
 
     async def report(self, name: str | None) -> EngineReport:
-        """What that engine says of itself. Raises EngineUnavailable when there is no such engine."""
+        """What that engine says of itself. Raises UnknownEngine when there is no such engine."""
         return await (await self.get(name)).report()
 
     async def reports(self) -> list[tuple[Engine, EngineReport]]:

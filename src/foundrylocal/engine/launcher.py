@@ -18,7 +18,7 @@ class Launcher(Protocol):
     async def launch(self, spec: ReplicaSpec) -> str:
         """Begin to run `spec` and return its id.
 
-        Raises EngineUnavailable, ServerStartFailed, SystemExhausted.
+        Raises UnknownEngine, EngineUnavailable, ServerStartFailed, SystemExhausted.
         """
 
     async def wait_ready(

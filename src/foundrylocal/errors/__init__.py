@@ -206,6 +206,15 @@ class EngineUnavailable(FoundryLocalError):
         super().__init__(f"Engine '{name}' cannot be used", f"{reason} {action}".strip(), param="engine")
 
 
+class UnknownEngine(InvalidRequest):
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"There is no engine '{name}'",
+            f"engine: the engines are {', '.join(known)}. Add one with `foundrylocal engine add NAME PATH`.",
+            param="engine",
+        )
+
+
 class ModelInUse(FoundryLocalError):
     type, code = "conflict_error", "model_in_use"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from foundrylocal.catalog.memory import MemoryEstimate, estimate_from_size
 from foundrylocal.catalog.registry import Model
 from foundrylocal.pool.context_size import auto_context_bounds, largest_fitting
+from foundrylocal.pool.drafts import add, memory_of
 from foundrylocal.pool.placement import Placement, place
 from foundrylocal.pool.plan import Facts
 from foundrylocal.pool.room import Room, decide
@@ -80,7 +81,7 @@ def _grow(model: Model, files: ModelFiles, facts: Facts, smallest: Fit) -> Fit:
 
 
 def _place(files: ModelFiles, facts: Facts, options: EffectiveOptions) -> tuple[MemoryEstimate, Placement]:
-    need = files.estimate(options)
+    need = add(files.estimate(options), memory_of(options, files.header, facts.draft))
     return need, place(need, files.header.block_count, options.gpu_layers, facts.devices)
 
 

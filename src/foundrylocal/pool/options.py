@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from foundrylocal.engine.devices import Device
+from foundrylocal.engine.engine import BUILT_IN
 from foundrylocal.errors import InvalidRequest
 from foundrylocal.pool.placement import has_gpu
 from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions, ModelOptions, Residency
@@ -80,6 +81,7 @@ def report(wanted: WantedOptions, effective: EffectiveOptions, devices: Sequence
         sources["context_size"] = "model"
     if asked.gpu_layers and not has_gpu(devices):
         reasons["gpu_layers"] = (
-            "gpu_layers has no effect: the engine found no GPU, so the model runs on the CPU."
+            f"gpu_layers is 0 instead of {asked.gpu_layers}: the engine '{asked.engine or BUILT_IN}' found no GPU, "
+            "so the model runs on the CPU. `GET /engines` shows the devices of each engine."
         )
     return OptionsReport(wanted, effective, sources, reasons)

@@ -9,7 +9,8 @@ from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.replica import ReplicaSpec
-from foundrylocal.errors import EngineUnavailable, FoundryLocalError
+from foundrylocal.errors import FoundryLocalError
+from foundrylocal.pool.drafts import Draft
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.measured_times import Duration
 from foundrylocal.pool.supply import ModelFiles
@@ -101,4 +102,6 @@ class Facts:
     margin_bytes: int = 0
     devices: tuple[Device, ...] = ()
     candidates: tuple[Candidate, ...] = ()
-    engine_refusal: EngineUnavailable | None = None
+    draft: Draft | None = None
+    engine_refusal: FoundryLocalError | None = None
+    """Why nothing can be loaded on the engine that is asked for, or with the draft model."""

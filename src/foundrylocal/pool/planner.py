@@ -12,24 +12,26 @@ from dataclasses import replace
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.devices import Device
-from foundrylocal.engine.engine import BUILT_IN, EngineReport
+from foundrylocal.engine.engine import BUILT_IN, EngineReport, EngineState
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
-from foundrylocal.errors import EngineUnavailable, FoundryLocalError
+from foundrylocal.errors import EngineUnavailable, FoundryLocalError, UnknownEngine
 from foundrylocal.pool import options as load_options
+from foundrylocal.pool.drafts import Draft, DraftModelUnusable, Drafts, unsupported_by
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.fitting import context_bounds, fit
 from foundrylocal.pool.measured_times import NO_TIME, MeasuredTimes
+from foundrylocal.pool.placement import has_gpu
 from foundrylocal.pool.plan import Facts, MemoryPlan, Plan, PlannedTimes
 from foundrylocal.pool.room import Room
-from foundrylocal.pool.supply import Supply
+from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions
 from foundrylocal.wire.options_report import WantedOptions
 from foundrylocal.wire.presets import Preset
 
 ReportEngine = Callable[[str | None], Awaitable[EngineReport]]
-"""What the engine of that name says of itself; raises EngineUnavailable for an unknown name."""
+"""What the engine of that name says of itself; raises UnknownEngine."""
 # What is free is not the same a moment later, when the model is loaded.
 AUTO_MARGIN_BYTES = 64 * 1024 * 1024
 _LOWER_BOUND = (
@@ -48,6 +50,7 @@ class Planner:
         report_engine: ReportEngine,
         times: MeasuredTimes,
         presets: PresetStore,
+        find_model: Callable[[str], Model],
     ) -> None:
         self._supply = supply
         self._launcher = launcher
@@ -55,6 +58,7 @@ class Planner:
         self._report_engine = report_engine
         self.times = times
         self.presets = presets
+        self._drafts = Drafts(find_model, supply)
 
     @property
     def reserve_bytes(self) -> int:
@@ -65,7 +69,7 @@ class Planner:
         """What the engine of the settings can compute on, with what is free there now."""
         try:
             return (await self._report_engine(self._settings.current.engine)).devices
-        except EngineUnavailable:
+        except UnknownEngine:
             return ()
 
     async def free_bytes(self) -> int:
@@ -94,13 +98,12 @@ class Planner:
 
         `candidates` is asked at the moment of what is free, so that the two agree. Without `may_download` the model's
         files have to be there, if in a former cache folder. With `is_strict`, an option that cannot be honored as
-        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded, and
-        EngineUnavailable when there is no engine of that name.
+        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded.
         """
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         disk = None if files else await self._supply.disk_need(model)
         wanted = self.want(model, options, preset)
-        engine = await self._report_engine(wanted.values.engine)
+        engine, draft, refusal = await self._examine(model, files, wanted)
         facts = Facts(
             files=files,
             disk=disk,
@@ -110,12 +113,13 @@ class Planner:
             margin_bytes=AUTO_MARGIN_BYTES,
             devices=engine.devices,
             candidates=tuple(candidates()),
-            engine_refusal=_engine_refusal(wanted.values.engine, engine),
+            draft=draft,
+            engine_refusal=refusal,
         )
         plan = make_plan(model, facts, may_replace_current=may_replace_current, is_strict=is_strict)
         if files is None:
             return replace(plan, times=self._times_with_download(plan))
-        spec = self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes)
+        spec = self._make_spec(model, files, plan, draft)
         if loaded is not None and spec.is_like(loaded):
             none = _nothing_to_do(model, facts, spec, loaded)
             is_refused = isinstance(plan.refusal, load_options.OptionNotHonored)
@@ -134,21 +138,47 @@ class Planner:
             return spec
         assert spec.report is not None  # noqa: S101 - it has an "auto" context
         files = await self._supply.require(model)
+        engine, draft, _ = await self._examine(model, files, spec.report.wanted)
         facts = Facts(
             files=files,
             disk=None,
             wanted=spec.report.wanted,
             free_bytes=free_bytes,
             reserve_bytes=self.reserve_bytes,
-            devices=(await self._report_engine(spec.options.engine)).devices,
+            devices=engine.devices,
             candidates=tuple(candidates()),
+            draft=draft,
         )
         plan = make_plan(model, facts)
         if plan.memory.needed_bytes >= spec.memory_bytes:
             return spec
-        return replace(
-            self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes), id=spec.id
-        )
+        return replace(self._make_spec(model, files, plan, draft), id=spec.id)
+
+    async def _examine(
+        self, model: Model, files: ModelFiles | None, wanted: WantedOptions
+    ) -> tuple[EngineReport, Draft | None, FoundryLocalError | None]:
+        """The engine and the draft model of a load, and why it cannot run with them."""
+        name, speculative = wanted.values.engine, wanted.values.speculative
+        try:
+            engine = await self._report_engine(name)
+        except FoundryLocalError as error:  # there is none of that name, or no process can be started to ask
+            return EngineReport(EngineState.MISSING), None, error
+        if not engine.is_ready:
+            reason, action = engine.message or "It is not ready.", engine.action or ""
+            return engine, None, EngineUnavailable(name or BUILT_IN, reason, action)
+        if files is None:
+            return engine, None, unsupported_by(engine.flags, speculative)
+        try:
+            draft = await self._drafts.find(model, files, speculative)
+        except DraftModelUnusable as error:
+            return engine, None, error
+        return engine, draft, unsupported_by(engine.flags, speculative)
+
+    def _make_spec(self, model: Model, files: ModelFiles, plan: Plan, draft: Draft | None) -> ReplicaSpec:
+        spec = self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes)
+        if draft is None:
+            return spec
+        return replace(spec, draft_path=draft.path, file_bytes=spec.file_bytes + draft.file_bytes)
 
     def _times_with_download(self, plan: Plan) -> PlannedTimes:
         """The times of a model that is not on disk; its size may be unknown, and so is its context."""
@@ -183,6 +213,7 @@ def decide_options(model: Model, facts: Facts) -> EffectiveOptions:
     decided = {
         "context_size": files.limit(tokens) if files else tokens,
         "threads": asked.threads if isinstance(asked.threads, int) else None,
+        "gpu_layers": 0 if asked.gpu_layers and not has_gpu(facts.devices) else asked.gpu_layers,
     }
     return EffectiveOptions(**{name: getattr(asked, name) for name in type(asked).model_fields} | decided)
 
@@ -228,10 +259,3 @@ def _refusal(facts: Facts, not_honored: Mapping[str, str], room: Room) -> Foundr
     if not_honored and facts.engine_refusal is None:
         return load_options.OptionNotHonored(not_honored)
     return facts.engine_refusal or room.refusal
-
-
-def _engine_refusal(name: str | None, engine: EngineReport) -> EngineUnavailable | None:
-    """Why nothing can be loaded on that engine; None when it is ready."""
-    if engine.is_ready:
-        return None
-    return EngineUnavailable(name or BUILT_IN, engine.message or "It is not ready.", engine.action or "")

@@ -5,7 +5,7 @@ Invariant: a change that is impossible for the model is refused as a whole, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import EngineUnavailable, ModelCorrupted
+from foundrylocal.errors import EngineUnavailable, InvalidRequest, ModelCorrupted
 from foundrylocal.pool.options import residency
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.pool import Pool
@@ -59,10 +59,9 @@ class ModelPresets:
         Raises ValidationError, InvalidRequest that names a field which is impossible for this model, PresetNotSaved.
         """
         before, preset = self._store.of(model.model_id), self._store.merged(model.model_id, changes)
-        if "engine" in changes:
-            await self._refuse_unusable_engine(model, preset)
         plan = await self._plan(model, preset)
         refuse_impossible(model, plan.files if plan else None, preset, changes.keys())
+        _refuse_missing_companion(plan, changes.keys())
         if not is_dry_run:
             preset = await anyio.to_thread.run_sync(self._store.change, model.model_id, changes)
         return await self._view(model, preset, _changed(before, preset))
@@ -77,18 +76,8 @@ class ModelPresets:
     async def _plan(self, model: Model, preset: Preset) -> Plan | None:
         try:
             return await self._pool.plan(model, LoadOptions(), preset=preset)
-        except (ModelCorrupted, EngineUnavailable):
-            return None
-
-    async def _refuse_unusable_engine(self, model: Model, preset: Preset) -> None:
-        try:
-            refusal = (await self._pool.plan(model, LoadOptions(), preset=preset)).refusal
         except ModelCorrupted:
-            return
-        except EngineUnavailable as error:
-            refusal = error
-        if isinstance(refusal, EngineUnavailable):
-            raise NotPossible("engine", f"{refusal.message}. {refusal.details}")
+            return None
 
     async def _view(self, model: Model, preset: Preset, applies: Mapping[str, Applies]) -> PresetView:
         plan = await self._plan(model, preset)
@@ -109,6 +98,17 @@ class ModelPresets:
             return plan.report.effective.model_dump(mode="json"), dict(plan.report.sources)
         wanted = self._pool.want(model, LoadOptions(), preset)  # its files or its engine are unusable
         return wanted.values.model_dump(mode="json"), dict(wanted.sources)
+
+
+def _refuse_missing_companion(plan: Plan | None, changed: Collection[str]) -> None:
+    """Refuse an engine that cannot run here, and a draft model that is not there or does not fit."""
+    refusal = plan.refusal if plan else None
+    if refusal is None or refusal.param not in changed:
+        return
+    if isinstance(refusal, EngineUnavailable):
+        raise NotPossible("engine", f"{refusal.message}. {refusal.details}")
+    if isinstance(refusal, InvalidRequest):
+        raise refusal
 
 
 def _changed(before: Preset, after: Preset) -> dict[str, Applies]:

@@ -18,7 +18,7 @@ BYTES_PER_CORE_S = 20e9
 MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512
 PING_S = 15  # the contract's, for all event streams
 # Of the last so many tokens an earlier occurrence is looked for; what followed it there is proposed.
-NGRAM_LOOKUP_TOKENS, NGRAM_DRAFT_TOKENS = 12, 48
+NGRAM_LOOKUP_TOKENS, NGRAM_DRAFT_TOKENS = 12, 24
 CACHE_RAM_MIB = 256  # the engine's own cache of prompts, which grows with use
 
 

@@ -122,7 +122,7 @@ def no_prompt_cache(state: Path, settings: SettingsStore) -> PromptCache:
 async def running_pool(models_home: Path, state: Path, **settings: Any) -> AsyncIterator[Rig]:
     launcher, registry, store, supply = make_parts(models_home, state, **settings)
     times, presets = MeasuredTimes(state / "times.json"), PresetStore(state)
-    planner = Planner(supply, launcher, store, engine_without_gpu, times, presets)
+    planner = Planner(supply, launcher, store, engine_without_gpu, times, presets, registry.find)
     pool = Pool(launcher, planner, store, no_prompt_cache(state, store))
     rig = Rig(launcher, registry, store, supply, presets, pool, times)
     async with anyio.create_task_group() as group:

@@ -105,7 +105,8 @@ class ServerRunner:
                 self.models_home, self.state, port=PORT, **settings
             )
             times, presets = MeasuredTimes(self.state / "times.json"), PresetStore(self.state)
-            ports, planner = FakePorts(), Planner(supply, launcher, store, engine_without_gpu, times, presets)
+            ports = FakePorts()
+            planner = Planner(supply, launcher, store, engine_without_gpu, times, presets, registry.find)
             pool = Pool(launcher, planner, store, no_prompt_cache(self.state, store))
             server = Server(
                 registry=registry,

@@ -17,7 +17,7 @@ import msgspec
 
 from foundrylocal.engine.replica import Address
 from foundrylocal.engine.slots import TAG_FIELD
-from foundrylocal.errors import FoundryLocalError
+from foundrylocal.errors import FoundryLocalError, InvalidRequest
 from foundrylocal.gateway.dialects.body import Body, Json, engine_fields
 from foundrylocal.gateway.dialects.constrained.filters import FilterFactory
 from foundrylocal.gateway.dialects.events import note_timings
@@ -27,6 +27,10 @@ from foundrylocal.gateway.errors import client_error
 from foundrylocal.gateway.limits.constraint import Constraint
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
+NO_LLGUIDANCE = (
+    "The engine of this model was built without llguidance, so it cannot enforce a schema, a grammar or a required "
+    "tool call. Load the model on the built-in engine, or on a llama-server that was built with -DLLAMA_LLGUIDANCE=ON"
+)
 Rewriter = Callable[[bytes], bytes]
 """Whole events of the engine's stream in, whole events of the dialect's stream out, in the same order."""
 B = TypeVar("B", bound=Body)
@@ -52,9 +56,14 @@ class EngineRequest:
     def body_for(self, address: Address, answer_tokens: int | None = None, tag: int = 0) -> bytes:
         """The body for a replica, with answers of at most `answer_tokens`, and with the request's tag.
 
-        One whose template opens the model's thoughts has them before the answer.
+        One whose template opens the model's thoughts has them before the answer. Raises InvalidRequest when the
+        replica's engine cannot keep the request's constraint: it would ignore it in silence.
         """
         body = self.body
+        if self.constraint is not None and not address.has_llguidance:
+            raise InvalidRequest(
+                NO_LLGUIDANCE, "Send the request without a schema, grammar or required tool call."
+            )
         if self.constraint is not None and address.opens_thoughts:
             before, after = self.constraint.grammar, self.constraint.grammar_after_thoughts
             body = body.replace(msgspec.json.encode(before), msgspec.json.encode(after), 1)
