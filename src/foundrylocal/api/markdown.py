@@ -42,7 +42,7 @@ def _children(parent: SyntaxTreeNode) -> list[Node]:
 def _nodes(node: SyntaxTreeNode) -> list[Node]:
     match node.type:
         case "text" | "text_special" | "html_inline" | "html_block":
-            return [node.content]
+            return [node.content] if node.content else []
         case "softbreak":
             return ["\n"]
         case "hardbreak":
