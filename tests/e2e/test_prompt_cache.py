@@ -41,7 +41,7 @@ def test_two_models_that_take_turns_go_on_from_their_saved_prompts(home: Path) -
         for turn in range(ALTERNATIONS):
             model = (CHAT_MODEL, BASE_MODEL)[turn % 2]
             answer = service.post("/switch-model", {"model_name": model}, timeout=300)
-            assert answer.status_code == 200, answer.text
+            assert answer.status_code == 200, (turn, answer.text, service.get("/logs?count=60").text)
             city = CITIES[turn * 3 % len(CITIES)]
             texts[model] += f"\nThe code of {city} is"
             said, tokens, cached = ask(service, model, texts[model])

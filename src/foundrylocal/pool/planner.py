@@ -76,6 +76,19 @@ class Planner:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
         return await self._launcher.capacity(self.reserve_bytes)
 
+    async def room(self, candidates: Callable[[], Iterable[Candidate]]) -> tuple[int, tuple[Candidate, ...]]:
+        """What is free now, and the candidates of the same moment with the memory that they really give back.
+
+        That is their estimate, or what their workers have grown to: context checkpoints and cached prompts are not
+        estimated.
+        """
+        taken = {one.id: one.memory_bytes for one in await self._launcher.list()}
+        free_bytes = await self.free_bytes()
+        measured = (
+            replace(one, memory_bytes=max(one.memory_bytes, taken.get(one.id, 0))) for one in candidates()
+        )
+        return free_bytes, tuple(measured)
+
     def want(self, model: Model, options: LoadOptions, preset: Preset | None = None) -> WantedOptions:
         """What a load with these options asks for, the model's preset (or this one) and the settings included."""
         if preset is None:
@@ -104,15 +117,16 @@ class Planner:
         disk = None if files else await self._supply.disk_need(model)
         wanted = self.want(model, options, preset)
         engine, draft, refusal = await self._examine(model, files, wanted)
+        free_bytes, those = await self.room(candidates)
         facts = Facts(
             files=files,
             disk=disk,
             wanted=wanted,
-            free_bytes=await self.free_bytes(),
+            free_bytes=free_bytes,
             reserve_bytes=self.reserve_bytes,
             margin_bytes=AUTO_MARGIN_BYTES,
             devices=engine.devices,
-            candidates=tuple(candidates()),
+            candidates=those,
             draft=draft,
             engine_refusal=refusal,
         )
@@ -139,6 +153,7 @@ class Planner:
         assert spec.report is not None  # noqa: S101 - it has an "auto" context
         files = await self._supply.require(model)
         engine, draft, _ = await self._examine(model, files, spec.report.wanted)
+        free_bytes, those = await self.room(candidates)
         facts = Facts(
             files=files,
             disk=None,
@@ -146,7 +161,7 @@ class Planner:
             free_bytes=free_bytes,
             reserve_bytes=self.reserve_bytes,
             devices=engine.devices,
-            candidates=tuple(candidates()),
+            candidates=those,
             draft=draft,
         )
         plan = make_plan(model, facts)

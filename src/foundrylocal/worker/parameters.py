@@ -19,6 +19,9 @@ MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512
 PING_S = 15  # the contract's, for all event streams
 # Of the last so many tokens an earlier occurrence is looked for; what followed it there is proposed.
 NGRAM_LOOKUP_TOKENS, NGRAM_DRAFT_TOKENS = 12, 24
+# Models with a sliding window or a recurrent state can only go back to such a point; each slot keeps that many. One
+# takes 15 MB with a model of 270 million parameters and hundreds with large ones, in memory and in a saved prompt.
+CONTEXT_CHECKPOINTS = 8
 CACHE_RAM_MIB = 256  # the engine's own cache of prompts, which grows with use
 
 
@@ -138,6 +141,7 @@ def parameters(order: dict[str, Any]) -> Any:
         params.api_keys = [order["api_key"]]
     params.ui = False
     params.cache_ram_mib = CACHE_RAM_MIB
+    params.n_ctx_checkpoints = CONTEXT_CHECKPOINTS
     params.sse_ping_interval = PING_S
     # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
     params.cache_idle_slots = False

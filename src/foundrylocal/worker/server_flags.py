@@ -16,6 +16,7 @@ from typing import Any
 
 from foundrylocal.worker.parameters import (
     CACHE_RAM_MIB,
+    CONTEXT_CHECKPOINTS,
     NGRAM_DRAFT_TOKENS,
     NGRAM_LOOKUP_TOKENS,
     PING_S,
@@ -90,6 +91,7 @@ _OPTIONAL: tuple[tuple[Flags, ...], ...] = (
     (["--sse-ping-interval", str(PING_S)],),
     (["--no-cache-idle-slots"],),
     (["--slots"],),
+    (["--ctx-checkpoints", str(CONTEXT_CHECKPOINTS)], ["--swa-checkpoints", str(CONTEXT_CHECKPOINTS)]),
     (["--log-colors", "off"],),
     (["--log-prefix"],),
     (["--log-timestamps"],),
