@@ -85,6 +85,11 @@ def _set_engine(params: Any, name: str | None) -> None:
     """Nothing to set: it chose this worker."""
 
 
+def _set_batch_tokens(params: Any, tokens: int | None) -> None:
+    if tokens:
+        params.n_batch = params.n_ubatch = tokens
+
+
 def _set_lora(params: Any, adapters: list[dict[str, Any]]) -> None:
     """Not supported by this engine yet."""
 
@@ -97,6 +102,7 @@ LOAD_OPTIONS: dict[str, Callable[[Any, Any], None]] = {
     "kv_cache_type": _set_kv_cache_type,
     "speculative": _set_speculative,
     "engine": _set_engine,
+    "batch_tokens": _set_batch_tokens,
     "lora": _set_lora,
 }
 
@@ -119,7 +125,7 @@ def _set_batch(params: Any, order: dict[str, Any]) -> None:
         # An embedding is computed in one batch: it must hold the longest input.
         params.embedding = True
         params.n_batch = params.n_ubatch = params.n_ctx
-    elif not order["gpu_layers"] and not _has_gpu():
+    elif not order["batch_tokens"] and not order["gpu_layers"] and not _has_gpu():
         threads = order["threads"] or os.cpu_count() or 1
         params.n_batch = params.n_ubatch = batch_tokens(Path(order["model_path"]).stat().st_size, threads)
 
