@@ -64,6 +64,7 @@ from foundrylocal.settings.key import KEY_NAME, load_or_make_key
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.service_address import find_address, forget_address, recorded_address
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.tuning.tuner import Tuner
 from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import MANAGEMENT_SHARE, Listener, bind_or_name_owner
 from foundrylocal.web.security import CallerCheck, allowed_names
@@ -202,6 +203,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     keyring = Keyring(folders.state)
     model_manager = ModelManager(server, models.pool, models.supply, store)
     importer = Importer(models.registry, models.downloads.imported)
+    tuner = Tuner(models.pool, models.presets)
     doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
     ollama = OllamaLibrary(server, models.registry, library, models.downloads, importer, model_manager, store)
     control = ModelControl(server, model_manager)
@@ -236,6 +238,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         ModelPresets(models.presets, models.pool, store),
         models.prompt_cache,
         models.engines,
+        tuner,
     )
     parts = (
         *(() if tracing is None else (tracing.run,)),
@@ -244,6 +247,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.prompt_cache.run,
         models.launcher.run,
         models.pool.run,
+        tuner.run,
         models.downloads.run,
         port_opener.run,
         server.run,

@@ -27,6 +27,7 @@ from foundrylocal.api.routes import (
     requests,
     search,
     server,
+    tune,
     verify,
 )
 from foundrylocal.api.routes import openai as openai_routes
@@ -45,6 +46,7 @@ ROUTERS = [
             downloads,
             imports,
             search,
+            tune,
             verify,
             presets,
             models,
