@@ -22,7 +22,6 @@ from benchmarks import (
     neighbour_figures,
     prefill_figures,
     processes,
-    prompt_figures,
     quiet,
     router_figures,
     service_figures,
@@ -47,7 +46,6 @@ GROUPS = (
     "cycles",
     "prefill",
     "neighbours",
-    "prompts",
     "hostile",
 )
 
@@ -100,7 +98,6 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "cycles": lambda: load_figures.cycle_figures(folder),
         "prefill": lambda: prefill_figures.prefill_figures(folder, model_file, rounds),
         "neighbours": lambda: neighbour_figures.neighbour_figures(folder, model_file, rounds),
-        "prompts": lambda: prompt_figures.prompt_figures(folder, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
     }
     figures: list[Figure] = []

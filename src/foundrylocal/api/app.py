@@ -19,7 +19,6 @@ from foundrylocal.api.routes import (
     imports,
     keys,
     logs,
-    markdown,
     models,
     pages,
     presets,
@@ -27,7 +26,6 @@ from foundrylocal.api.routes import (
     requests,
     search,
     server,
-    tune,
     verify,
 )
 from foundrylocal.api.routes import openai as openai_routes
@@ -46,7 +44,6 @@ ROUTERS = [
             downloads,
             imports,
             search,
-            tune,
             verify,
             presets,
             models,
@@ -54,10 +51,10 @@ ROUTERS = [
             requests,
             config,
             logs,
-            markdown,
             health,
             doctor,
             engines,
+            events,
             events,
             prompt_cache,
         )

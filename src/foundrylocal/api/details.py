@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio.to_thread
+
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import EngineUnavailable, ModelCorrupted
@@ -11,6 +13,7 @@ from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.roster import Replica
+from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.wire.load_options import LoadOptions
 
 _FACTS = (
@@ -33,17 +36,17 @@ _FACTS = (
 async def of_model(services: Services, model: Model) -> dict[str, Any]:
     """The details. A damaged file is reported in `problem`; the call itself succeeds."""
     replica = services.server.pool.get(model)
-    plan, problem = await _plan(services, model)
-    files = plan.files if plan else None
+    plan, files, problem = await _examine(services, model)
+    header, stored = (files.header, files.stored) if files else (None, None)
     return {
         "family": model.family,
         "license": model.license,
-        "context_length": files.header.context_length if files else model.context_length,
+        "context_length": header.context_length if header else model.context_length,
         "capabilities": list(model.capabilities),
         "is_downloading": services.downloads.is_downloading(model.model_id),
-        "download_date": format_time(files.stored.downloaded_at) if files else None,
+        "download_date": format_time(stored.downloaded_at) if stored else None,
         "loaded_at": format_time(replica.loaded_at) if replica else None,
-        "gguf": {name: getattr(files.header, name) for name in _FACTS} if files else None,
+        "gguf": {name: getattr(header, name) for name in _FACTS} if header else None,
         "memory": _memory(plan, replica is not None) if plan else None,
         "options": _options(plan, replica),
         "preset": services.planner.presets.of(model.model_id).saved(),
@@ -51,12 +54,16 @@ async def of_model(services: Services, model: Model) -> dict[str, Any]:
     }
 
 
-async def _plan(services: Services, model: Model) -> tuple[Plan | None, str | None]:
-    """What a load with the current settings would take; None when the files are damaged, and how."""
+async def _examine(services: Services, model: Model) -> tuple[Plan | None, ModelFiles | None, str | None]:
+    """What a load would take, what is on disk, and what is wrong with it. An adapter is not loaded by itself."""
     try:
-        return await services.server.pool.plan(model, LoadOptions()), None
+        if model.is_adapter:
+            found = await anyio.to_thread.run_sync(services.library.inspect, model)
+            return None, ModelFiles(*found) if found else None, None
+        plan = await services.server.pool.plan(model, LoadOptions())
+        return plan, plan.files, None
     except (ModelCorrupted, EngineUnavailable) as error:
-        return None, error.details
+        return None, None, error.details
 
 
 def _options(plan: Plan | None, replica: Replica | None) -> dict[str, Any] | None:

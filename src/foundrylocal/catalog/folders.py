@@ -11,17 +11,17 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from foundrylocal.catalog.file_names import is_projector
+from foundrylocal.catalog.file_names import FileKind, is_projector
 from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_header, read_model
 
 _MTIME_STEP_NS = 2_000_000_000
 
 
 def read_headers(paths: Sequence[Path]) -> dict[Path, GgufHeader]:
-    """The header of each model and projector among the files, by its path or that of its first part.
+    """The header of each model, adapter and projector among the files, by its path or that of its first part.
 
     Every file is read once, and a split model is checked to be complete. Raises GgufInvalid, also for a file that is
-    neither a model nor a projector, or OSError.
+    none of these, or OSError.
     """
     checked: set[Path] = set()
     headers = {path: read_header(path) for path in paths if is_projector(path.name)}
@@ -29,7 +29,7 @@ def read_headers(paths: Sequence[Path]) -> dict[Path, GgufHeader]:
         if path not in checked:
             header, parts = read_model(path)
             checked.update(parts)
-            if header.auxiliary_kind is not None and not header.is_projector:
+            if header.auxiliary_kind not in (None, FileKind.PROJECTOR, FileKind.ADAPTER):
                 raise GgufInvalid(f"It is a {header.auxiliary_kind.value}, not a model.")
             headers[path] = header
     return headers

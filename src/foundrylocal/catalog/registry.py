@@ -19,6 +19,7 @@ from foundrylocal.errors import ModelNotFound
 
 NEAREST_NAMES = 3
 MAX_NAMES_COMPARED = 2000
+ADAPTER_KIND = "adapter"
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _CATALOG = Path(__file__).with_name("models.json")
 
@@ -78,7 +79,10 @@ Source = HubSource | PackageSource | LocalSource
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of the registry; `sources` are tried in order."""
+    """One model of the registry; `sources` are tried in order.
+
+    A LoRA adapter has an entry of its own: it `is_adapter`, and is loaded together with a model only.
+    """
 
     model_id: str
     simple_name: str
@@ -89,6 +93,7 @@ class Model:
     context_length: int | None
     capabilities: tuple[str, ...]
     sources: tuple[Source, ...]
+    is_adapter: bool = False
 
     @property
     def file_size_bytes(self) -> int:
@@ -167,6 +172,7 @@ def parse_model(entry: Mapping[str, Any]) -> Model:
         context_length=entry["context_length"],
         capabilities=tuple(entry["capabilities"]),
         sources=tuple(_parse_source(source) for source in entry["sources"]),
+        is_adapter=entry.get("kind") == ADAPTER_KIND,
     )
 
 
@@ -182,6 +188,7 @@ def render_model(model: Model) -> dict[str, Any]:
         "context_length": model.context_length,
         "capabilities": list(model.capabilities),
         "sources": [_render_source(source) for source in model.sources],
+        **({"kind": ADAPTER_KIND} if model.is_adapter else {}),
     }
 
 

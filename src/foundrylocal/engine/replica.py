@@ -22,6 +22,15 @@ class ReplicaState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedAdapter:
+    """A LoRA adapter that a replica applies, with its strength; the size in bytes."""
+
+    path: Path
+    scale: float
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaSpec:
     """One model to run: `id` is unique for each replica, `options` are the effective ones, sizes are in bytes.
 
@@ -41,6 +50,7 @@ class ReplicaSpec:
     content_id: str = ""
     has_long_context: bool = False
     draft_path: Path | None = None
+    adapters: tuple[LoadedAdapter, ...] = ()
     report: OptionsReport | None = field(default=None, compare=False)
     """What it was asked for beside `options`; None for one that nobody planned."""
 

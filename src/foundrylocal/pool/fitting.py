@@ -82,6 +82,7 @@ def _grow(model: Model, files: ModelFiles, facts: Facts, smallest: Fit) -> Fit:
 
 def _place(files: ModelFiles, facts: Facts, options: EffectiveOptions) -> tuple[MemoryEstimate, Placement]:
     need = add(files.estimate(options), memory_of(options, files.header, facts.draft))
+    need = add(need, MemoryEstimate(facts.adapter_bytes, 0, 0))
     return need, place(need, files.header.block_count, options.gpu_layers, facts.devices)
 
 

@@ -18,6 +18,7 @@ from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import (
     FoundryLocalError,
     InsufficientMemory,
+    InvalidRequest,
     ModelInUse,
     ModelLoading,
     ModelNotDownloaded,
@@ -43,7 +44,14 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 FAILED_LOAD_PAUSE_S = 15.0
 BUSY_RETRY_AFTER_S = 5
 # Nothing was tried, so the next try costs nothing and may end differently.
-_NOT_TRIED = (InsufficientMemory, ModelNotDownloaded, ModelInUse, ModelLoading, SystemExhausted)
+_NOT_TRIED = (
+    InvalidRequest,
+    InsufficientMemory,
+    ModelNotDownloaded,
+    ModelInUse,
+    ModelLoading,
+    SystemExhausted,
+)
 
 
 class Loading:
@@ -133,8 +141,10 @@ class Loading:
 
     async def _make_room(self, spec: ReplicaSpec, may_interrupt: bool) -> None:
         while True:
-            free, candidates = await self._planner.room(self._roster.candidates)
-            outcome = choose_victims(spec.memory_bytes, free, candidates, for_model_id=spec.model_id)
+            free = await self._planner.free_bytes()
+            outcome = choose_victims(
+                spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
+            )
             if isinstance(outcome, Refusal):
                 raise no_room(outcome, self._roster.candidates(), spec.model_id)
             victim = self._roster.find(outcome[0].id) if outcome else None
@@ -154,8 +164,10 @@ class Loading:
     async def fits_beside(self, model: Model, spec: ReplicaSpec) -> bool:
         """Whether it can be loaded while the server's own model stays; others may have to leave for it."""
         spec = await self._planner.settle(model, spec, self._roster.candidates)
-        free, candidates = await self._planner.room(self._roster.candidates)
-        outcome = choose_victims(spec.memory_bytes, free, candidates, for_model_id=spec.model_id)
+        free = await self._planner.free_bytes()
+        outcome = choose_victims(
+            spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
+        )
         return not isinstance(outcome, Refusal)
 
     # --- on demand --------------------------------------------------------------------------------------

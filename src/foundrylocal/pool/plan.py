@@ -103,5 +103,6 @@ class Facts:
     devices: tuple[Device, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     draft: Draft | None = None
+    adapter_bytes: int = 0
     engine_refusal: FoundryLocalError | None = None
-    """Why nothing can be loaded on the engine that is asked for, or with the draft model."""
+    """Why nothing can be loaded on the engine that is asked for, with the draft model, or with the adapters."""

@@ -7,16 +7,17 @@ says is what a load at the same moment would do: both leave the same reserve and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineReport, EngineState
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.engine.replica import LoadedAdapter, ReplicaSpec
 from foundrylocal.errors import EngineUnavailable, FoundryLocalError, UnknownEngine
 from foundrylocal.pool import options as load_options
+from foundrylocal.pool.adapters import AdapterNotStartable, Adapters, AdapterUnusable
 from foundrylocal.pool.drafts import Draft, DraftModelUnusable, Drafts, unsupported_by
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.fitting import context_bounds, fit
@@ -39,6 +40,20 @@ _LOWER_BOUND = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Companions:
+    """What a model is loaded with, and why it cannot be."""
+
+    engine: EngineReport
+    draft: Draft | None = None
+    adapters: tuple[LoadedAdapter, ...] = ()
+    refusal: FoundryLocalError | None = None
+
+    @property
+    def adapter_bytes(self) -> int:
+        return sum(adapter.file_bytes for adapter in self.adapters)
+
+
 class Planner:
     """Gathers the facts of now and decides by them; owns nothing."""
 
@@ -59,6 +74,7 @@ class Planner:
         self.times = times
         self.presets = presets
         self._drafts = Drafts(find_model, supply)
+        self._adapters = Adapters(find_model, supply)
 
     @property
     def reserve_bytes(self) -> int:
@@ -75,19 +91,6 @@ class Planner:
     async def free_bytes(self) -> int:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
         return await self._launcher.capacity(self.reserve_bytes)
-
-    async def room(self, candidates: Callable[[], Iterable[Candidate]]) -> tuple[int, tuple[Candidate, ...]]:
-        """What is free now, and the candidates of the same moment with the memory that they really give back.
-
-        That is their estimate, or what their workers have grown to: context checkpoints and cached prompts are not
-        estimated.
-        """
-        taken = {one.id: one.memory_bytes for one in await self._launcher.list()}
-        free_bytes = await self.free_bytes()
-        measured = (
-            replace(one, memory_bytes=max(one.memory_bytes, taken.get(one.id, 0))) for one in candidates()
-        )
-        return free_bytes, tuple(measured)
 
     def want(self, model: Model, options: LoadOptions, preset: Preset | None = None) -> WantedOptions:
         """What a load with these options asks for, the model's preset (or this one) and the settings included."""
@@ -111,29 +114,32 @@ class Planner:
 
         `candidates` is asked at the moment of what is free, so that the two agree. Without `may_download` the model's
         files have to be there, if in a former cache folder. With `is_strict`, an option that cannot be honored as
-        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded.
+        asked is a refusal. A `preset` stands in for the saved one. Raises ModelCorrupted, ModelNotDownloaded, and
+        AdapterNotStartable for a LoRA adapter.
         """
+        if model.is_adapter:
+            raise AdapterNotStartable(model.simple_name)
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         disk = None if files else await self._supply.disk_need(model)
         wanted = self.want(model, options, preset)
-        engine, draft, refusal = await self._examine(model, files, wanted)
-        free_bytes, those = await self.room(candidates)
+        companions = await self._find_companions(model, files, wanted)
         facts = Facts(
             files=files,
             disk=disk,
             wanted=wanted,
-            free_bytes=free_bytes,
+            free_bytes=await self.free_bytes(),
             reserve_bytes=self.reserve_bytes,
             margin_bytes=AUTO_MARGIN_BYTES,
-            devices=engine.devices,
-            candidates=those,
-            draft=draft,
-            engine_refusal=refusal,
+            devices=companions.engine.devices,
+            candidates=tuple(candidates()),
+            draft=companions.draft,
+            adapter_bytes=companions.adapter_bytes,
+            engine_refusal=companions.refusal,
         )
         plan = make_plan(model, facts, may_replace_current=may_replace_current, is_strict=is_strict)
         if files is None:
             return replace(plan, times=self._times_with_download(plan))
-        spec = self._make_spec(model, files, plan, draft)
+        spec = self._make_spec(model, files, plan, companions)
         if loaded is not None and spec.is_like(loaded):
             none = _nothing_to_do(model, facts, spec, loaded)
             is_refused = isinstance(plan.refusal, load_options.OptionNotHonored)
@@ -152,48 +158,54 @@ class Planner:
             return spec
         assert spec.report is not None  # noqa: S101 - it has an "auto" context
         files = await self._supply.require(model)
-        engine, draft, _ = await self._examine(model, files, spec.report.wanted)
-        free_bytes, those = await self.room(candidates)
+        companions = await self._find_companions(model, files, spec.report.wanted)
         facts = Facts(
             files=files,
             disk=None,
             wanted=spec.report.wanted,
             free_bytes=free_bytes,
             reserve_bytes=self.reserve_bytes,
-            devices=engine.devices,
-            candidates=those,
-            draft=draft,
+            devices=companions.engine.devices,
+            candidates=tuple(candidates()),
+            draft=companions.draft,
+            adapter_bytes=companions.adapter_bytes,
         )
         plan = make_plan(model, facts)
         if plan.memory.needed_bytes >= spec.memory_bytes:
             return spec
-        return replace(self._make_spec(model, files, plan, draft), id=spec.id)
+        return replace(self._make_spec(model, files, plan, companions), id=spec.id)
 
-    async def _examine(
+    async def _find_companions(
         self, model: Model, files: ModelFiles | None, wanted: WantedOptions
-    ) -> tuple[EngineReport, Draft | None, FoundryLocalError | None]:
-        """The engine and the draft model of a load, and why it cannot run with them."""
+    ) -> _Companions:
+        """The engine, draft model and adapters of a load, or why it cannot run with them."""
         name, speculative = wanted.values.engine, wanted.values.speculative
         try:
             engine = await self._report_engine(name)
         except FoundryLocalError as error:  # there is none of that name, or no process can be started to ask
-            return EngineReport(EngineState.MISSING), None, error
+            return _Companions(EngineReport(EngineState.MISSING), refusal=error)
         if not engine.is_ready:
             reason, action = engine.message or "It is not ready.", engine.action or ""
-            return engine, None, EngineUnavailable(name or BUILT_IN, reason, action)
+            return _Companions(engine, refusal=EngineUnavailable(name or BUILT_IN, reason, action))
         if files is None:
-            return engine, None, unsupported_by(engine.flags, speculative)
+            return _Companions(engine, refusal=unsupported_by(engine.flags, speculative))
         try:
             draft = await self._drafts.find(model, files, speculative)
-        except DraftModelUnusable as error:
-            return engine, None, error
-        return engine, draft, unsupported_by(engine.flags, speculative)
+            adapters = await self._adapters.find(files, wanted.values.lora)
+        except (DraftModelUnusable, AdapterUnusable) as error:
+            return _Companions(engine, refusal=error)
+        return _Companions(engine, draft, adapters, unsupported_by(engine.flags, speculative))
 
-    def _make_spec(self, model: Model, files: ModelFiles, plan: Plan, draft: Draft | None) -> ReplicaSpec:
+    def _make_spec(self, model: Model, files: ModelFiles, plan: Plan, companions: _Companions) -> ReplicaSpec:
         spec = self._supply.make_spec(model, files, plan.report, plan.memory.needed_bytes)
-        if draft is None:
-            return spec
-        return replace(spec, draft_path=draft.path, file_bytes=spec.file_bytes + draft.file_bytes)
+        draft, adapters = companions.draft, companions.adapters
+        more_bytes = (draft.file_bytes if draft else 0) + sum(one.file_bytes for one in adapters)
+        return replace(
+            spec,
+            draft_path=draft.path if draft else None,
+            adapters=adapters,
+            file_bytes=spec.file_bytes + more_bytes,
+        )
 
     def _times_with_download(self, plan: Plan) -> PlannedTimes:
         """The times of a model that is not on disk; its size may be unknown, and so is its context."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import anyio
+import anyio.to_thread
 
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import ModelInUse
+from foundrylocal.errors import ModelInUse, ModelNotFound
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
 from foundrylocal.pool.supply import Supply
@@ -19,11 +21,14 @@ from foundrylocal.wire.load_options import LoadOptions
 class ModelManager:
     """Asks the server and its pool; owns nothing itself."""
 
-    def __init__(self, server: Server, pool: Pool, supply: Supply, settings: SettingsStore) -> None:
+    def __init__(
+        self, server: Server, pool: Pool, supply: Supply, settings: SettingsStore, presets: PresetStore
+    ) -> None:
         self._server = server
         self._pool = pool
         self._supply = supply
         self._settings = settings
+        self._presets = presets
 
     async def load(
         self, model: Model, options: LoadOptions | None = None, *, is_strict: bool = False
@@ -59,12 +64,17 @@ class ModelManager:
         return True
 
     async def delete(self, model: Model) -> int:
-        """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own."""
+        """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own.
+
+        Its preset stays, for the next download; an imported model leaves the registry, and its preset with it.
+        """
         if self._is_servers_own(model):
             raise ModelInUse(model.simple_name)
         with self._pool.block_loads(model):
             freed_bytes = await self._supply.delete(model)
         await self._pool.forget(model)
+        if not self._is_registered(model):
+            await anyio.to_thread.run_sync(self._presets.remove, model.model_id)
         return freed_bytes
 
     async def remove(self, model: Model) -> int:
@@ -78,6 +88,12 @@ class ModelManager:
         await self.unload(model)
         with self._pool.block_loads(model):
             return await self._supply.delete(model)
+
+    def _is_registered(self, model: Model) -> bool:
+        try:
+            return self._server.resolve(model.model_id) is model
+        except ModelNotFound:
+            return False
 
     def _is_servers_own(self, model: Model) -> bool:
         state = self._server.state

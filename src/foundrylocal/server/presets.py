@@ -48,7 +48,7 @@ class ModelPresets:
         self._settings = settings
 
     async def show(self, model: Model) -> PresetView:
-        """The preset of a model as it is."""
+        """The preset of a model as it is. Raises AdapterNotStartable for a LoRA adapter, which has none."""
         return await self._view(model, self._store.of(model.model_id), {})
 
     async def change(

@@ -13,6 +13,7 @@ _NAME = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
 _ENTRY = {
     "model_id": f"Qwen/{_NAME}",
     "simple_name": _NAME,
+    "kind": "model",
     "size": "0.5B",
     "quantization": "Q8_0",
     "is_downloaded": True,
@@ -24,6 +25,7 @@ _OTHER = "Qwen2.5-3B-Instruct-Q4_K_M-GGUF"
 _OTHER_ENTRY = {
     "model_id": f"Qwen/{_OTHER}",
     "simple_name": _OTHER,
+    "kind": "model",
     "size": "3B",
     "quantization": "Q4_K_M",
     "is_downloaded": False,
@@ -44,6 +46,9 @@ class ModelEntry(BaseModel):
 
     model_id: str
     simple_name: str
+    kind: Literal["model", "adapter"] = Field(
+        description="A LoRA adapter is loaded together with a model, by the option lora."
+    )
     size: str
     quantization: str
     is_downloaded: bool

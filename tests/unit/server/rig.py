@@ -119,7 +119,7 @@ class ServerRunner:
             )
             rig = ServerRig(launcher, registry, store, supply, presets, pool, times)
             rig.server, rig.ports = server, ports
-            rig.models = ModelManager(server, pool, supply, store)
+            rig.models = ModelManager(server, pool, supply, store, presets)
             async with anyio.create_task_group() as group:
                 await group.start(pool.run)
                 await group.start(server.run)

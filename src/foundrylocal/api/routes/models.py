@@ -71,6 +71,7 @@ def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, A
     return {
         "model_id": model.model_id,
         "simple_name": model.simple_name,
+        "kind": "adapter" if model.is_adapter else "model",
         "size": model.size or "unknown",
         "quantization": model.quantization or "unknown",
         # A loaded model counts as downloaded, even if its file is in a previous cache folder.

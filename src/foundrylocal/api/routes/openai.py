@@ -17,7 +17,8 @@ router = APIRouter(tags=["OpenAI Compatibility"])
 
 @router.get("/v1/models", response_model=OpenAIModelList, responses=refusals())
 async def list_openai_models(services: ServicesDep) -> Any:
-    """Downloaded models only, since OpenAI lists only models that can be used."""
+    """Downloaded models only, since OpenAI lists only models that can be used; adapters are none."""
+    adapters = {model.model_id for model in services.registry.all() if model.is_adapter}
     stored = await anyio.to_thread.run_sync(services.library.all)
     body = {
         "object": "list",
@@ -29,6 +30,7 @@ async def list_openai_models(services: ServicesDep) -> Any:
                 "owned_by": "foundry-local",
             }
             for one in stored
+            if one.model_id not in adapters
         ],
     }
     return json_answer(body)

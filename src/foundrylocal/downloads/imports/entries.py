@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from foundrylocal.catalog.file_names import is_projector, quantization_of, stem_of
+from foundrylocal.catalog.file_names import FileKind, is_projector, quantization_of, stem_of
 from foundrylocal.catalog.gguf.read import GgufHeader
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, Registry, SourceFile
 from foundrylocal.downloads.hub.choices import Choice
@@ -26,6 +26,7 @@ def local_model(found: LocalFiles, mode: Mode, name: str | None) -> Model:
     first = found.files[0]
     simple_name = _checked_name(name, stem_of(first.name))
     header = found.header
+    is_adapter = header.auxiliary_kind is FileKind.ADAPTER
     files = tuple(SourceFile(str(path), path.stat().st_size, None) for path in found.files)
     return Model(
         model_id=f"local/{simple_name}",
@@ -35,8 +36,9 @@ def local_model(found: LocalFiles, mode: Mode, name: str | None) -> Model:
         family=header.architecture or None,
         license=None,
         context_length=header.context_length,
-        capabilities=_capabilities(header, has_projector=found.has_projector),
+        capabilities=() if is_adapter else _capabilities(header, has_projector=found.has_projector),
         sources=(LocalSource(mode, files),),
+        is_adapter=is_adapter,
     )
 
 

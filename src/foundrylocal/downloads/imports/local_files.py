@@ -62,7 +62,9 @@ def find_model(path_text: str, projector_text: str | None) -> LocalFiles:
 
 
 def _require_model(header: GgufHeader, name: str) -> None:
-    """Refuse a file that belongs to a model, by its header or by a name that leaves no doubt."""
+    """Refuse a file that belongs to a model, by its header or by a name that leaves no doubt; an adapter is fine."""
+    if header.auxiliary_kind is FileKind.ADAPTER:
+        return
     by_name = kind_of(name)
     if by_name in MAY_BE_WHOLE and not name.casefold().startswith("mtp-"):
         by_name = FileKind.MODEL

@@ -31,9 +31,10 @@ def order_fields(spec: ReplicaSpec, address: ListenAddress) -> dict[str, Any]:
 
 def _files_of_options(spec: ReplicaSpec) -> dict[str, Any]:
     """Options that name another model, with its file in place of its name."""
+    files: dict[str, Any] = {"lora": [{"path": str(one.path), "scale": one.scale} for one in spec.adapters]}
     speculative = spec.options.speculative
-    if isinstance(speculative, str):
-        return {}
-    # No file for a draft from the model's own MTP heads.
-    path = str(spec.draft_path) if spec.draft_path else None
-    return {"speculative": {"draft_path": path, "max_tokens": speculative.max_tokens}}
+    if not isinstance(speculative, str):
+        # No file for a draft from the model's own MTP heads.
+        path = str(spec.draft_path) if spec.draft_path else None
+        files["speculative"] = {"draft_path": path, "max_tokens": speculative.max_tokens}
+    return files

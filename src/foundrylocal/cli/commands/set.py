@@ -1,0 +1,82 @@
+"""`foundrylocal set`: show, change or remove what is saved for one model; the service validates and saves it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from foundrylocal.cli.arguments import AsJson, Model
+from foundrylocal.cli.client import Json, ManagementClient, model_path
+from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.render import say, table
+
+_TEXTS = ("system_prompt", "engine", "kv_cache_type")
+_FOLLOWS = {"at_once": "at once", "next_load": "from the next load on"}
+
+
+def command(
+    model: Model,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Values to save, as in temperature=0.2 context_size=16384; KEY=null removes one.",
+        ),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show what is in force and where it comes from.")
+    ] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Remove everything that is saved for the model.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check the values and show the outcome.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Save settings of one model: load options, sampling defaults, a system prompt."""
+    if reset and (values or dry_run):
+        raise Failure("--reset takes no values", "First reset, then set the new values.", exit_code=2)
+    client, path = ManagementClient(), model_path(model, "/preset")
+    changes: Json = dict(_parse(pair) for pair in values or [])
+    if reset:
+        answer = client.delete(path)
+    elif changes:
+        answer = client.post(path, changes | ({"dry_run": True} if dry_run else {}))
+    else:
+        answer = client.get(path)
+    if as_json:
+        print(json.dumps(answer, indent=2))
+        return
+    if "message" in answer:
+        say(str(answer["message"]))
+        for name, when in answer["applies"].items():
+            say(f"  {name} holds {_FOLLOWS.get(when, when)}")
+    if show or not (changes or reset):
+        _show(answer)
+
+
+def _show(answer: Json) -> None:
+    sources = answer["sources"]
+    rows = [(name, _written(value), sources[name]) for name, value in answer["effective"].items()]
+    table(("KEY", "VALUE", "FROM"), rows)
+
+
+def _parse(pair: str) -> tuple[str, object]:
+    """Read a value as JSON where possible (numbers, true, null, lists, objects), otherwise as text.
+
+    What is always a text is taken as it is, so that a system prompt may be a number.
+    """
+    name, mark, text = pair.partition("=")
+    if not mark or not name:
+        raise Failure(f"'{pair}' is not a setting", "Write KEY=VALUE, as in temperature=0.2.", exit_code=2)
+    try:
+        return name, text if name in _TEXTS and text != "null" else json.loads(text)
+    except (ValueError, RecursionError):
+        return name, text
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
