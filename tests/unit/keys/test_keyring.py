@@ -96,6 +96,7 @@ def test_a_key_is_known_by_its_secret_alone(tmp_path: Path) -> None:
 def test_only_the_hash_is_on_disk_and_others_cannot_read_it(tmp_path: Path) -> None:
     async def scenario(home: Home) -> None:
         caller, secret = await home.add(tokens_per_day=9)
+        assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
         home.ring.admit(caller)
         home.ring.add_tokens(caller, 3)
         await home.restart()

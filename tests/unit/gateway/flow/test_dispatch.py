@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from foundrylocal.gateway.flow.relay import NothingSent, WhyGone
 from foundrylocal.gateway.flow.stuck import StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.stats.request_stats import RequestStats
+from foundrylocal.keys.api_key import PUBLISHED_CALLER, ApiKey, Caller
+from foundrylocal.keys.errors import RateLimitExceeded
 from foundrylocal.keys.keyring import Keyring
 from tests.running import BASE_MODEL, CHAT_MODEL
 from tests.unit.gateway.dialects.all_routes import ROUTES
@@ -79,15 +82,16 @@ class Held:
 class Desk:
     """A dispatcher for one scenario; `outcomes` holds what became of each request, in the order of their ends."""
 
-    def __init__(self, rig: ServerRig, *acts: Act) -> None:
+    def __init__(self, rig: ServerRig, *acts: Act, keys_dir: Path | None = None) -> None:
         self.rig, self.workers = rig, Workers(*acts)
+        self.keyring = Keyring(keys_dir or Path("no-keys"))
         self.queue = FairQueue(lambda: rig.settings.current.queue_size)
         self.dispatcher = Dispatcher(
             rig.server,
             self.queue,
             rig.settings,
             StuckEngines(rig.launcher.kill),
-            Keyring(Path("no-keys")),
+            self.keyring,
             rig.presets,
             send_to_worker=self.workers,
             count_prompt=self.count,
@@ -100,8 +104,9 @@ class Desk:
         nobody: Any = None  # nothing is sent to the client by a dispatcher
         return InferenceRequest(ROUTES[path], body, engine, client, RequestStats(path, 0.0), nobody, nobody)
 
-    async def ask(self, *arguments: Any, **fields: Any) -> None:
+    async def ask(self, *arguments: Any, caller: Caller = PUBLISHED_CALLER, **fields: Any) -> None:
         request = self.request(*arguments, **fields)
+        request.caller = caller
         try:
             await self.dispatcher.answer(request)
             self.outcomes.append(request)
@@ -335,6 +340,29 @@ def test_a_client_that_leaves_gives_back_its_place(on_server: ServerRunner, is_w
         assert desk.running() == 0 and len(desk.workers.reached) == 1
         await desk.ask()
         assert isinstance(desk.outcomes[-1], InferenceRequest)
+
+    on_server(scenario, parallel=1)
+
+
+def test_a_key_whose_tokens_ran_out_while_it_waited_gets_no_slot(
+    on_server: ServerRunner, tmp_path: Path
+) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start()
+        held = Held()
+        desk = Desk(rig, held, keys_dir=tmp_path)
+        _, secret = await desk.keyring.add(ApiKey("alice", "", 0.0, tokens_per_day=10))
+        alice = desk.keyring.identify(secret.encode())
+        assert alice is not None
+        async with anyio.create_task_group() as group:
+            group.start_soon(desk.ask)
+            await held.has_come.wait()
+            group.start_soon(partial(desk.ask, caller=alice))
+            await anyio.sleep(0.1)
+            desk.keyring.add_tokens(alice, 10)
+            held.may_end.set()
+        assert isinstance(desk.outcomes[1], RateLimitExceeded)
+        assert len(desk.workers.reached) == 1 and desk.running() == 0
 
     on_server(scenario, parallel=1)
 

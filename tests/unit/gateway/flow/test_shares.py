@@ -9,6 +9,7 @@ import pytest
 
 from foundrylocal.errors import QueueFull
 from foundrylocal.gateway.flow.queue import FairQueue
+from foundrylocal.gateway.flow.shares import KeyShares, Waiter
 from tests.fakes import virtual_time
 
 MODEL = "some/model"
@@ -81,6 +82,90 @@ def test_a_key_alone_has_everything_and_owes_nothing_for_it() -> None:
 
     virtual_time.run(main)
     assert load.slot_s["early"] == pytest.approx(load.slot_s["late"], rel=0.05)
+
+
+def grants(shares: KeyShares, number: int, now: float, usual_s: float = 1.0) -> list[str]:
+    """The keys of the next requests that get a slot."""
+    found = []
+    for _ in range(number):
+        waiter = shares.next(usual_s)
+        assert waiter is not None
+        shares.grant(waiter, 1, now)
+        found.append(waiter.key)
+    return found
+
+
+def waiting_shares(*keys: str) -> KeyShares:
+    """Four waiting requests of each key, which came at time 0."""
+    shares = KeyShares()
+    for key in keys:
+        for number in range(4):
+            shares.add(Waiter(key, f"c{number}", 0.0, 1), 0.0)
+    return shares
+
+
+def test_time_that_nobody_else_waited_for_is_free_even_with_requests_of_its_own_waiting() -> None:
+    shares = waiting_shares("early")
+    left = Waiter("late", "c", 0.0, 1)  # it was there before
+    shares.add(left, 0.0)
+    shares.remove(left, 0.0)
+    assert grants(shares, 2, 0.0) == ["early", "early"]
+    for _ in range(3):
+        shares.add(Waiter("late", "c", 100.0, 1), 100.0)
+    for _ in range(2):
+        shares.release("early", 1, 100.0)
+    assert grants(shares, 4, 100.0) == ["late", "early", "late", "early"]
+
+
+def test_time_side_by_side_with_free_slots_is_free() -> None:
+    shares = waiting_shares("wide", "slim")
+    for key in ("wide", "slim"):
+        for waiter in [one for one in shares if one.key == key][: 3 if key == "wide" else 1]:
+            shares.grant(waiter, 1, 0.0)
+    for waiter in list(shares):
+        shares.remove(waiter, 0.0)
+    assert shares.waiting == 0  # four slots are in use, and none is missing
+    for key in ("wide", "wide", "slim", "slim"):
+        shares.add(Waiter(key, "c", 100.0, 1), 100.0)
+    for key in ("wide", "wide", "wide", "slim"):
+        shares.release(key, 1, 100.0)
+    assert sorted(grants(shares, 2, 100.0)) == ["slim", "wide"]
+
+
+def test_contended_time_is_owed() -> None:
+    shares = waiting_shares("long", "short")
+    assert grants(shares, 1, 0.0) == ["long"]
+    shares.release("long", 1, 100.0)
+    assert grants(shares, 1, 100.0) == ["short"]
+    shares.release("short", 1, 101.0)
+    assert grants(shares, 1, 101.0) == ["short"]
+
+
+def test_a_full_queue_displaces_the_newest_request_of_the_key_with_the_most() -> None:
+    queue = FairQueue(lambda: 3, anyio.current_time)
+    queue.set_limit(MODEL, 1)
+    outcomes: list[tuple[str, str]] = []
+
+    async def ask(key: str, client: str) -> None:
+        try:
+            async with queue.slot(MODEL, key, client):
+                await anyio.sleep(10)
+                outcomes.append((client, "answered"))
+        except QueueFull:
+            outcomes.append((client, "refused"))
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for key, client in (
+                *(("greedy", f"g{number}") for number in range(4)),
+                *(("modest", "m0"), ("modest", "m1"), ("third", "t0")),
+            ):
+                group.start_soon(ask, key, client)
+                await anyio.sleep(0.1)
+
+    virtual_time.run(main)
+    assert outcomes[:3] == [("g3", "refused"), ("m1", "refused"), ("g2", "refused")]
+    assert [client for client, what in outcomes if what == "answered"] == ["g0", "m0", "t0", "g1"]
 
 
 def test_a_key_that_was_away_has_saved_nothing_up() -> None:
