@@ -21,6 +21,7 @@ from foundrylocal.api.routes import (
     logs,
     models,
     pages,
+    plan,
     presets,
     prompt_cache,
     requests,
@@ -41,6 +42,7 @@ ROUTERS = [
         (BASE_PATH, module.router)
         for module in (
             server,
+            plan,
             downloads,
             imports,
             search,

@@ -15,7 +15,7 @@ from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineReport, EngineState
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import LoadedAdapter, ReplicaSpec
-from foundrylocal.errors import EngineUnavailable, FoundryLocalError, UnknownEngine
+from foundrylocal.errors import EngineUnavailable, FoundryLocalError, ModelCorrupted, UnknownEngine
 from foundrylocal.pool import options as load_options
 from foundrylocal.pool.adapters import AdapterNotStartable, Adapters, AdapterUnusable
 from foundrylocal.pool.drafts import Draft, DraftModelUnusable, Drafts, unsupported_by
@@ -145,6 +145,18 @@ class Planner:
             is_refused = isinstance(plan.refusal, load_options.OptionNotHonored)
             return replace(none, refusal=plan.refusal) if is_refused else none
         return replace(plan, spec=spec, times=PlannedTimes(NO_TIME, self.times.load(spec)))
+
+    async def plan_damaged(self, model: Model, options: LoadOptions, error: ModelCorrupted) -> Plan:
+        """The plan for a model whose files cannot be read, by what the catalog knows of it."""
+        facts = Facts(
+            files=None,
+            disk=None,
+            wanted=self.want(model, options),
+            free_bytes=await self.free_bytes(),
+            reserve_bytes=self.reserve_bytes,
+            devices=await self.devices(),
+        )
+        return replace(make_plan(model, facts), action="load", refusal=error, warnings=())
 
     async def settle(
         self, model: Model, spec: ReplicaSpec, candidates: Callable[[], Iterable[Candidate]]
@@ -282,7 +294,7 @@ def make_plan(
 
 
 def _refusal(facts: Facts, not_honored: Mapping[str, str], room: Room) -> FoundryLocalError | None:
-    """Why nothing is loaded: the engine cannot run, an option cannot be honored, or there is no room."""
+    """Why nothing is loaded: the engine cannot run, an option cannot be honored, or memory or disk are short."""
     if not_honored and facts.engine_refusal is None:
         return load_options.OptionNotHonored(not_honored)
-    return facts.engine_refusal or room.refusal
+    return facts.engine_refusal or room.refusal or (facts.disk.refusal if facts.disk else None)

@@ -21,6 +21,7 @@ import anyio.abc
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import Address, ReplicaSpec, ReplicaStatus
+from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
@@ -157,6 +158,10 @@ class Pool:
             is_strict=is_strict,
             preset=preset,
         )
+
+    async def plan_damaged(self, model: Model, options: LoadOptions, error: ModelCorrupted) -> Plan:
+        """The plan for a model whose files cannot be read: it is refused, whatever memory there is."""
+        return await self._planner.plan_damaged(model, options, error)
 
     async def arrival(self) -> None:
         """Wait until any model has become ready; the caller bounds the wait."""

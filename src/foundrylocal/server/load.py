@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.replica import ReplicaSpec
-from foundrylocal.errors import ModelNotDownloaded
+from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded
 from foundrylocal.events import Progress
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.plan import Plan
@@ -21,13 +23,28 @@ HEALTHY = "Server health check passed"
 async def plan_or_refuse(pool: Pool, model: Model, request: StartRequest, *, is_switch: bool = False) -> Plan:
     """The plan, made before a port is bound, a byte is downloaded or a model leaves: a refusal loses nothing.
 
-    Raises ModelCorrupted, ModelNotDownloaded when it may not be downloaded, InsufficientMemory, OptionNotHonored.
+    Raises ModelCorrupted, ModelNotDownloaded when it may not be downloaded, InsufficientMemory,
+    InsufficientDiskSpace, OptionNotHonored.
     """
-    plan = await pool.plan(model, request.options, may_replace_current=is_switch, is_strict=request.is_strict)
-    if plan.files is None and not request.may_download:
-        raise ModelNotDownloaded
+    plan = await make_plan(pool, model, request, is_switch=is_switch)
     plan.raise_if_refused()
     return plan
+
+
+async def make_plan(pool: Pool, model: Model, request: StartRequest, *, is_switch: bool) -> Plan:
+    """What a start or a switch with this request would take and do. Raises ModelCorrupted."""
+    plan = await pool.plan(model, request.options, may_replace_current=is_switch, is_strict=request.is_strict)
+    if plan.files is None and not request.may_download:
+        return replace(plan, refusal=ModelNotDownloaded())
+    return plan
+
+
+async def make_plan_or_explain(pool: Pool, model: Model, request: StartRequest, *, is_switch: bool) -> Plan:
+    """The same for those who only want to know: of a damaged model too, which is refused."""
+    try:
+        return await make_plan(pool, model, request, is_switch=is_switch)
+    except ModelCorrupted as error:
+        return await pool.plan_damaged(model, request.options, error)
 
 
 async def obtain(

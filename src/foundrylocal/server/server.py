@@ -19,6 +19,7 @@ from foundrylocal.engine.launcher import Launcher
 from foundrylocal.errors import ModelLoading, OperationCancelled, ServerShuttingDown
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
+from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
 from foundrylocal.pool.supply import Supply
@@ -26,6 +27,7 @@ from foundrylocal.server.current import CurrentModel
 from foundrylocal.server.demand import Demand
 from foundrylocal.server.gate import Gate
 from foundrylocal.server.health import HealthMonitor
+from foundrylocal.server.load import make_plan_or_explain
 from foundrylocal.server.operations import Operations
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.port import PortOpener, ServerPort
@@ -150,6 +152,15 @@ class Server:
     @property
     def api_key(self) -> str:
         return self._parts.api_key
+
+    async def plan(self, request: StartRequest) -> Plan:
+        """What a start with this request would take and do, or a switch while the server runs; changes nothing.
+
+        Raises ModelNotFound, EngineUnavailable.
+        """
+        is_switch = self.state.status in SERVING
+        model = self.resolve(request.model_name)
+        return await make_plan_or_explain(self.pool, model, request, is_switch=is_switch)
 
     def resolve(self, name: str) -> Model:
         """The model with this name or alias. Raises ModelNotFound."""

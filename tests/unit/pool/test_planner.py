@@ -15,7 +15,7 @@ from foundrylocal.catalog.manifest import Stored, StoredFile
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
 from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device, DeviceKind
-from foundrylocal.errors import InsufficientMemory
+from foundrylocal.errors import InsufficientDiskSpace, InsufficientMemory
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.options import want
 from foundrylocal.pool.plan import Facts, Plan
@@ -27,6 +27,7 @@ from foundrylocal.wire.presets import Preset
 
 MB = 1024 * 1024
 GB = 1024 * MB
+DISK = DiskNeed(600 * MB, GB)
 GPU = Device("A GPU", DeviceKind.GPU, 8 * GB, 6 * GB)
 _SHAPE = CacheShape(*([0] * 3), None, *([0] * 4), None, *([0] * 8))  # type: ignore[arg-type]
 
@@ -75,12 +76,13 @@ def plan_of(
     devices: tuple[Device, ...] = (),
     may_replace_current: bool = False,
     size_bytes: int | None = 600 * MB,
+    disk: DiskNeed = DISK,
     **options: Any,
 ) -> Plan:
     asked = LoadOptions(**options)
     facts = Facts(
         files=files,
-        disk=None if files else DiskNeed(600 * MB, GB),
+        disk=None if files else disk,
         wanted=want(asked, Preset.model_validate({}), Settings()),
         free_bytes=free_bytes,
         reserve_bytes=512 * MB,
@@ -126,6 +128,13 @@ def test_a_model_that_is_not_downloaded_is_judged_by_its_size_and_says_so() -> N
     assert (fitting.action, fitting.fits, fitting.disk) == ("download_and_load", True, DiskNeed(600 * MB, GB))
     assert not too_large.fits
     assert "lower bound" in fitting.warnings[0]
+
+
+def test_a_disk_that_is_too_small_is_a_refusal_before_anything_is_downloaded() -> None:
+    short = InsufficientDiskSpace("600.0 MB", "1.0 MB", "/models")
+    plan = plan_of(None, 9 * GB, disk=DiskNeed(600 * MB, MB, short))
+    assert plan.refusal is short
+    assert plan_of(None, 0, disk=DiskNeed(600 * MB, MB, short)).refusal is not short  # the memory comes first
 
 
 def test_a_model_of_unknown_size_is_never_refused_before_its_download() -> None:
