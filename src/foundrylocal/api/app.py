@@ -57,7 +57,6 @@ ROUTERS = [
             doctor,
             engines,
             events,
-            events,
             prompt_cache,
         )
     ),
