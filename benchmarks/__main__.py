@@ -22,6 +22,7 @@ from benchmarks import (
     neighbour_figures,
     prefill_figures,
     processes,
+    prompt_figures,
     quiet,
     router_figures,
     service_figures,
@@ -46,6 +47,7 @@ GROUPS = (
     "cycles",
     "prefill",
     "neighbours",
+    "prompts",
     "hostile",
 )
 
@@ -98,6 +100,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "cycles": lambda: load_figures.cycle_figures(folder),
         "prefill": lambda: prefill_figures.prefill_figures(folder, model_file, rounds),
         "neighbours": lambda: neighbour_figures.neighbour_figures(folder, model_file, rounds),
+        "prompts": lambda: prompt_figures.prompt_figures(folder, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
     }
     figures: list[Figure] = []

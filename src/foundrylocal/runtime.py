@@ -62,8 +62,9 @@ from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.home_lock import HomeUnusable, hold_home
 from foundrylocal.settings.key import KEY_NAME, load_or_make_key
 from foundrylocal.settings.schema import Settings
-from foundrylocal.settings.service_address import forget_address, recorded_address
+from foundrylocal.settings.service_address import find_address, forget_address, recorded_address
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.tuning.tuner import Tuner
 from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import MANAGEMENT_SHARE, Listener, bind_or_name_owner
 from foundrylocal.web.security import CallerCheck, allowed_names
@@ -198,24 +199,26 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
 def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
     models = _assemble_models(folders, store, library)
     port_opener = GatewayPortOpener(store, lambda: gateway_app)
-    server = Server(
-        registry=models.registry,
-        supply=models.supply,
-        pool=models.pool,
-        launcher=models.launcher,
-        settings=store,
-        port_opener=port_opener,
-        api_key=key,
-    )
+    server = _make_server(models, store, port_opener, key)
     keyring = Keyring(folders.state)
     model_manager = ModelManager(server, models.pool, models.supply, store, models.presets)
     importer = Importer(models.registry, models.downloads.imported)
+    tuner = Tuner(models.pool, models.presets)
     doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
     ollama = OllamaLibrary(server, models.registry, library, models.downloads, importer, model_manager, store)
     control = ModelControl(server, model_manager)
     tracing = open_tracing(lambda: store.current.trace_prompts)
     gateway = Gateway(
-        server, library, store, models.launcher.kill, keyring, models.presets, ollama, control, tracing
+        server,
+        library,
+        store,
+        models.launcher.kill,
+        keyring,
+        models.presets,
+        ollama,
+        control,
+        tracing,
+        find_dashboard=lambda: find_address(folders.state),
     )
     gateway_app = _checked(gateway, gateway, store, lambda: store.current.gateway_host)
     ollama_port = OllamaPort(store, _checked(Keyless(gateway), gateway, store, lambda: OLLAMA_HOST))
@@ -235,6 +238,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         ModelPresets(models.presets, models.pool, store),
         models.prompt_cache,
         models.engines,
+        tuner,
     )
     parts = (
         *(() if tracing is None else (tracing.run,)),
@@ -243,6 +247,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.prompt_cache.run,
         models.launcher.run,
         models.pool.run,
+        tuner.run,
         models.downloads.run,
         port_opener.run,
         server.run,
@@ -250,6 +255,18 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         ollama_port.run,
     )
     return _Assembly(parts, server, make_app(services), models.prompt_cache)
+
+
+def _make_server(models: _Models, store: SettingsStore, port_opener: GatewayPortOpener, key: str) -> Server:
+    return Server(
+        registry=models.registry,
+        supply=models.supply,
+        pool=models.pool,
+        launcher=models.launcher,
+        settings=store,
+        port_opener=port_opener,
+        api_key=key,
+    )
 
 
 def _make_launcher(
@@ -286,6 +303,9 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
             with recorded_address(folders.state, listener.url):
                 print_line(f"FoundryLocal API listening on {listener.url}")
                 log.info("FoundryLocal API listening on %s", listener.url)
+                if sys.stdout is not None and sys.stdout.isatty():
+                    # Programs that start the service read one line.
+                    print_line(f"Dashboard: {listener.url}/")
                 await anext(signals)
             _arm_second_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):

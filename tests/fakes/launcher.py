@@ -32,6 +32,7 @@ class FakeReplica:
     incarnation: int
     state: ReplicaState = ReplicaState.LOADING
     reason: str | None = None
+    grown_bytes: int = 0  # what it takes beyond its estimate
     ended: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -66,7 +67,7 @@ class FakeLauncher:
 
     async def capacity(self, reserve_bytes: int = 0) -> int:
         await anyio.lowlevel.checkpoint()
-        return self.total_bytes - reserve_bytes - sum(one.spec.memory_bytes for one in self.running.values())
+        return self.total_bytes - reserve_bytes - sum(map(_taken_bytes, self.running.values()))
 
     async def launch(self, spec: ReplicaSpec) -> str:
         await anyio.lowlevel.checkpoint()
@@ -155,6 +156,8 @@ class FakeLauncher:
         self._events.publish(ReplicaEvent(one.spec.id, one.incarnation, state, reason))
 
     def _status(self, one: FakeReplica) -> ReplicaStatus:
-        return ReplicaStatus(
-            one.spec.id, one.spec.model_id, one.state, one.reason, None, one.spec.memory_bytes
-        )
+        return ReplicaStatus(one.spec.id, one.spec.model_id, one.state, one.reason, None, _taken_bytes(one))
+
+
+def _taken_bytes(one: FakeReplica) -> int:
+    return one.spec.memory_bytes + one.grown_bytes

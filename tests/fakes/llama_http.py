@@ -106,10 +106,10 @@ class Answers:
         one = {"id": 1, "token": token, "bytes": list(token.encode()), "logprob": -0.5}
         return {"content": [one | {"top_logprobs": [one]}]}
 
-    def timings(self, count: int, took_s: float) -> Json:
+    def timings(self, count: int, took_s: float, cached: int = 0) -> Json:
         took_s = max(took_s, 1e-6)
         return {
-            "cache_n": 0,
+            "cache_n": cached,
             "prompt_n": 1,
             "prompt_ms": 1.0,
             "predicted_n": count,
@@ -415,7 +415,8 @@ class LlamaHttp:
         body = self.answers.frame(request, "chat.completion" if is_chat else "text_completion")
         usage = self.answers.usage(request, len(words), self.tasks[slot].cached_tokens)
         body |= {"choices": [choice], "usage": usage}
-        body |= {"timings": self.answers.timings(len(words), time.monotonic() - started)}
+        took_s, cached = time.monotonic() - started, self.tasks[slot].cached_tokens
+        body |= {"timings": self.answers.timings(len(words), took_s, cached)}
         await self._send(writer, body)
 
     async def _scripted(
@@ -464,7 +465,8 @@ class LlamaHttp:
             if sent == self.flags.die_mid_stream:
                 die(self.flags.exit_code)
         last = frame | {"usage": self.answers.usage(request, len(words), self.tasks[slot].cached_tokens)}
-        last["timings"] = self.answers.timings(len(words), time.monotonic() - started)
+        took_s, cached = time.monotonic() - started, self.tasks[slot].cached_tokens
+        last["timings"] = self.answers.timings(len(words), took_s, cached)
         if (request.get("stream_options") or {}).get("include_usage"):
             await self._event(writer, last)
         await self._event(writer, "[DONE]")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-MAGIC, VERSION = 0x67677371, 2
+MAGIC, VERSION = 0x67677371, 4
 PARTS = 20
 DIGEST_BYTES = 32
 
@@ -79,7 +79,8 @@ class SlotStates:
         if self._flags.slot_trouble == "save-fails":
             raise SlotFailed("Unable to save slot")
         tokens = self.tokens[slot]
-        data = struct.pack(f"<3I{len(tokens)}i", MAGIC, VERSION, len(tokens), *tokens)
+        packed = [-1, 1, len(tokens), *tokens, 0]
+        data = struct.pack(f"<3I{len(packed)}i", MAGIC, VERSION, len(packed), *packed)
         data += bytes(self._flags.state_bytes * len(tokens))
         data += hashlib.sha256(data).digest()
         size = len(data) // PARTS + 1
@@ -97,5 +98,5 @@ class SlotStates:
         await asyncio.sleep(self._flags.restore_s)
         if hashlib.sha256(data[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
             self.damaged += 1
-        _, _, count = struct.unpack_from("<3I", data)
-        self.tokens[slot] = list(struct.unpack_from(f"<{count}i", data, 12))
+        (count,) = struct.unpack_from("<i", data, 20)
+        self.tokens[slot] = list(struct.unpack_from(f"<{count}i", data, 24))

@@ -32,6 +32,7 @@ ORDER = {
     "kv_cache_type": "f16",
     "speculative": "off",
     "engine": None,
+    "batch_tokens": None,
     "lora": [],
 }
 # Process 1 of a container, as the service is: it starts a worker, gives it its order and prints what it reports.

@@ -19,6 +19,7 @@ from foundrylocal.api.routes import (
     imports,
     keys,
     logs,
+    markdown,
     models,
     pages,
     plan,
@@ -27,6 +28,7 @@ from foundrylocal.api.routes import (
     requests,
     search,
     server,
+    tune,
     verify,
 )
 from foundrylocal.api.routes import openai as openai_routes
@@ -46,6 +48,7 @@ ROUTERS = [
             downloads,
             imports,
             search,
+            tune,
             verify,
             presets,
             models,
@@ -53,6 +56,7 @@ ROUTERS = [
             requests,
             config,
             logs,
+            markdown,
             health,
             doctor,
             engines,

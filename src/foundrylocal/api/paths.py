@@ -22,7 +22,9 @@ ANY_MODEL = "/models/{model_name:path}"
 class _ModelName(Convertor[str]):
     """A model's name before an action; its slash may be plain or %2F."""
 
-    regex = r"(?:(?!/(?:download|download-stream|load|unload|preset|verify|pause|resume)$).)+"
+    regex = (
+        r"(?:(?!/(?:download|download-stream|load|unload|preset|verify|pause|resume|tune|tune-stream)$).)+"
+    )
 
     def convert(self, value: str) -> str:
         return value

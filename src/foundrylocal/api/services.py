@@ -22,6 +22,7 @@ from foundrylocal.server.models import ModelManager
 from foundrylocal.server.presets import ModelPresets
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.tuning.tuner import Tuner
 
 
 class Line(Protocol):
@@ -105,6 +106,7 @@ class Services:
     presets: ModelPresets
     prompt_cache: PromptCache
     engines: Engines
+    tuner: Tuner
 
 
 async def services(request: Request) -> Services:

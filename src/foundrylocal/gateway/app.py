@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import anyio
@@ -19,6 +20,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotFound,
 )
+from foundrylocal.gateway import root_page
 from foundrylocal.gateway.access import Access
 from foundrylocal.gateway.dialects.ollama.library.endpoints import OllamaLibrary
 from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
@@ -33,6 +35,7 @@ from foundrylocal.gateway.inference import REQUEST_HEADERS, Inference
 from foundrylocal.gateway.model_control import ModelControl, describe_loading
 from foundrylocal.gateway.models import OfferedModel, render_model, render_models
 from foundrylocal.gateway.ollama_port import OLLAMA_ROOT_TEXT, is_on_ollama_port
+from foundrylocal.gateway.root_page import render_root_page
 from foundrylocal.gateway.routes import build_routes, error_dialect
 from foundrylocal.gateway.stats.activity import Activity
 from foundrylocal.gateway.stats.captures import Captures
@@ -70,9 +73,11 @@ class Gateway:
         control: ModelControl,
         tracing: Tracing | None = None,
         *,
+        find_dashboard: Callable[[], str | None] = lambda: None,
         reader_timeout_s: float = READER_TIMEOUT_S,
     ) -> None:
         self._server = server
+        self._find_dashboard = find_dashboard
         self._access = Access(server, settings, keyring)
         self._endpoints = {**ollama.endpoints, **control.endpoints}
         self._library = library
@@ -182,7 +187,11 @@ class Gateway:
     async def _send_root(self, scope: Scope, send: Send) -> None:
         """What this port is: Ollama's clients look for its own words before they call anything else."""
         is_browser = any(b"text/html" in value for value in headers_named(scope, b"accept"))
-        is_client = not is_browser and has_key(scope, self._server.api_key)
+        if is_browser and not is_on_ollama_port(scope):
+            page = render_root_page(await anyio.to_thread.run_sync(self._find_dashboard))
+            await send_whole(send, 200, page, root_page.HEADERS, root_page.CONTENT_TYPE)
+            return
+        is_client = has_key(scope, self._server.api_key)
         text = OLLAMA_ROOT_TEXT if is_on_ollama_port(scope) or is_client else ROOT_TEXT
         await send_whole(send, 200, text.encode(), content_type=b"text/plain; charset=utf-8")
 

@@ -141,10 +141,8 @@ class Loading:
 
     async def _make_room(self, spec: ReplicaSpec, may_interrupt: bool) -> None:
         while True:
-            free = await self._planner.free_bytes()
-            outcome = choose_victims(
-                spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
-            )
+            free, candidates = await self._planner.room(self._roster.candidates)
+            outcome = choose_victims(spec.memory_bytes, free, candidates, for_model_id=spec.model_id)
             if isinstance(outcome, Refusal):
                 raise no_room(outcome, self._roster.candidates(), spec.model_id)
             victim = self._roster.find(outcome[0].id) if outcome else None
@@ -164,10 +162,8 @@ class Loading:
     async def fits_beside(self, model: Model, spec: ReplicaSpec) -> bool:
         """Whether it can be loaded while the server's own model stays; others may have to leave for it."""
         spec = await self._planner.settle(model, spec, self._roster.candidates)
-        free = await self._planner.free_bytes()
-        outcome = choose_victims(
-            spec.memory_bytes, free, self._roster.candidates(), for_model_id=spec.model_id
-        )
+        free, candidates = await self._planner.room(self._roster.candidates)
+        outcome = choose_victims(spec.memory_bytes, free, candidates, for_model_id=spec.model_id)
         return not isinstance(outcome, Refusal)
 
     # --- on demand --------------------------------------------------------------------------------------

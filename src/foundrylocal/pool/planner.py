@@ -92,6 +92,19 @@ class Planner:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
         return await self._launcher.capacity(self.reserve_bytes)
 
+    async def room(self, candidates: Callable[[], Iterable[Candidate]]) -> tuple[int, tuple[Candidate, ...]]:
+        """What is free now, and the candidates of the same moment with the memory that they really give back.
+
+        That is their estimate, or what their workers have grown to: context checkpoints and cached prompts are not
+        estimated.
+        """
+        taken = {one.id: one.memory_bytes for one in await self._launcher.list()}
+        free_bytes = await self.free_bytes()
+        measured = (
+            replace(one, memory_bytes=max(one.memory_bytes, taken.get(one.id, 0))) for one in candidates()
+        )
+        return free_bytes, tuple(measured)
+
     def want(self, model: Model, options: LoadOptions, preset: Preset | None = None) -> WantedOptions:
         """What a load with these options asks for, the model's preset (or this one) and the settings included."""
         if preset is None:
@@ -123,15 +136,16 @@ class Planner:
         disk = None if files else await self._supply.disk_need(model)
         wanted = self.want(model, options, preset)
         companions = await self._find_companions(model, files, wanted)
+        free_bytes, those = await self.room(candidates)
         facts = Facts(
             files=files,
             disk=disk,
             wanted=wanted,
-            free_bytes=await self.free_bytes(),
+            free_bytes=free_bytes,
             reserve_bytes=self.reserve_bytes,
             margin_bytes=AUTO_MARGIN_BYTES,
             devices=companions.engine.devices,
-            candidates=tuple(candidates()),
+            candidates=those,
             draft=companions.draft,
             adapter_bytes=companions.adapter_bytes,
             engine_refusal=companions.refusal,
@@ -171,6 +185,7 @@ class Planner:
         assert spec.report is not None  # noqa: S101 - it has an "auto" context
         files = await self._supply.require(model)
         companions = await self._find_companions(model, files, spec.report.wanted)
+        free_bytes, those = await self.room(candidates)
         facts = Facts(
             files=files,
             disk=None,
@@ -178,7 +193,7 @@ class Planner:
             free_bytes=free_bytes,
             reserve_bytes=self.reserve_bytes,
             devices=companions.engine.devices,
-            candidates=tuple(candidates()),
+            candidates=those,
             draft=companions.draft,
             adapter_bytes=companions.adapter_bytes,
         )

@@ -116,6 +116,15 @@ class LoadSettings(BaseModel):
 class ModelOptions(LoadSettings):
     """The value of each load option of one model; "auto" is not decided yet."""
 
+    batch_tokens: int | None = Field(
+        None,
+        ge=32,
+        le=512,
+        description=(
+            "Tokens of a prompt that are computed at once, while other streams of the model wait; null means about a "
+            "third of a second of work. `tune` measures it."
+        ),
+    )
     lora: list[LoraAdapter] = Field(
         default_factory=list,
         max_length=MAX_LORA_ADAPTERS,
@@ -180,6 +189,7 @@ if TYPE_CHECKING:
         kv_cache_type: KvCacheType | None
         speculative: Literal["off", "ngram"] | DraftModel | None
         engine: str | None
+        batch_tokens: int | None
         lora: list[LoraAdapter] | None
         pinned: bool | None
         idle_unload_seconds: int | None

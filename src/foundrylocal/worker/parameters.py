@@ -19,6 +19,9 @@ MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 32, 512
 PING_S = 15  # the contract's, for all event streams
 # Of the last so many tokens an earlier occurrence is looked for; what followed it there is proposed.
 NGRAM_LOOKUP_TOKENS, NGRAM_DRAFT_TOKENS = 12, 24
+# Models with a sliding window or a recurrent state can only go back to such a point; each slot keeps that many. One
+# takes 15 MB with a model of 270 million parameters and hundreds with large ones, in memory and in a saved prompt.
+CONTEXT_CHECKPOINTS = 8
 CACHE_RAM_MIB = 256  # the engine's own cache of prompts, which grows with use
 
 
@@ -82,6 +85,11 @@ def _set_engine(params: Any, name: str | None) -> None:
     """Nothing to set: it chose this worker."""
 
 
+def _set_batch_tokens(params: Any, tokens: int | None) -> None:
+    if tokens:
+        params.n_batch = params.n_ubatch = tokens
+
+
 def _set_lora(params: Any, adapters: list[dict[str, Any]]) -> None:
     import xllamacpp
 
@@ -99,6 +107,7 @@ LOAD_OPTIONS: dict[str, Callable[[Any, Any], None]] = {
     "kv_cache_type": _set_kv_cache_type,
     "speculative": _set_speculative,
     "engine": _set_engine,
+    "batch_tokens": _set_batch_tokens,
     "lora": _set_lora,
 }
 
@@ -121,7 +130,7 @@ def _set_batch(params: Any, order: dict[str, Any]) -> None:
         # An embedding is computed in one batch: it must hold the longest input.
         params.embedding = True
         params.n_batch = params.n_ubatch = params.n_ctx
-    elif not order["gpu_layers"] and not _has_gpu():
+    elif not order["batch_tokens"] and not order["gpu_layers"] and not _has_gpu():
         threads = order["threads"] or os.cpu_count() or 1
         params.n_batch = params.n_ubatch = batch_tokens(Path(order["model_path"]).stat().st_size, threads)
 
@@ -143,6 +152,7 @@ def parameters(order: dict[str, Any]) -> Any:
         params.api_keys = [order["api_key"]]
     params.ui = False
     params.cache_ram_mib = CACHE_RAM_MIB
+    params.n_ctx_checkpoints = CONTEXT_CHECKPOINTS
     params.sse_ping_interval = PING_S
     # Parallel chats keep their prompts in the pool; the engine clears idle ones itself when it needs the room.
     params.cache_idle_slots = False

@@ -16,6 +16,7 @@ from typing import Any
 
 from foundrylocal.worker.parameters import (
     CACHE_RAM_MIB,
+    CONTEXT_CHECKPOINTS,
     NGRAM_DRAFT_TOKENS,
     NGRAM_LOOKUP_TOKENS,
     PING_S,
@@ -68,6 +69,10 @@ def _engine(name: str | None) -> Flags:
     return []  # it chose this binary
 
 
+def _batch_tokens(tokens: int | None) -> Flags:
+    return ["--batch-size", str(tokens), "--ubatch-size", str(tokens)] if tokens else []
+
+
 def _lora(adapters: list[dict[str, Any]]) -> Flags:
     if not adapters:
         return []
@@ -82,6 +87,7 @@ LOAD_OPTIONS: dict[str, Callable[[Any], Flags]] = {
     "kv_cache_type": _kv_cache_type,
     "speculative": _speculative,
     "engine": _engine,
+    "batch_tokens": _batch_tokens,
     "lora": _lora,
 }
 # Each with the flags that say the same in other versions; none of them is something a load depends on.
@@ -90,6 +96,7 @@ _OPTIONAL: tuple[tuple[Flags, ...], ...] = (
     (["--sse-ping-interval", str(PING_S)],),
     (["--no-cache-idle-slots"],),
     (["--slots"],),
+    (["--ctx-checkpoints", str(CONTEXT_CHECKPOINTS)], ["--swa-checkpoints", str(CONTEXT_CHECKPOINTS)]),
     (["--log-colors", "off"],),
     (["--log-prefix"],),
     (["--log-timestamps"],),
@@ -128,6 +135,8 @@ def _batch(order: dict[str, Any]) -> Flags:
         tokens = order["context_size"]
         kind = "--reranking" if order["is_reranking"] else "--embedding"
         return ["--batch-size", str(tokens), "--ubatch-size", str(tokens), kind]
+    if order["batch_tokens"]:
+        return []
     if order["has_gpu"] and order["gpu_layers"] != 0:
         return []  # a GPU reads whole prompts at once
     threads = order["threads"] or os.cpu_count() or 1

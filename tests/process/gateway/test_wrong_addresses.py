@@ -29,6 +29,10 @@ def test_a_browser_at_the_root_of_the_gateway_reads_what_it_is(service: Service)
     answer = httpx.get(f"http://127.0.0.1:{port}/")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
     assert "/v1" in answer.text and "fl-" not in answer.text
+    page = httpx.get(f"http://127.0.0.1:{port}/", headers={"Accept": "text/html,*/*"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert f'<a href="{service.root}/">' in page.text and "fl-" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
     assert httpx.get(f"http://127.0.0.1:{port}/", headers={"Host": "evil.example"}).status_code == 403
 
 

@@ -22,6 +22,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {
     "kv_cache_type": ("q4_0", "q8_0", "q4_0"),
     "speculative": ({"draft_model": "small", "max_tokens": 4}, "ngram", "ngram"),
     "engine": ("one", "two", "three"),
+    "batch_tokens": (64, 128, None),
     "lora": ([{"model": "a", "scale": 1.0}], [{"model": "b", "scale": 0.5}], None),
 }
 
@@ -49,7 +50,7 @@ def test_the_first_level_that_has_a_value_decides(name: str) -> None:
 def test_what_nobody_decides_is_auto() -> None:
     wanted = want(LoadOptions(), preset(), Settings())
     assert [name for name, source in wanted.sources.items() if source == "auto"] == [
-        *("context_size", "threads", "gpu_layers", "engine", "lora")
+        *("context_size", "threads", "gpu_layers", "engine", "batch_tokens", "lora")
     ]
     assert (
         want(LoadOptions(), preset(context_size="auto"), Settings(context_size=512)).sources["context_size"]

@@ -50,6 +50,24 @@ def test_the_reserve_holds_for_every_load_and_the_refusal_is_the_plans(on_pool: 
     on_pool(scenario, memory_reserve_mb=50)
 
 
+def test_a_replica_that_has_grown_past_its_estimate_still_makes_room(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        needed = (await rig.pool.plan(rig.chat, LoadOptions())).memory.needed_bytes
+        rig.launcher.total_bytes = needed + 5 * MB
+        await rig.load(rig.base, 20)
+        rig.launcher.of(rig.base.model_id)[0].grown_bytes = needed
+        rig.pool.set_current(rig.base)
+        plan = await rig.pool.plan(rig.chat, LoadOptions(), may_replace_current=True)
+        assert (plan.fits, plan.replaces_current) == (True, True)
+        rig.pool.set_current(None)
+        assert plan.spec is not None
+        assert await rig.pool.fits_beside(rig.chat, plan.spec)
+        async with rig.pool.lease(rig.chat):
+            assert rig.ready() == {rig.chat.simple_name}
+
+    on_pool(scenario)
+
+
 def test_a_model_that_is_loaded_just_so_needs_nothing(on_pool: PoolRunner) -> None:
     async def scenario(rig: Rig) -> None:
         async with rig.pool.lease(rig.chat):

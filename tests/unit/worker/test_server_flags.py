@@ -36,6 +36,7 @@ def order(folder: Path, **changes: Any) -> dict[str, Any]:
         "kv_cache_type": "f16",
         "speculative": "off",
         "engine": "cuda",
+        "batch_tokens": None,
         "lora": [],
         "slot_folder": None,
         "binary": "/opt/llama-server",

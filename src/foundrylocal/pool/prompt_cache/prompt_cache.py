@@ -22,7 +22,7 @@ from foundrylocal.pool.prompt_cache.saved_prompt import Fit, SavedPrompt, fit_of
 from foundrylocal.pool.prompt_cache.saving import Saving
 from foundrylocal.pool.prompt_cache.state_file import StateFileInvalid
 from foundrylocal.pool.prompt_cache.store import PromptStore, WrittenSlot
-from foundrylocal.pool.roster import Replica
+from foundrylocal.pool.roster import Replica, State
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.store import SettingsStore
 
@@ -93,11 +93,13 @@ class PromptCache:
         if fit is None:
             return
         save = self._saves[replica] = _Save(fit)
-        is_idle = replica.in_flight == 0
         try:
-            await contain(log, self._saving.save, replica.spec, replica.address, fit, save.written, is_idle)
+            await self._write(replica, save, is_idle=replica.in_flight == 0)
         finally:
             save.is_done.set()
+
+    async def _write(self, replica: Replica, save: _Save, *, is_idle: bool) -> None:
+        await contain(log, self._saving.save, replica.spec, replica.address, save.fit, save.written, is_idle)
 
     def _fit_to_save(self, replica: Replica) -> Fit | None:
         is_off = not self._store.limit_bytes or (self._is_ending and not self._is_kept)
@@ -109,11 +111,14 @@ class PromptCache:
     def worker_ended(self, replica: Replica) -> None:
         """Check and list in the background what its engine wrote."""
         save = self._saves.pop(replica, None)
-        if save is None or not save.written or not self._tasks.is_open:
-            return
         restored = self._restored.pop(replica, Restored())
-        self._being_listed += 1
-        self._tasks.spawn(self._list, replica, save, frozenset(restored.missed))
+        if save is not None:
+            self._begin_listing(replica, save, frozenset(restored.missed))
+
+    def _begin_listing(self, replica: Replica, save: _Save, missed: frozenset[str] = frozenset()) -> None:
+        if save.written and self._tasks.is_open:
+            self._being_listed += 1
+            self._tasks.spawn(self._list, replica, save, missed)
 
     async def _list(self, replica: Replica, save: _Save, missed: frozenset[str]) -> None:
         try:
@@ -140,10 +145,18 @@ class PromptCache:
     # --- a replica is ready -----------------------------------------------------------------------------
 
     async def restore(self, replica: Replica, address: Address) -> None:
-        """Give a new replica the prompts that fit it, in twice RESTORE_TIMEOUT_S at most; failures are logged."""
+        """Give a new replica the prompts that fit it, those of replicas that it replaces too; failures are logged.
+
+        Each step has a bound of about 2 s: saving from such a replica, waiting for files, restoring them.
+        """
         fit = fit_of(replica.spec, address.build)
         if fit is None or address.slot_folder is None or not self._store.limit_bytes:
             return
+        for other in replica.entry.of(State.READY):
+            if self._fit_to_save(other) == fit:
+                save = _Save(fit)
+                await self._write(other, save, is_idle=False)
+                self._begin_listing(other, save)
         await self._all_listed(RESTORE_TIMEOUT_S)
         if self._store.prompts:
             restored = Restored()

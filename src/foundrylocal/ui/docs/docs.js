@@ -1,5 +1,7 @@
 // The page at /docs: reads openapi.json and shows every endpoint. Text is inserted as text, never as HTML.
 
+import { Schemas } from './schemas.js';
+
 const $ = (id) => document.getElementById(id);
 
 function el(name, attributes = {}, ...children) {
@@ -20,51 +22,6 @@ function prose(text) {
 const code = (text) => el('pre', { tabindex: '0' }, el('code', {}, text));
 const pretty = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
-class Schemas {
-  constructor(document) { this.all = document.components?.schemas ?? {}; }
-
-  resolve(schema) {
-    return schema?.$ref ? this.all[schema.$ref.split('/').pop()] ?? {} : schema ?? {};
-  }
-
-  name(schema) {
-    if (schema.$ref) return schema.$ref.split('/').pop();
-    const options = schema.anyOf ?? schema.oneOf;
-    if (options) return options.map((one) => this.name(one)).join(' or ');
-    if (schema.const !== undefined) return JSON.stringify(schema.const);
-    if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(' | ');
-    if (schema.type === 'array') return `${this.name(schema.items ?? {})}[]`;
-    return schema.type ?? 'any';
-  }
-
-  limits(schema) {
-    const inner = (schema.anyOf ?? [schema]).find((one) => one.type !== 'null') ?? schema;
-    const words = [];
-    if (inner.minimum !== undefined) words.push(`at least ${inner.minimum}`);
-    if (inner.maximum !== undefined) words.push(`at most ${inner.maximum}`);
-    if (schema.default !== undefined && schema.default !== null && typeof schema.default !== 'object') {
-      words.push(`default ${JSON.stringify(schema.default)}`);
-    }
-    return words.join(', ');
-  }
-
-  example(schema, depth = 0) {
-    const shape = this.resolve(schema);
-    if (shape.examples?.length) return shape.examples[0];
-    if (shape.default !== undefined) return shape.default;
-    const options = shape.anyOf ?? shape.oneOf;
-    if (options) return depth > 6 ? null : this.example(options[0], depth + 1);
-    if (shape.const !== undefined) return shape.const;
-    if (shape.enum) return shape.enum[0];
-    if (shape.type === 'array') return depth > 6 ? [] : [this.example(shape.items, depth + 1)];
-    if (shape.type === 'object' || shape.properties) {
-      const entries = Object.entries(shape.properties ?? {});
-      return depth > 6 ? {} : Object.fromEntries(entries.map(([key, one]) => [key, this.example(one, depth + 1)]));
-    }
-    return { string: 'text', integer: 0, number: 0, boolean: true }[shape.type] ?? null;
-  }
-}
-
 function fields(schemas, schema) {
   const shape = schemas.resolve(schema);
   const rows = [];
@@ -73,21 +30,21 @@ function fields(schemas, schema) {
       const needed = part.required?.includes(name);
       rows.push(el('tr', {},
         el('td', {}, el('code', {}, prefix + name)),
-        el('td', {}, schemas.name(field), needed ? '' : el('span', { class: 'quiet' }, ' optional')),
-        el('td', { class: 'quiet' }, [field.description, schemas.limits(field)].filter(Boolean).join(' '))));
+        el('td', {}, schemas.name(field), needed ? '' : el('span', { class: 'muted' }, ' optional')),
+        el('td', { class: 'muted' }, ...prose([field.description, schemas.limits(field)].filter(Boolean).join(' ')))));
       const inner = schemas.resolve(field);
       if (inner.properties && prefix.split('.').length < 3) walk(inner, `${prefix}${name}.`);
     }
   };
   walk(shape, '');
-  return rows.length ? el('table', {}, el('tbody', {}, ...rows)) : null;
+  return rows.length ? el('div', { class: 'fields', tabindex: '0', role: 'group', 'aria-label': 'Fields' }, el('table', {}, el('tbody', {}, ...rows))) : null;
 }
 
 function parameters(operation) {
   const rows = (operation.parameters ?? []).map((one) => el('tr', {},
     el('td', {}, el('code', {}, one.name)),
     el('td', {}, `${one.in}${one.required ? '' : ', optional'}`),
-    el('td', { class: 'quiet' }, one.description ?? '')));
+    el('td', { class: 'muted' }, ...prose(one.description))));
   return rows.length ? [el('h3', {}, 'Parameters'), el('table', {}, el('tbody', {}, ...rows))] : [];
 }
 
@@ -162,11 +119,12 @@ function tryIt(schemas, method, path, operation) {
     box.hidden = false;
     await call(method, query.size ? `${target}?${query}` : target, area?.value, out, running);
   };
-  return [el('h3', {}, 'Try it'), ...inputs.map(([, input]) => el('div', { class: 'row' }, input)), area,
+  return [el('section', { class: 'try', 'aria-label': 'Try it' }, el('h3', {}, 'Try it'), ...inputs.map(([, input]) => el('div', { class: 'row' }, input)), area,
     el('div', { class: 'row' },
-      el('button', { type: 'button', onclick: send }, 'Send'),
-      el('button', { type: 'button', class: 'plain', onclick: () => running?.abort() }, 'Stop')),
-    box];
+      el('button', { type: 'button', class: 'button primary', onclick: send }, 'Send'),
+      el('button', { type: 'button', class: 'button', onclick: () => running?.abort() }, 'Stop'),
+      el('span', { class: 'muted small' }, 'It calls this service, with the key above.')),
+    box)];
 }
 
 function endpoint(schemas, method, path, operation) {
@@ -206,7 +164,6 @@ function show(document_) {
       groups.get(tag).push([method, path, operation]);
     }
   }
-  $('about').textContent = `Version ${document_.info.version}. ${document_.info.description}`;
   const common = Object.keys(document_.paths)[0].split('/').slice(0, 4).join('/');
   const rows = [];
   for (const [tag, entries] of groups) {
@@ -219,7 +176,7 @@ function show(document_) {
       rows.push([`${method} ${path} ${operation.summary}`.toLowerCase(), link, operation.operationId]);
     }
   }
-  $('content').replaceChildren(...[...groups].flatMap(([tag, entries]) => [el('h2', {}, tag),
+  $('content').replaceChildren(el('p', { class: 'about' }, `Version ${document_.info.version}. ${document_.info.description}`), ...[...groups].flatMap(([tag, entries]) => [el('h2', {}, tag),
     ...entries.map((entry) => endpoint(schemas, ...entry))]));
   $('filter').addEventListener('input', () => {
     const wanted = $('filter').value.toLowerCase();
@@ -227,6 +184,8 @@ function show(document_) {
       link.hidden = !text.includes(wanted);
       document.getElementById(id).hidden = link.hidden;
     }
+    const shown = rows.filter(([, link]) => !link.hidden).length;
+    $('count').textContent = wanted ? `${shown} of ${rows.length}` : '';
   });
   if (location.hash) {
     open(location.hash.slice(1));

@@ -52,7 +52,7 @@ class FakeSlots:
                 id=number,
                 is_processing=number in self.busy,
                 id_task=number if number in self.worked else -1,
-                n_prompt_tokens=len(tokens) if number in self.worked else 0,
+                n_prompt_tokens=len(tokens),
             )
             for number, tokens in enumerate(self.tokens)
         ]
@@ -104,14 +104,17 @@ class Rig:
 
     async def leave(self, replica: Replica) -> None:
         """What the pool does when a replica leaves."""
+        self.roster.set_draining(replica, is_recallable=False)
         await self.cache.save(replica)
         self.cache.worker_ended(replica)
+        self.roster.set_gone(replica)
         self.restart_engine()
 
     async def come_back(self, **changes: Any) -> Replica:
         """What the pool does when a replica is ready, before its first request."""
-        replica = self.replica(**changes)
-        await self.cache.restore(replica, replica.address)
+        replica = self.roster.add(Registry.load().find(CHAT_MODEL), spec(**changes))
+        await self.cache.restore(replica, self.address())
+        self.roster.set_ready(replica, self.address())
         return replica
 
     async def answer(self, replica: Replica, slot: int, tokens: range, cached: int | None) -> None:
@@ -166,6 +169,21 @@ def test_a_chat_is_in_a_slot_again_after_the_model_left(on_cache: OnCache) -> No
         await rig.come_back()
         assert rig.engine.tokens[0] == list(CHAT)
         assert [prompt.tokens for prompt in rig.cache.prompts()] == [100]
+
+    on_cache(scenario)
+
+
+def test_a_replica_that_is_replaced_hands_its_idle_chats_over_and_keeps_them(on_cache: OnCache) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.replica()
+        rig.engine.use(1, LONGER_CHAT)
+        rig.engine.use(3, CHAT)
+        rig.engine.busy = {1}
+        await rig.come_back(context_size=1024, parallel=2)
+        assert rig.engine.calls == ["slots", "save 3", "restore 0"]
+        assert rig.engine.tokens[3] == list(CHAT)
+        await rig.come_back(kv_cache_type="q8_0")
+        assert rig.engine.calls[3:] == []
 
     on_cache(scenario)
 
@@ -279,7 +297,7 @@ def test_the_last_used_are_restored_as_slots_and_context_allow(on_cache: OnCache
         for slot in range(4):
             rig.engine.use(slot, range(slot * 1000, slot * 1000 + 100 * (slot + 1)))
         await rig.leave(replica)
-        await rig.come_back(parallel=2)
+        await rig.come_back(parallel=2, context_size=4096)
         assert [len(tokens) for tokens in rig.engine.tokens] == [100, 200, 0, 0]
         rig.restart_engine()
         await rig.come_back(context_size=450)
@@ -332,7 +350,7 @@ def test_another_build_gets_nothing_and_the_file_is_dropped(on_cache: OnCache) -
         replica = rig.replica(model_id=Registry.load().find(CHAT_MODEL).model_id)
         rig.engine.use(0, CHAT)
         await rig.leave(replica)
-        replica = rig.replica(model_id=replica.model.model_id)
+        replica = rig.roster.add(replica.model, spec(model_id=replica.model.model_id))
         await rig.cache.restore(replica, rig.address("engine 2"))
         assert (rig.engine.tokens[0], rig.files()) == ([], [])
 

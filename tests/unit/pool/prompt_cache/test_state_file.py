@@ -13,8 +13,33 @@ from tests.unit.pool.prompt_cache.state_files import state_bytes
 
 def test_the_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    path.write_bytes(state_bytes([1, 2, -3]))
-    assert list(read_tokens(path)) == [1, 2, -3]
+    path.write_bytes(state_bytes([1, 2, 3]))
+    assert list(read_tokens(path)) == [1, 2, 3]
+
+
+def test_the_tokens_of_builds_that_save_images_are_read_without_what_is_around_them(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(state_bytes([-1, 1, 4, 7, 8, 9, 10, 0]))
+    assert list(read_tokens(path)) == [7, 8, 9, 10]
+
+
+def test_prompts_with_different_images_differ_from_the_image_on(tmp_path: Path) -> None:
+    found = []
+    for image in (111, 222):
+        path = tmp_path / f"{image}"
+        path.write_bytes(state_bytes([-1, 1, 4, 7, -1, -1, 10, 1, image]))
+        found.append(read_tokens(path))
+    assert [tokens[0] for tokens in found] == [7, 7]
+    assert common_prefix_length(*found) == 1
+    assert common_prefix_length(found[0], found[0]) == 4
+
+
+@pytest.mark.parametrize("tokens", [[-1], [-1, 1], [-1, 1, 5, 7], [-1, 1, -2, 7]], ids=str)
+def test_tokens_of_an_unknown_form_are_refused(tmp_path: Path, tokens: list[int]) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(state_bytes(tokens))
+    with pytest.raises(StateFileInvalid):
+        read_tokens(path)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,14 @@ def test_a_prompt_is_listed_under_its_final_name_for_its_user_alone(path: Path) 
         assert {stat.S_IMODE(one.stat().st_mode) for one in path.iterdir()} == {0o600}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes")
+def test_a_folder_that_others_can_enter_is_made_private(path: Path) -> None:
+    path.mkdir(mode=0o755)
+    path.chmod(0o755)
+    assert open_store(path).folder() == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
 def test_an_earlier_state_of_the_same_chat_is_replaced_and_its_hits_are_kept(path: Path) -> None:
     store = open_store(path)
     add(store, "a", range(100))

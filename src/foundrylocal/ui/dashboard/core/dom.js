@@ -46,8 +46,10 @@ function element(wanted, at, keyed) {
   for (const name in before) if (!(name in wanted.props)) set(node, name, undefined);
   // A custom element fills itself; it gets its properties and nothing else.
   if (!wanted.tag.includes('-') || wanted.children.length) patch(node, wanted.children);
-  for (const name in wanted.props) if (before[name] !== wanted.props[name]) set(node, name, wanted.props[name]);
+  const changed = Object.keys(wanted.props).filter((name) => before[name] !== wanted.props[name]);
+  for (const name of changed) set(node, name, wanted.props[name]);
   node.described = wanted;
+  if (fits && changed.some((name) => name.startsWith('.'))) node.update?.();
   return node;
 }
 

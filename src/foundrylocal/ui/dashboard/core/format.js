@@ -38,7 +38,7 @@ export function milliseconds(ms) {
 }
 
 export const rate = (number) => (number == null ? '–' : `${number < 10 ? number.toFixed(1) : Math.round(number)} tok/s`);
-export const clock = (when) => new Date(when).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+export const clock = (when) => new Date(when).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 export const date = (when) => new Date(when).toLocaleDateString([], { year: 'numeric', month: 'short', day: 'numeric' });
 export const ago = (when) => `${duration(Math.max(0, (Date.now() - new Date(when)) / 1000))} ago`;
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;

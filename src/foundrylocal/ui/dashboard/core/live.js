@@ -1,9 +1,10 @@
 // Keeps the one connection to /events open and the state up to date; reconnects by itself.
 
-import { ApiError, get, getIfThere, open } from './api.js';
-import { noteRequests } from './requests.js';
+import { ApiError, get, open } from './api.js';
+import { noteRequests, readRequests } from './requests.js';
 import { events } from './sse.js';
 import { store } from './store.js';
+import { seen, whileSeen } from './visibility.js';
 
 const DELAYS_S = [1, 2, 5];
 const SILENCE_MS = 40_000; // the service sends a line at least every 15 s
@@ -17,14 +18,19 @@ export const tryNow = () => wake();
 export async function stayConnected() {
   let failures = 0;
   for (;;) {
+    await seen();
+    const stop = whileSeen();
     try {
-      await follow(() => { failures = 0; });
+      await follow(stop, () => { failures = 0; });
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
+        stop.abort();
         await pause(null);
         continue;
       }
     }
+    if (stop.signal.aborted && document.hidden) continue;
+    stop.abort();
     const delay = DELAYS_S[Math.min(failures, DELAYS_S.length - 1)];
     failures += 1;
     const { link } = store.state;
@@ -41,8 +47,7 @@ function pause(seconds) {
   });
 }
 
-async function follow(onLive) {
-  const stop = new AbortController();
+async function follow(stop, onLive) {
   let timer = setTimeout(() => stop.abort(), SILENCE_MS);
   const answer = await open('GET', '/events', undefined, stop.signal);
   onLive();
@@ -77,7 +82,7 @@ function note({ type, data }) {
     case 'ended_downloads': store.set({ ended: data }); break;
     case 'machine': store.set({ machine: data }); break;
     case 'activity': store.set({ activity: data }); break;
-    case 'requests': noteRequests(Array.isArray(data) ? data : [data]); break;
+    case 'requests': noteRequests(data); break;
     case 'loaded': store.set({ loaded: data }); readModels(); break;
     case 'downloaded': store.set({ downloaded: data }); readModels(); break;
     default: // a newer service tells of more than this page shows
@@ -94,11 +99,4 @@ export function readModels() {
       store.set({ models: (await get('/models')).models });
     } catch { /* the connection's own state says what is wrong */ }
   }, 50);
-}
-
-async function readRequests() {
-  try {
-    const found = await getIfThere('/requests?limit=1000');
-    if (found) noteRequests(found.requests, true);
-  } catch { /* likewise */ }
 }

@@ -1,25 +1,48 @@
 // The recent requests of the gateway, bounded, and the figures that are worked out from them.
 
+import { getIfThere } from './api.js';
 import { store } from './store.js';
 
 const MAX_KEPT = 1000;
+let endedCount = null;
+let isReading = false;
 
-/** Add or replace requests; `isAll` replaces everything. */
-export function noteRequests(entries, isAll = false) {
-  const kept = isAll ? new Map() : new Map(store.state.requests ?? []);
-  for (const entry of isAll ? [...entries].sort((a, b) => (a.at < b.at ? -1 : 1)) : entries) kept.set(entry.id, entry);
-  for (const id of kept.keys()) {
-    if (kept.size <= MAX_KEPT) break;
-    kept.delete(id);
+/** Read the whole record; a service without one leaves it null. */
+export async function readRequests() {
+  if (isReading) return;
+  isReading = true;
+  try {
+    const found = await getIfThere(`/requests?limit=${MAX_KEPT}`);
+    if (found) keep(new Map(), [...found.requests].reverse());
+  } catch { /* the connection's own state says what is wrong */ }
+  isReading = false;
+}
+
+function keep(known, entries) {
+  for (const entry of entries) known.set(entry.id, entry);
+  for (const id of known.keys()) {
+    if (known.size <= MAX_KEPT) break;
+    known.delete(id);
   }
-  store.set({ requests: kept });
+  store.set({ requests: known });
+}
+
+/** What an event tells: those that run and the last ones that ended. More that ended meanwhile are read again. */
+export function noteRequests({ running, recent, ended_count: ended }) {
+  const missed = endedCount !== null && ended - endedCount > recent.length;
+  endedCount = ended;
+  const told = new Set([...running, ...recent].map((one) => one.id));
+  const known = new Map(store.state.requests ?? []);
+  const isLost = [...known.values()].some((one) => isRunning(one) && !told.has(one.id));
+  keep(known, [...recent].reverse().concat(running));
+  if (missed || isLost) readRequests();
 }
 
 /** Newest first. */
 export const newestFirst = () => [...(store.state.requests?.values() ?? [])].sort((a, b) => (a.at < b.at ? 1 : -1));
 
-export const isRunning = (request) => request.status === 'running' || request.status === 'queued';
-export const isFailed = (request) => !isRunning(request) && (request.error != null || Number(request.status) >= 400 || request.status === 'failed');
+export const isRunning = (request) => request.status === 'running' || request.status === 'waiting';
+export const isFailed = (request) => request.status === 'failed';
 
 /** The value below which a share of the numbers lies. */
 export function quantile(numbers, share) {

@@ -23,6 +23,9 @@ export function outside(label, address) {
     : h('span', {}, label);
 }
 
+/** Text in which backticks mark code, as in descriptions of the API. */
+export const prose = (text) => text.split('`').map((part, index) => (index % 2 ? h('code', {}, part) : part));
+
 export const tag = (words, tone = '') => h('span', { class: `tag ${tone}` }, words);
 
 /** A state in words with a dot; tone is good, busy, warn, bad or idle. */

@@ -15,6 +15,7 @@ export function overallState({ link, server, jobs }) {
   if (link.status === 'connecting' || !server) return ['Connecting…', 'idle'];
   const busy = Object.entries(jobs).find(([, job]) => !job.error);
   if (busy) return [`${busy[1].what ?? 'Loading'} ${busy[0]}${busy[1].percent ? ` ${Math.round(busy[1].percent)} %` : ''}`, 'busy'];
+  if (Object.keys(jobs).length && server.status !== 'starting') return ['Failed', 'bad'];
   switch (server.status) {
     case 'starting': return [`Loading ${server.current_model ?? 'a model'}`, 'busy'];
     case 'switching': return ['Switching models', 'busy'];

@@ -14,6 +14,7 @@ import './rail.js';
 import { showShortcuts } from './shortcuts.js';
 
 const loaded = new Set();
+const G_MS = 2000; // between g and the letter of a page
 
 class Shell extends View {
   start() {
@@ -35,6 +36,7 @@ class Shell extends View {
     if (!loaded.has(screen)) {
       await import(`../screens/${screen}.js`);
       loaded.add(screen);
+      if (route().screen !== screen) return; // the user went on meanwhile
     }
     const moved = this.shown !== undefined && this.shown !== screen;
     this.shown = screen;
@@ -60,7 +62,8 @@ class Shell extends View {
       if (found) go(found[0]);
     } else if (event.key === 'g') {
       this.afterG = true;
-      setTimeout(() => { this.afterG = false; }, 1500);
+      clearTimeout(this.gTimer);
+      this.gTimer = setTimeout(() => { this.afterG = false; }, G_MS);
     } else if (event.key === '?') {
       showShortcuts();
     } else if (event.key === '/') {

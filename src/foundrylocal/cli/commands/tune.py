@@ -1,0 +1,40 @@
+"""`foundrylocal tune`: measure what suits a model on this machine, and save that as its preset."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from foundrylocal.cli.arguments import AsJson, Model
+from foundrylocal.cli.client import ManagementClient, model_path
+from foundrylocal.cli.operations import follow
+from foundrylocal.cli.render import table
+
+# Two minutes of measuring, after a wait for running requests.
+TIMEOUT_S = 180.0
+
+
+def command(model: Model, as_json: AsJson = False) -> None:
+    """Find the fastest threads, batches and cache type for a model, and save them as its preset."""
+    api = ManagementClient()
+    path = model_path(model, "/tune")
+    if as_json:
+        print(json.dumps(api.post(path, timeout_s=TIMEOUT_S), indent=2))
+        return
+    answer = follow(api, f"{path}-stream", None, lambda: api.delete("/tune"))
+    rows = [_row("before", answer["before"])]
+    if answer["is_saved"]:
+        rows.append(_row("after", answer["after"]))
+    table(("", "THREADS", "BATCH", "CACHE", "PROMPT TOKENS/S", "ANSWER TOKENS/S"), rows)
+
+
+def _row(name: str, measured: dict[str, Any]) -> tuple[str, ...]:
+    options = measured["options"]
+    return (
+        name,
+        str(options["threads"] or "auto"),
+        str(options["batch_tokens"] or "auto"),
+        options["kv_cache_type"],
+        f"{measured['prefill_tokens_per_second']:.0f}",
+        f"{measured['decode_tokens_per_second']:.1f}",
+    )

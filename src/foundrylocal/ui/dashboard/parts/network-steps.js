@@ -1,0 +1,87 @@
+// <fl-network-steps>: opens the gateway to the local network step by step, tests it, and takes it all back.
+
+import { post } from '../core/api.js';
+import { h } from '../core/dom.js';
+import { View } from '../core/element.js';
+import { reachable } from '../core/gateway.js';
+import { store } from '../core/store.js';
+import { card, errorBox, outside, stateMark } from './controls.js';
+
+const ADDRESS = /^(?:\d{1,3}\.){3}\d{1,3}$|^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$/;
+
+class NetworkSteps extends View {
+  start() {
+    this.address = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) ? '' : location.hostname;
+    this.#read();
+  }
+
+  async #read() {
+    try {
+      this.settings = await post('/config', {});
+    } catch (error) {
+      this.error = error;
+    }
+    this.update();
+  }
+
+  get #isOpen() {
+    return !['localhost', '127.0.0.1', '::1'].includes(this.settings.gateway_host);
+  }
+
+  /** The gateway needs a key in any case; the management API stays on this machine. */
+  async #open() {
+    const name = this.address.trim();
+    const { allowed_hosts: hosts, allowed_origins: origins } = this.settings;
+    this.settings = await post('/config', { gateway_host: '0.0.0.0', allowed_hosts: [...new Set([...hosts, name])], allowed_origins: [...new Set([...origins, `http://${name}:${store.state.server?.port ?? this.settings.port}`])] });
+    await this.#restart();
+    return 'Open. Use the address below from another machine.';
+  }
+
+  async #close() {
+    this.settings = await post('/config', { gateway_host: 'localhost', allowed_hosts: [], allowed_origins: [] });
+    await this.#restart();
+    return 'Only this machine can reach it now.';
+  }
+
+  /** The gateway's port is bound again, with the model that is current. */
+  async #restart() {
+    const { status, current_model: model } = store.state.server;
+    if (status === 'running' && model) {
+      await post('/stop');
+      await post('/start', { model_name: model });
+    }
+    this.draw();
+  }
+
+  async #test() {
+    const url = this.#url().replace(/\/v1$/, '/health');
+    try {
+      const answer = await fetch(url);
+      return answer.ok ? `${url} answers.` : `${url} answers with status ${answer.status}.`;
+    } catch {
+      throw Object.assign(new Error(`${url} cannot be reached from this page`), { details: 'A firewall may block it, or the address is not one of this machine. A page may call it only by a name that the policy of this page allows; curl from the other machine tells for sure.' });
+    }
+  }
+
+  #url() {
+    return reachable(`http://${this.address.trim() || 'ADDRESS'}:${store.state.server?.port ?? this.settings.port}/v1`);
+  }
+
+  view() {
+    if (!this.settings) return card('Open to my network', {}, errorBox(this.error));
+    const name = this.address.trim();
+    const isValid = ADDRESS.test(name);
+    return card('Open to my network', {}, h('div', {}, this.#isOpen ? stateMark(`Open: other machines reach the gateway at ${this.settings.gateway_host}`, 'warn') : stateMark('Only this machine reaches the gateway', 'good')),
+      h('ol', { class: 'steps' },
+        h('li', {}, h('label', { for: 'net-address' }, 'The address of this machine in your network, as other machines name it'), h('div', {}, h('input', { id: 'net-address', value: this.address, placeholder: '192.168.1.5', spellcheck: 'false', oninput: (event) => { this.address = event.target.value; this.update(); } }))),
+        h('li', {}, 'A key is needed for every request: it is, always. Make one for each person below.'),
+        h('li', {}, 'The gateway listens on every address, and that name is accepted as its host and for its pages (settings ', h('code', {}, 'gateway_host'), ', ', h('code', {}, 'allowed_hosts'), ', ', h('code', {}, 'allowed_origins'), '). The management API stays on this machine.'),
+        h('li', {}, 'What goes over the network is in clear: use it in a network that you trust, or through a VPN.')),
+      h('div', { class: 'row' }, h('fl-action', { '.label': this.#isOpen ? 'Apply again' : 'Open to my network', '.busy': 'Opening…', '.blocked': !isValid, '.run': () => this.#open() }),
+        this.#isOpen && h('fl-action', { '.label': 'Back to this machine only', '.busy': 'Closing…', '.kind': 'primary', '.run': () => this.#close() }),
+        this.#isOpen && isValid && h('fl-action', { '.label': 'Test', '.busy': 'Testing…', '.run': () => this.#test() })),
+      this.#isOpen && isValid && h('p', {}, 'Reachable as ', outside(this.#url(), this.#url())));
+  }
+}
+
+customElements.define('fl-network-steps', NetworkSteps);

@@ -1,0 +1,56 @@
+// <fl-system-facts>: versions, engines and their devices, folders with sizes, saved prompts, and Stop.
+
+import { call, getIfThere, post } from '../core/api.js';
+import { h } from '../core/dom.js';
+import { View } from '../core/element.js';
+import { bytes, plural } from '../core/format.js';
+import { store } from '../core/store.js';
+import { ask } from './dialogs.js';
+import { card, facts, stateMark, tag } from './controls.js';
+
+const ENGINE_TONES = { ready: 'good', missing: 'bad', incompatible: 'bad' };
+
+class SystemFacts extends View {
+  start() {
+    for (const [name, path] of [['engines', '/engines'], ['cache', '/prompt-cache']]) {
+      getIfThere(path).then((found) => { this[name] = found; this.update(); }).catch(() => {});
+    }
+  }
+
+  async #stop() {
+    const running = store.state.activity?.queues.reduce((sum, one) => sum + one.running, 0) ?? 0;
+    if (!await ask({ title: 'Stop the server?', yes: 'Stop the server', body: h('p', {}, `All models are unloaded and applications get no answers until a model is started again.${running ? ` ${running} answers are being written.` : ''} The management API and this page go on.`) })) return null;
+    return (await post('/stop')).message;
+  }
+
+  #engines() {
+    const { engines, current } = this.engines;
+    return card('Engines', {}, engines.map((one) => h('div', { key: one.name, class: 'result' },
+      h('div', { class: 'row' }, h('strong', {}, one.name), one.name === current && tag('in use', 'good'), stateMark(one.state, ENGINE_TONES[one.state] ?? 'idle'), h('span', { class: 'muted small' }, one.version ?? 'version unknown')),
+      one.devices.length > 0 && h('p', { class: 'muted small' }, one.devices.map((device) => `${device.name} (${device.kind}, ${bytes(device.memory_bytes)})`).join(', ')),
+      one.message && h('p', { class: 'small' }, one.message, one.action && ` ${one.action}`))));
+  }
+
+  view() {
+    const { info, machine } = store.state;
+    const saved = this.cache?.models ?? this.cache?.entries ?? this.cache?.prompts;
+    return h('div', { class: 'stack' },
+      this.engines && this.#engines(),
+      card('System', {},
+        facts([
+          ['Version', info ? `API ${info.version}` : '…'], ['Engine', info ? `llama.cpp, xllamacpp ${info.foundry_local_version}` : '…'],
+          ['Folder for models', info && h('code', {}, info.configuration.cache_dir)],
+          machine && ['On disk', `${bytes(machine.disk.models_bytes)} models, ${bytes(machine.disk.partial_bytes)} unfinished downloads, ${bytes(machine.disk.free_bytes)} free`],
+          info && ['Models', `${plural(info.model_registry.total_models, 'model')} known`],
+          saved && ['Saved prompts', `${bytes(saved.reduce((sum, one) => sum + (one.bytes ?? 0), 0))} of ${plural(saved.length, 'model')}`],
+        ]),
+        h('div', { class: 'row' }, saved?.length > 0 && h('fl-action', { '.label': 'Empty the prompt cache', '.run': async () => {
+          const done = await call('DELETE', '/prompt-cache');
+          this.cache = await getIfThere('/prompt-cache');
+          return done.message;
+        } }), h('fl-action', { '.label': 'Stop the server…', '.busy': 'Stopping…', '.kind': 'danger', '.blocked': store.state.server?.status === 'stopped', '.run': () => this.#stop() })),
+        h('p', { class: 'muted small' }, 'To end the service itself, press Ctrl+C where it runs, or stop it as a system service.')));
+  }
+}
+
+customElements.define('fl-system-facts', SystemFacts);

@@ -1,0 +1,40 @@
+// <fl-connect>: the address and the key, lines for programs, keys for people, and the way to the network.
+
+import { h } from '../core/dom.js';
+import { View } from '../core/element.js';
+import { CLIENTS, STYLES } from '../core/client-settings.js';
+import { gateway } from '../core/gateway.js';
+import { SNIPPETS } from '../core/snippets.js';
+import { store } from '../core/store.js';
+import { card } from '../parts/controls.js';
+import '../parts/connect-box.js';
+import '../parts/key-list.js';
+import '../parts/network-steps.js';
+import '../parts/snippet-box.js';
+
+class Connect extends View {
+  #refresh() {
+    const { server } = store.state;
+    const stamp = server && `${server.status} ${server.port}`;
+    if (!server || stamp === this.stamp) return;
+    this.stamp = stamp;
+    gateway().then((where) => { this.where = where; this.update(); }).catch(() => { this.stamp = null; });
+  }
+
+  view() {
+    this.#refresh();
+    const model = store.state.server?.current_model ?? store.state.models?.find((one) => one.is_downloaded)?.simple_name ?? 'MODEL';
+    const root = this.where?.base ?? 'http://127.0.0.1:1234';
+    const what = { base: `${root}/v1`, root, key: this.where?.key ?? 'KEY', model };
+    return h('div', { class: 'connect' },
+      card('Address and key', { key: 'address' }, h('fl-connect-box', {})),
+      card('What it speaks', { key: 'styles' }, h('table', { class: 'plain-table' }, h('thead', { class: 'for-readers' }, h('tr', {}, ['Style', 'Path', 'For'].map((name) => h('th', { scope: 'col' }, name)))),
+        h('tbody', {}, STYLES.map(([name, path, use]) => h('tr', { key: name }, h('th', { scope: 'row' }, name), h('td', {}, h('code', {}, path)), h('td', { class: 'muted small' }, use)))))),
+      card('Code', { key: 'code' }, h('fl-snippet-box', { '.snippets': SNIPPETS, '.what': what })),
+      card('Programs', { key: 'programs' }, h('fl-snippet-box', { '.snippets': CLIENTS, '.what': what })),
+      h('fl-key-list', { key: 'keys', class: 'wide' }),
+      h('fl-network-steps', { key: 'network', class: 'wide' }));
+  }
+}
+
+customElements.define('fl-connect', Connect);
