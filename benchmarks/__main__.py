@@ -26,6 +26,7 @@ from benchmarks import (
     quiet,
     router_figures,
     service_figures,
+    speculative_figures,
     stream_figures,
 )
 from benchmarks.report import Figure, show
@@ -49,6 +50,7 @@ GROUPS = (
     "neighbours",
     "prompts",
     "hostile",
+    "speculative",
 )
 
 
@@ -101,6 +103,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "prefill": lambda: prefill_figures.prefill_figures(folder, model_file, rounds),
         "neighbours": lambda: neighbour_figures.neighbour_figures(folder, model_file, rounds),
         "prompts": lambda: prompt_figures.prompt_figures(folder, rounds),
+        "speculative": lambda: speculative_figures.speculative_figures(folder, model_file, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
     }
     figures: list[Figure] = []
