@@ -205,7 +205,9 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     importer = Importer(models.registry, models.downloads.imported)
     tuner = Tuner(models.pool, models.presets)
     doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
-    ollama = OllamaLibrary(server, models.registry, library, models.downloads, importer, model_manager, store)
+    ollama = OllamaLibrary(
+        server, models.registry, library, models.downloads, importer, model_manager, store, models.presets
+    )
     control = ModelControl(server, model_manager)
     tracing = open_tracing(lambda: store.current.trace_prompts)
     gateway = Gateway(

@@ -19,6 +19,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from foundrylocal.catalog import names
+from foundrylocal.catalog.ollama_names import without_latest
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidRequest
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
 from foundrylocal.wire.presets import Preset
@@ -32,7 +33,7 @@ _NONE: Final = Preset.model_validate({})
 
 def alias_key(alias: str) -> str:
     """The key of an alias that has a preset of its own; no model id begins so."""
-    return names.key(f"alias:{alias}")
+    return names.key(f"alias:{without_latest(alias)}")
 
 
 class PresetNotSaved(ConfigurationUpdateFailed):
@@ -65,6 +66,12 @@ class PresetStore:
         own = self.of(model_id)
         of_alias = self._presets.get(alias_key(name)) if name else None
         return own if of_alias is None else Preset.model_validate({**own.saved(), **of_alias.saved()})
+
+    def context_of_alias(self, name: str | None) -> int | None:
+        """The context in tokens that the preset of an alias asks for; None when it has none."""
+        of_alias = self._presets.get(alias_key(name)) if name else None
+        wanted = of_alias.context_size if of_alias else None
+        return wanted if isinstance(wanted, int) else None
 
     def merged(self, model_id: str, changes: Mapping[str, Any]) -> Preset:
         """The preset as it would be with these changes, of which null removes a value. Raises ValidationError."""

@@ -74,6 +74,27 @@ def test_models_are_listed_shown_copied_and_deleted(client: ollama.Client) -> No
     assert caught.value.status_code == 404
 
 
+def test_a_model_is_made_of_another(client: ollama.Client) -> None:
+    parameters = {"num_ctx": 1024, "stop": "END"}
+    lines = list(
+        client.create("mario", from_=NAME, system="You are Mario.", parameters=parameters, stream=True)
+    )
+    assert lines[-1].status == "success"
+    shown = client.show("mario")
+    assert "num_ctx" in (shown.parameters or "") and 'SYSTEM """You are Mario."""' in (shown.modelfile or "")
+    assert client.chat("mario", HELLO).done
+    loaded = next(model for model in client.ps().models if model.model == NAME)
+    assert loaded.context_length == 1024
+    client.copy("mario", "luigi")
+    client.delete("mario:latest")
+    assert "num_ctx" in (client.show("luigi").parameters or "")
+    assert "num_ctx" not in (client.show(NAME).parameters or "")
+    with pytest.raises(ollama.ResponseError, match="model 'mario' not found"):
+        client.show("mario")
+    with pytest.raises(ollama.ResponseError, match="already"):
+        client.create(NAME, from_="luigi")
+
+
 def test_a_chat_whole_and_streamed(client: ollama.Client) -> None:
     whole = client.chat(NAME, HELLO)
     assert (whole.done, whole.done_reason, whole.model) == (True, "stop", NAME)

@@ -147,8 +147,10 @@ class Dispatcher:
     async def _leased(self, request: InferenceRequest) -> AsyncIterator[Replica]:
         """A replica that is kept for as long as the request wants it."""
         began = anyio.current_time()
+        name = request.body.model
+        context_tokens = request.body.wanted_context or self._presets.context_of_alias(name)
         async with self._server.lease(
-            request.body.model, context_tokens=request.body.wanted_context, may_start=request.may_start
+            name, context_tokens=context_tokens, may_start=request.may_start
         ) as replica:
             request.stats.load_s += anyio.current_time() - began
             with self._server.pool.kept_alive(replica, request.body.keep_alive_s):

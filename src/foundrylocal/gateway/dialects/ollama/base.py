@@ -9,7 +9,7 @@ from foundrylocal.gateway.dialects.base import Dialect, Rewriter
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.ollama.errors import error_text, ollama_error
 from foundrylocal.gateway.dialects.ollama.shapes import OllamaBody
-from foundrylocal.gateway.dialects.ollama.stream import encode_line
+from foundrylocal.gateway.dialects.ollama.stream import NDJSON, encode_line
 
 O = TypeVar("O", bound=OllamaBody)  # noqa: E741
 
@@ -17,7 +17,7 @@ O = TypeVar("O", bound=OllamaBody)  # noqa: E741
 class Ollama(Dialect[O]):
     """An endpoint of /api."""
 
-    stream_content_type: ClassVar[bytes] = b"application/x-ndjson"
+    stream_content_type: ClassVar[bytes] = NDJSON
 
     def check(self, body: O) -> None:
         _ = body.keep_alive_s  # refuses what is no duration

@@ -16,6 +16,7 @@ from foundrylocal.gateway.dialects.ollama.shapes import GenerationBody
 from foundrylocal.gateway.dialects.ollama.text import TextPiece, text_ending
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
+NDJSON = b"application/x-ndjson"
 _DATA = b"data: {"
 
 

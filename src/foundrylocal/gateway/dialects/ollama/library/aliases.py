@@ -10,29 +10,45 @@ from collections.abc import Mapping
 import anyio
 
 from foundrylocal.catalog.ollama_names import without_latest
+from foundrylocal.catalog.presets import PresetStore, alias_key
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.errors import ModelNotFound
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.wire.presets import Preset
 
+NO_PRESET = Preset.model_validate({})
 _FIXED = "the setting 'aliases' is fixed by the environment or the command line: add the name there"
 
 
 class Aliases:
-    """Changes the setting; the store is its owner."""
+    """Changes the setting and the presets of aliases; their stores are the owners."""
 
-    def __init__(self, settings: SettingsStore, registry: Registry) -> None:
+    def __init__(self, settings: SettingsStore, registry: Registry, presets: PresetStore) -> None:
         self._settings = settings
         self._registry = registry
+        self._presets = presets
         self._lock = anyio.Lock()
 
-    async def add(self, name: str, model: Model) -> None:
-        """Give a model a further name, or give the name to another model. Raises InvalidRequest."""
+    def preset_of(self, name: str, model: Model) -> Preset:
+        """The preset of requests that name the model so."""
+        return self._presets.for_request(name, model.model_id)
+
+    def own_preset(self, name: str) -> Preset:
+        """What an alias has beside the preset of its model; empty for any other name."""
+        return self._presets.of(alias_key(name))
+
+    async def add(self, name: str, model: Model, preset: Preset, *, param: str = "destination") -> None:
+        """Give a model a further name with a preset of its own; one of that name is replaced. Raises InvalidRequest.
+
+        `param` is the field of the request that has the name.
+        """
         alias = without_latest(name)
         if self._is_model(alias):
-            refuse("destination", f"is the name of a model already: '{alias[:200]}'")
+            refuse(param, f"is the name of a model already: '{alias[:200]}'")
         async with self._lock:
-            await self._save({**self._settings.current.aliases, alias: model.simple_name})
+            await self._save({**self._settings.current.aliases, alias: model.simple_name}, param)
+            await self._save_preset(alias, preset)
 
     async def remove(self, name: str) -> bool:
         """Take a name away; False when it is no alias. Raises InvalidRequest."""
@@ -41,7 +57,8 @@ class Aliases:
             left = {one: target for one, target in self._settings.current.aliases.items() if one != alias}
             if len(left) == len(self._settings.current.aliases):
                 return False
-            await self._save(left)
+            await self._save(left, "model")
+            await self._save_preset(alias, NO_PRESET)
             return True
 
     def _is_model(self, name: str) -> bool:
@@ -51,7 +68,13 @@ class Aliases:
             return False
         return True
 
-    async def _save(self, aliases: Mapping[str, str]) -> None:
+    async def _save_preset(self, alias: str, preset: Preset) -> None:
+        key = alias_key(alias)
+        changes = {**dict.fromkeys(self._presets.of(key).saved()), **preset.saved()}
+        if changes:
+            await anyio.to_thread.run_sync(self._presets.change, key, changes)
+
+    async def _save(self, aliases: Mapping[str, str], param: str) -> None:
         if "aliases" in self._settings.overridden:
-            refuse("destination", f"cannot be saved: {_FIXED}")
+            refuse(param, f"cannot be saved: {_FIXED}")
         await anyio.to_thread.run_sync(lambda: self._settings.update({"aliases": dict(aliases)}))

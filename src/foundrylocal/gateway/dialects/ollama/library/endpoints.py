@@ -8,21 +8,27 @@ from __future__ import annotations
 import anyio
 
 from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.errors import FoundryLocalError, NotSupported
 from foundrylocal.gateway.dialects.ollama.errors import NotPulled, ollama_error
 from foundrylocal.gateway.dialects.ollama.library.aliases import Aliases
+from foundrylocal.gateway.dialects.ollama.library.create import LINES, read_create
 from foundrylocal.gateway.dialects.ollama.library.facts import ModelFacts
 from foundrylocal.gateway.dialects.ollama.library.listing import list_loaded, list_models
+from foundrylocal.gateway.dialects.ollama.library.parameters import parameter_lines
 from foundrylocal.gateway.dialects.ollama.library.pulling import Pulling
-from foundrylocal.gateway.dialects.ollama.library.shapes import CopyBody, ModelBody, PullBody
+from foundrylocal.gateway.dialects.ollama.library.shapes import CopyBody, CreateBody, ModelBody, PullBody
 from foundrylocal.gateway.dialects.ollama.library.show import show_model
+from foundrylocal.gateway.dialects.ollama.stream import NDJSON, encode_line
 from foundrylocal.gateway.endpoints import READ_METHODS, Call, Endpoint
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
+from foundrylocal.web.asgi import send_whole
+from foundrylocal.wire.presets import Preset
 
 # The version of Ollama whose API this is: clients compare it with what they need.
 OLLAMA_VERSION = "0.12.11"
@@ -40,13 +46,14 @@ class OllamaLibrary:
         importer: Importer,
         models: ModelManager,
         settings: SettingsStore,
+        presets: PresetStore,
     ) -> None:
         self._server = server
         self._registry = registry
         self._models = models
         self._settings = settings
         self._facts = ModelFacts(library)
-        self._aliases = Aliases(settings, registry)
+        self._aliases = Aliases(settings, registry, presets)
         self._pulling = Pulling(server.resolve, downloads, importer, settings, self._aliases)
         read, change = READ_METHODS, ("POST",)
         self.endpoints = {
@@ -56,6 +63,7 @@ class OllamaLibrary:
             "/api/show": Endpoint(("POST",), self._send_details),
             "/api/pull": Endpoint(change, self._pull, is_change=True),
             "/api/copy": Endpoint(change, self._copy, is_change=True),
+            "/api/create": Endpoint(change, self._create, is_change=True),
             "/api/delete": Endpoint(("DELETE",), self._delete, is_change=True),
             "/api/push": Endpoint(change, _refuse_push),
         }
@@ -85,7 +93,12 @@ class OllamaLibrary:
         on_disk = await anyio.to_thread.run_sync(self._facts.of, model)
         if on_disk is None:
             raise NotPulled(body.named)
-        await call.answer(await anyio.to_thread.run_sync(show_model, on_disk))
+        preset = self._aliases.preset_of(body.named, model)
+        await call.answer(
+            await anyio.to_thread.run_sync(
+                show_model, on_disk, parameter_lines(preset), preset.system_prompt or ""
+            )
+        )
 
     # --- changes ----------------------------------------------------------------------------------------
 
@@ -94,8 +107,24 @@ class OllamaLibrary:
 
     async def _copy(self, call: Call) -> None:
         body = await call.read(CopyBody)
-        await self._aliases.add(body.destination, self._resolve(body.source))
+        preset = self._aliases.own_preset(body.source)
+        await self._aliases.add(body.destination, self._resolve(body.source), preset)
         await call.answer_empty()
+
+    async def _create(self, call: Call) -> None:
+        body = await call.read(CreateBody)
+        base, preset = read_create(body)
+        model = self._resolve(base)
+        if await anyio.to_thread.run_sync(self._facts.of, model) is None:
+            raise NotPulled(base)
+        inherited = self._aliases.own_preset(base).saved()
+        preset = Preset.model_validate({**inherited, **preset.saved()})
+        await self._aliases.add(body.named, model, preset, param="model")
+        if body.stream is False:
+            await call.answer(LINES[-1])
+        else:
+            block = b"".join(encode_line(line) for line in LINES)
+            await send_whole(call.send, 200, block, content_type=NDJSON)
 
     async def _delete(self, call: Call) -> None:
         body = await call.read(ModelBody)

@@ -13,17 +13,17 @@ from foundrylocal.downloads.manager import Downloaded, DownloadManager
 from foundrylocal.errors import FoundryLocalError, InternalError, ModelNotFound
 from foundrylocal.events import Failed, Progress
 from foundrylocal.gateway.dialects.ollama.errors import error_text, ollama_error
-from foundrylocal.gateway.dialects.ollama.library.aliases import Aliases
+from foundrylocal.gateway.dialects.ollama.library.aliases import NO_PRESET, Aliases
 from foundrylocal.gateway.dialects.ollama.library.pull import BEGINNING, ENDING, PullLines
 from foundrylocal.gateway.dialects.ollama.library.shapes import PullBody
-from foundrylocal.gateway.dialects.ollama.stream import encode_line
+from foundrylocal.gateway.dialects.ollama.stream import NDJSON, encode_line
 from foundrylocal.kit.operation import Operation
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Header, Scope, Send, send_whole
 from foundrylocal.web.peer import PEER_EXTENSION, Peer
 
 _HUB_PREFIXES = ("hf.co/", "huggingface.co/")
-_STREAM_HEADERS: list[Header] = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-cache")]
+_STREAM_HEADERS: list[Header] = [(b"content-type", NDJSON), (b"cache-control", b"no-cache")]
 
 
 class Pulling:
@@ -69,7 +69,7 @@ class Pulling:
         reference = name.partition("/")[2]
         allowed = self._settings.current.hub_allowed_hosts
         model = await self._importer.from_hub(reference.removesuffix(":latest"), allowed_hosts=allowed)
-        await self._aliases.add(name, model)
+        await self._aliases.add(name, model, NO_PRESET, param="model")
         return model
 
     async def _send_progress(self, model: Model, download: Operation[Downloaded], send: Send) -> None:
