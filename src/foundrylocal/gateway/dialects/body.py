@@ -102,6 +102,11 @@ class Body(Part, kw_only=True):
         return None
 
     @property
+    def texts_to_cut(self) -> list[str]:
+        """Its texts, when those that are longer than the context are to be cut to it; else none."""
+        return []
+
+    @property
     def keep_alive_s(self) -> float | None:
         """How long the model stays in memory after the request; None when the request does not say."""
         return None

@@ -31,6 +31,7 @@ from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with,
 from foundrylocal.gateway.flow.side_work import SideWork
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import EngineStuck, Flight, StuckEngines
+from foundrylocal.gateway.flow.truncation import cut_to_context
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Ability
 from foundrylocal.keys.keyring import Keyring
@@ -193,6 +194,8 @@ class Dispatcher:
             await use_defaults(request, self._presets.for_request(request.body.model, model.model_id))
             _refuse_unable(request, replica)
             _refuse_too_long(request, replica)
+            if request.body.texts_to_cut:
+                await cut_to_context(replica, request)
             async with self._admission.admit(replica, request):
                 with self._stuck.flight(replica.spec, replica.address, request) as flight:
                     why_gone = partial(self._why_gone, replica, flight)

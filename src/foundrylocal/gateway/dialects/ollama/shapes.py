@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -202,9 +202,8 @@ class EmbedBody(OllamaBody, kw_only=True):
         return max(1, len(self.texts))
 
     @property
-    def is_truncated(self) -> bool:
-        """Whether a text that is too long is cut to the context, which is Ollama's default."""
-        return self.truncate is not False
+    def texts_to_cut(self) -> list[str]:
+        return [] if self.truncate is False else self.texts
 
 
 class EmbeddingsBody(OllamaBody, kw_only=True):
@@ -213,12 +212,11 @@ class EmbeddingsBody(OllamaBody, kw_only=True):
     content_field: ClassVar[str] = "prompt"
 
     prompt: str | None = None
-    truncate: Any = None
 
     @property
     def texts(self) -> list[str]:
         return [self.prompt] if self.prompt else []
 
     @property
-    def is_truncated(self) -> bool:
-        return True
+    def texts_to_cut(self) -> list[str]:
+        return self.texts
