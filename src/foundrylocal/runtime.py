@@ -35,6 +35,7 @@ from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
 from foundrylocal.gateway.dialects.ollama.library.endpoints import OllamaLibrary
+from foundrylocal.gateway.endpoints import Endpoint
 from foundrylocal.gateway.model_control import ModelControl
 from foundrylocal.gateway.ollama_port import HOST as OLLAMA_HOST
 from foundrylocal.gateway.ollama_port import Keyless, OllamaPort
@@ -205,10 +206,6 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
     importer = Importer(models.registry, models.downloads.imported)
     tuner = Tuner(models.pool, models.presets)
     doctor = Doctor(folders, store, models.registry, library, server, models.devices.list)
-    ollama = OllamaLibrary(
-        server, models.registry, library, models.downloads, importer, model_manager, store, models.presets
-    )
-    control = ModelControl(server, model_manager)
     tracing = open_tracing(lambda: store.current.trace_prompts)
     gateway = Gateway(
         server,
@@ -217,8 +214,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.launcher.kill,
         keyring,
         models.presets,
-        ollama,
-        control,
+        _make_endpoints(models, server, library, store, model_manager, importer),
         tracing,
         find_dashboard=lambda: find_address(folders.state),
     )
@@ -257,6 +253,21 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         ollama_port.run,
     )
     return _Assembly(parts, server, make_app(services), models.prompt_cache)
+
+
+def _make_endpoints(
+    models: _Models,
+    server: Server,
+    library: Library,
+    store: SettingsStore,
+    manager: ModelManager,
+    importer: Importer,
+) -> dict[str, Endpoint]:
+    """What the gateway answers without an engine: Ollama's endpoints on models, and loading by clients."""
+    ollama = OllamaLibrary(
+        server, models.registry, library, models.downloads, importer, manager, store, models.presets
+    )
+    return {**ollama.endpoints, **ModelControl(server, manager).endpoints}
 
 
 def _make_server(models: _Models, store: SettingsStore, port_opener: GatewayPortOpener, key: str) -> Server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 import anyio
@@ -22,17 +22,16 @@ from foundrylocal.errors import (
 )
 from foundrylocal.gateway import root_page
 from foundrylocal.gateway.access import Access
-from foundrylocal.gateway.dialects.ollama.library.endpoints import OllamaLibrary
 from foundrylocal.gateway.dialects.responses.kept import answer_kept, is_kept_path
 from foundrylocal.gateway.dialects.responses.store import ResponseStore
-from foundrylocal.gateway.endpoints import READ_METHODS, Call
+from foundrylocal.gateway.endpoints import READ_METHODS, Call, Endpoint
 from foundrylocal.gateway.errors import client_headers, log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
 from foundrylocal.gateway.inference import REQUEST_HEADERS, Inference
-from foundrylocal.gateway.model_control import ModelControl, describe_loading
+from foundrylocal.gateway.model_control import describe_loading
 from foundrylocal.gateway.models import OfferedModel, render_model, render_models
 from foundrylocal.gateway.ollama_port import OLLAMA_ROOT_TEXT, is_on_ollama_port
 from foundrylocal.gateway.root_page import render_root_page
@@ -69,8 +68,7 @@ class Gateway:
         kill_replica: Kill,
         keyring: Keyring,
         presets: PresetStore,
-        ollama: OllamaLibrary,
-        control: ModelControl,
+        endpoints: Mapping[str, Endpoint],
         tracing: Tracing | None = None,
         *,
         find_dashboard: Callable[[], str | None] = lambda: None,
@@ -79,7 +77,7 @@ class Gateway:
         self._server = server
         self._find_dashboard = find_dashboard
         self._access = Access(server, settings, keyring)
-        self._endpoints = {**ollama.endpoints, **control.endpoints}
+        self._endpoints = endpoints
         self._library = library
         self._responses = ResponseStore(lambda: settings.current.responses_kept)
         self._routes = build_routes(self._responses)
