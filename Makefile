@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench format fuzz fuzz-gguf storm soak clients engines clean
+.PHONY: run test check bench format fuzz fuzz-gguf storm soak clients engines pictures clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -35,6 +35,10 @@ fuzz: $(VENV)/.fuzz
 
 fuzz-gguf: $(VENV)/.fuzz
 	$(BIN)/python scripts/fuzz_gguf.py --seconds 600 $(ARGS)
+
+# Pictures of every screen of the dashboard, into .pictures and, for the README, into docs.
+pictures: $(VENV)/.dev
+	PICTURES=.pictures $(BIN)/python -m pytest tests/browser/test_pictures.py -n 0 $(ARGS)
 
 storm: $(VENV)/.dev
 	$(BIN)/python -m scripts.storm $(ARGS)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    dashboard_figures,
     engine_figures,
     hostile_figures,
     library_figures,
@@ -51,6 +52,7 @@ GROUPS = (
     "prompts",
     "hostile",
     "speculative",
+    "dashboard",
 )
 
 
@@ -105,6 +107,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "prompts": lambda: prompt_figures.prompt_figures(folder, rounds),
         "speculative": lambda: speculative_figures.speculative_figures(folder, model_file, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
+        "dashboard": lambda: dashboard_figures.dashboard_figures(folder, rounds),
     }
     figures: list[Figure] = []
     for name, measure in groups.items():

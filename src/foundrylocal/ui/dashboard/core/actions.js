@@ -31,12 +31,14 @@ async function run(name, what, work) {
   }
 }
 
-/** Follow an operation's stream to its end. Throws its error. */
+/** Follow an operation's stream to its end; what it says then. Throws its error. */
 async function follow(name, what, path, body) {
   for await (const event of events(await open('POST', path, body))) {
     if (event.type === 'error') throw Object.assign(new Error(event.message), { ...event.error, details: [event.error.details, event.error.reason].filter(Boolean).join(' ') });
+    if (event.type === 'success') return event.data?.message ?? event.message;
     setJob(name, { what, message: event.message, percent: event.progress?.percent, measure: event.progress });
   }
+  return '';
 }
 
 /** Load a model, and download it first if it is not here; starts the server when it is stopped. */
@@ -110,6 +112,14 @@ export async function deleteModel(name, size) {
   if (done) announce(`Deleted ${name}`);
   readModels();
   return done;
+}
+
+/** Measure which load options suit this machine, and save the best as the model's own settings; asks first. */
+export async function tune(name) {
+  const yes = await ask({ title: `Tune ${name}?`, yes: 'Tune', kind: 'primary',
+    body: h('p', {}, 'Threads, batches and the format of the context are measured on this machine for at most two minutes. What answers fastest is saved for this model.') });
+  if (!yes) return false;
+  return run(name, 'Tuning', async () => announce(await follow(name, 'Tuning', modelPath(name, '/tune-stream'), {})));
 }
 
 export function verify(name) {

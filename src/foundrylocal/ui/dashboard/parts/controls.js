@@ -94,7 +94,7 @@ export function card(title, { actions, tone = '', key } = {}, ...body) {
 export const empty = (title, ...body) => h('div', { class: 'empty' }, h('p', { class: 'empty-title' }, title), body);
 
 /** Rows in place of what is still being read. */
-export const skeleton = (rows = 3) => h('div', { class: 'skeleton', 'aria-busy': 'true', 'aria-label': 'Loading' },
+export const skeleton = (rows = 3) => h('div', { class: 'skeleton', role: 'status', 'aria-busy': 'true', 'aria-label': 'Loading' },
   Array.from({ length: rows }, () => h('div', { class: 'skeleton-row' })));
 
 export const facts = (rows) => h('dl', { class: 'facts' }, rows.filter(Boolean).map(([name, ...value]) =>

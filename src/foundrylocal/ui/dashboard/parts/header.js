@@ -48,7 +48,7 @@ class Header extends View {
         h('button', { type: 'button', class: 'button quiet', 'aria-label': `Downloads, ${running} under way`, onclick: () => document.querySelector('fl-downloads').toggle() },
           icon('download'), h('span', { class: 'wide-only' }, 'Downloads'), running > 0 && h('span', { class: 'badge' }, String(running))),
         h('button', { type: 'button', class: 'button search-button', 'aria-label': 'Search pages, models and settings', onclick: () => document.querySelector('fl-palette').open() },
-          icon('search'), h('span', { class: 'wide-only' }, 'Search'), h('kbd', { class: 'wide-only' }, 'Ctrl K'))));
+          icon('search'), h('span', { class: 'wide-only' }, 'Search'), h('span', { class: 'wide-only key-hint' }))));
   }
 }
 

@@ -34,7 +34,7 @@ class LoadedModels extends View {
         h('div', { class: 'row' },
           (can(model, 'chat') || can(model, 'embedding') || can(model, 'rerank')) && h('a', { class: 'button primary small', href: href('chat', null, { model: one.model }), 'aria-label': `Chat with ${one.model}` }, can(model, 'chat') ? 'Chat' : 'Try'),
           h('fl-action', { '.label': one.is_pinned ? 'Pinned' : 'Pin', '.glyph': 'pin', '.kind': 'quiet', '.blocked': one.is_pinned && one.model === store.state.server?.current_model,
-            '.name': one.is_pinned ? `Unpin ${one.model}` : `Pin ${one.model}`, '.run': () => post(modelPath(one.model, '/preset'), { pinned: !one.is_pinned }) }),
+            '.name': one.is_pinned ? `Pinned: unpin ${one.model}` : `Pin ${one.model}`, '.run': () => post(modelPath(one.model, '/preset'), { pinned: !one.is_pinned }) }),
           button('Unload', () => unload(one.model, queue?.running), { kind: 'plain small', name: `Unload ${one.model}`, disabled: !isLive() || one.state !== 'ready' }))),
       h('dl', { class: 'figures' }, [
         ['For', purpose(model).toLowerCase()],

@@ -79,7 +79,7 @@ class ModelMemory extends View {
       warnings?.map((words) => h('p', { key: words, class: 'muted small' }, words)),
       this.plan.isFixed ? h('p', { class: 'muted small' }, `With ${tokens(effective.context_size)} tokens of context and ${plural(effective.parallel, 'slot')}.`) : this.#controls(effective),
       this.running && h('p', { class: 'muted small' }, `Running now with ${tokens(this.running.context_size)} tokens: ${bytes(this.running.memory_bytes)} measured, ${bytes(this.running.estimated_bytes)} planned.`),
-      seconds?.load && h('p', { class: 'muted small' }, `Loading takes about ${duration(seconds.load.seconds ?? seconds.load)}.`),
+      seconds?.load > 0 && h('p', { class: 'muted small' }, `Loading takes about ${duration(seconds.load)} (${seconds.basis?.load ?? 'estimated'})${seconds.download ? `, the download before it ${duration(seconds.download)}` : ''}.`),
       errorBox(this.error));
   }
 }

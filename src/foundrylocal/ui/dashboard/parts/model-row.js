@@ -1,6 +1,6 @@
 // One row of the list of models: a model, or the quantizations of one as a group that opens.
 
-import { cancelDownload, deleteModel, dismissError, download, load, pauseDownload, switchTo, unload, verify } from '../core/actions.js';
+import { cancelDownload, deleteModel, dismissError, download, load, pauseDownload, switchTo, tune, unload, verify } from '../core/actions.js';
 import { h } from '../core/dom.js';
 import { bytes, duration, tokens } from '../core/format.js';
 import { FIT_TONES, FIT_WORDS, displayName, downloadOf, fit, isLoaded, purpose, queueOf, stateOf } from '../core/models.js';
@@ -43,7 +43,7 @@ export function moreActions(model) {
   const { server } = store.state;
   if (model.is_downloaded && server?.status === 'running' && server.current_model !== name) entries.push(['Make it the current model', () => switchTo(name)]);
   if (model.is_downloaded) entries.push(['Alias…', () => { location.hash = href('settings', null, { find: 'aliases' }); }]);
-  if (model.is_downloaded && !isLoaded(model)) entries.push(['Verify files', () => verify(name)], [`Delete (${bytes(model.file_size_bytes)})`, () => deleteModel(name, model.file_size_bytes), 'danger']);
+  if (model.is_downloaded && !isLoaded(model)) entries.push(['Tune for this machine…', () => tune(name)], ['Verify files', () => verify(name)], [`Delete (${bytes(model.file_size_bytes)})`, () => deleteModel(name, model.file_size_bytes), 'danger']);
   return h('fl-menu', { '.name': `More for ${name}`, '.entries': entries });
 }
 

@@ -100,12 +100,14 @@ class PresetForm extends View {
     const { saved, effective, sources } = this.preset;
     const inForce = effective[name];
     const running = machineModel(this.name)?.[name];
-    const source = [inForce != null && `In force: ${toText(inForce) || 'none'}`, sources[name] && `from ${SOURCES[sources[name]] ?? sources[name]}`].filter(Boolean).join(', ');
+    const where = sources[name] && (SOURCES[sources[name]] ?? sources[name]);
+    const words = inForce === true ? 'yes' : inForce === false ? 'no' : toText(inForce) || null;
+    const source = words ? `In force: ${words}${where ? ` (${where})` : ''}` : where ? `${where[0].toUpperCase()}${where.slice(1)}` : null;
     const differs = running != null && saved[name] != null && typeof running !== 'boolean' && running !== saved[name];
     return h('div', { key: name, class: `preset-row ${LONG.includes(name) ? 'long' : ''}` }, h('label', { for: `preset-${name}` }, label(name)),
-      valueField({ id: `preset-${name}`, shape: { ...shapeOf(this.fields[name], this.all), isOptional: true }, value: this.edited[name] ?? saved[name], placeholder: inForce == null ? 'default' : toText(inForce), disabled: !isLive(),
+      valueField({ id: `preset-${name}`, shape: { ...shapeOf(this.fields[name], this.all), isOptional: true }, value: this.edited[name] ?? saved[name], placeholder: words ?? 'default', disabled: !isLive(),
         isWrong: name in this.errors, describedBy: `source-${name}`, onvalue: (text) => { this.edited[name] = text; delete this.errors[name]; this.update(); } }),
-      h('span', { class: 'source', id: `source-${name}` }, this.errors[name] ? h('span', { class: 'field-error', role: 'alert' }, this.errors[name]) : source || 'The model’s default',
+      h('span', { class: 'source', id: `source-${name}` }, this.errors[name] ? h('span', { class: 'field-error', role: 'alert' }, this.errors[name]) : source ?? 'The model’s default',
         differs && ` · running with ${toText(running)}, saved is ${toText(saved[name])}`));
   }
 

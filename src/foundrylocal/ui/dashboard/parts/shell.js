@@ -44,7 +44,7 @@ class Shell extends View {
     this.draw();
     if (moved) {
       scrollTo(0, 0);
-      this.querySelector('h1')?.focus();
+      if (!document.activeElement?.closest('main')) this.querySelector('h1')?.focus(); // the chat goes to its field
     }
   }
 

@@ -1,6 +1,6 @@
 // <fl-system-facts>: versions, engines and their devices, folders with sizes, saved prompts, and Stop.
 
-import { call, getIfThere, post } from '../core/api.js';
+import { call, get, getIfThere, post } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { bytes, plural } from '../core/format.js';
@@ -31,11 +31,20 @@ class SystemFacts extends View {
       one.message && h('p', { class: 'small' }, one.message, one.action && ` ${one.action}`))));
   }
 
+  #doctor() {
+    const tones = { ok: 'good', warning: 'warn', error: 'bad' };
+    return card('Check this machine', {},
+      h('p', { class: 'muted' }, 'Folders, disk, memory, ports, the engine, the clock and the way to Hugging Face are examined.'),
+      h('div', { class: 'row' }, h('fl-action', { '.label': 'Check now', '.busy': 'Checking…', '.run': async () => { this.checks = (await get('/doctor')).checks; this.draw(); } })),
+      this.checks && h('ul', { class: 'plain-list styles' }, this.checks.map((one) => h('li', { key: one.name }, stateMark(one.status, tones[one.status]), h('span', {}, one.message), one.action && h('span', { class: 'muted small' }, one.action)))));
+  }
+
   view() {
     const { info, machine } = store.state;
     const saved = this.cache?.models ?? this.cache?.entries ?? this.cache?.prompts;
     return h('div', { class: 'stack' },
       this.engines && this.#engines(),
+      this.#doctor(),
       card('System', {},
         facts([
           ['Version', info ? `API ${info.version}` : '…'], ['Engine', info ? `llama.cpp, xllamacpp ${info.foundry_local_version}` : '…'],

@@ -2,6 +2,7 @@
 
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
+import { plural } from '../core/format.js';
 import { can, fit } from '../core/models.js';
 import { href, replace, route } from '../core/router.js';
 import { store } from '../core/store.js';
@@ -54,7 +55,7 @@ class Models extends View {
         h('input', { type: 'search', 'data-filter': true, placeholder: 'Filter by name, family, licence', 'aria-label': 'Filter the models', value: query.find ?? '', oninput: (event) => this.#change({ find: event.target.value }) }),
         licences.length > 1 && h('select', { 'aria-label': 'Licence', onchange: (event) => this.#change({ licence: event.target.value }) },
           h('option', { value: '' }, 'Any licence'), licences.map((one) => h('option', { key: one, value: one, selected: one === query.licence }, one))),
-        h('span', { class: 'muted small', role: 'status' }, shown.length === all.length ? `${all.length} models` : `Showing ${shown.length} of ${all.length}`)),
+        h('span', { class: 'muted small', role: 'status' }, shown.length === all.length ? plural(all.length, 'model') : `Showing ${shown.length} of ${all.length}`)),
       h('div', { class: 'row', role: 'group', 'aria-label': 'Kinds' },
         query.tab === 'catalogue' && chip('Fits this machine', query.fits !== '0', () => this.#change({ fits: query.fits === '0' ? null : '0' })),
         CHIPS.map(([id, label]) => chip(label, wanted.includes(id), () => toggle(id)))));

@@ -28,7 +28,8 @@ class Overview extends View {
 
   #problem() {
     const error = store.state.server?.last_error;
-    if (!error || this.dismissed === error.message) return null;
+    const isShown = Object.values(store.state.jobs).some((job) => job.error?.message === error?.message);
+    if (!error || isShown || this.dismissed === error.message) return null;
     return card('Last problem', { key: 'problem' }, errorBox({ ...error, details: [error.details, error.reason].filter(Boolean).join(' ') }, [
       h('a', { class: 'button', href: href('logs') }, 'Show in log'),
       button('Dismiss', () => { this.dismissed = error.message; this.draw(); }, { kind: 'quiet' })]));
@@ -50,7 +51,7 @@ class Overview extends View {
         h('tbody', {}, shown.map((one) => h('tr', { key: one.id },
           h('td', { class: 'lead model-cell', title: one.model }, one.model ?? '–'), h('td', {}, requestState(one)), h('td', { class: 'nowrap', title: one.at }, ago(one.at)),
           h('td', { class: 'number minor' }, milliseconds(one.first_token_ms)), h('td', { class: 'number' }, rate(one.tokens_per_second)), h('td', { class: 'number minor' }, milliseconds(one.total_ms)))))))
-      : empty('No requests yet', h('p', {}, 'Connect an application with the address and the key above, or try the chat.')));
+      : empty('No requests yet', h('p', {}, 'Connect an application with the address and the key, or try the chat.')));
   }
 
   view() {

@@ -1,0 +1,82 @@
+"""What the page holds is bounded: two thousand models, a day of events, a log that never ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.page import Page
+from tests.running import Service
+
+MANY_MODELS = """
+(async () => {
+  const {store} = await import('/ui/dashboard/core/store.js');
+  const one = store.state.models[0];
+  store.set({models: Array.from({length: 2000}, (_, index) => ({...one, model_id: `me/Model-${index}-Q8_0-GGUF`,
+    simple_name: `Model-${index}-Q8_0-GGUF`, quantization: 'Q8_0', is_downloaded: true}))});
+})()
+"""
+A_DAY_OF_REQUESTS = """
+(async () => {
+  const {noteRequests} = await import('/ui/dashboard/core/requests.js');
+  const {store} = await import('/ui/dashboard/core/store.js');
+  const entry = (index) => ({id: `req-${index}`, at: new Date(1e12 + index * 1000).toISOString(),
+    model: 'm', key: 'k', endpoint: '/v1/chat/completions', status: 'ok', total_ms: 5, tokens_out: 5, tokens_in: 5});
+  for (let index = 0; index < 86400; index += 10) {
+    const recent = Array.from({length: 10}, (_, at) => entry(index + 9 - at));
+    noteRequests({running: [], recent, ended_count: index + 10});
+  }
+  return store.state.requests.size;
+})()
+"""
+A_FLOOD_OF_LINES = """
+(async () => {
+  const view = document.querySelector('fl-log-view');
+  const same = {timestamp: '2026-01-01T00:00:00Z', level: 'INFO', source: 'API'};
+  const line = (index) => ({...same, message: `line ${index}`});
+  for (let batch = 0; batch < 200; batch += 1) {
+    view.add(Array.from({length: 100}, (_, at) => line(batch * 100 + at)));
+  }
+  const isLast = view.box.lastElementChild.textContent.includes('line 19999');
+  return [view.lines.length, view.box.childElementCount, isLast];
+})()
+"""
+
+
+def test_two_thousand_models_are_a_few_rows(board: Page) -> None:
+    board.eval("location.hash = '#/models'")
+    board.until("the list", "document.querySelectorAll('[data-row]').length === 2")
+    board.eval(MANY_MODELS)
+    board.shows("2000 models", "main")
+    assert board.eval("document.querySelectorAll('[data-row]').length") < 100
+    board.eval("scrollTo(0, document.documentElement.scrollHeight)")
+    board.shows("Model-1999", "main")
+    assert board.eval("document.querySelectorAll('[data-row]').length") < 100
+    board.eval("scrollTo(0, 0)")
+    board.eval("document.querySelector('[data-filter]').focus()")
+    board.type("model-1234")
+    board.shows("Showing 1 of 2000", "main")
+
+
+@pytest.mark.timeout(240)
+def test_a_day_of_requests_leaves_a_thousand(board: Page, service: Service) -> None:
+    board.eval("location.hash = '#/logs'")
+    board.until("the log", "document.querySelector('fl-log-view')")
+    assert board.eval(A_DAY_OF_REQUESTS) == 1000
+
+
+def test_a_flood_of_lines_leaves_five_thousand(board: Page) -> None:
+    board.eval("location.hash = '#/logs'")
+    board.until("the log", "document.querySelector('fl-log-view .log-line')")
+    assert board.eval(A_FLOOD_OF_LINES) == [5000, 5000, True]
+
+
+def test_streams_end_with_their_screen_and_their_page(board: Page, service: Service) -> None:
+    for _ in range(8):
+        board.eval("location.hash = '#/logs'")
+        board.until("the log", "document.querySelector('fl-log-view .log-line')")
+        board.eval("location.hash = '#/overview'")
+        board.until("the overview", "document.querySelector('fl-overview')")
+        board.open(f"{service.root}/docs")
+        board.until("the endpoints", "document.querySelector('article')")
+        board.open(service.root)
+        board.until("the dashboard", "document.querySelector('fl-overview .card')")

@@ -1,0 +1,132 @@
+"""Pictures of every screen and state, light and dark, wide and small, and the one of the README.
+
+They are kept where PICTURES names a folder (`make pictures`), for people to look at; otherwise the tests show only
+that each state is reached without a fault.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.browser.page import Page
+from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, REPOSITORY, Service, running, store_tiny_model
+
+QUESTION = "What is a context window, in two sentences?"
+SIZES = [(1300, 900), (360, 800)]
+
+
+@pytest.fixture
+def shoot(page: Page, tmp_path: Path) -> Callable[[str], None]:
+    folder = Path(os.environ.get("PICTURES") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def shoot(name: str) -> None:
+        for width, height in SIZES:
+            for scheme in ("light", "dark"):
+                page.size(width, height)
+                page.scheme(scheme)
+                page.eval("new Promise((resolve) => setTimeout(resolve, 300))")
+                page.picture(folder / f"{name}-{width}-{scheme}.png")
+        page.size(*SIZES[0])
+        page.scheme("light")
+
+    return shoot
+
+
+def test_an_empty_home(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    with running(home, worker=FAKE_WORKER) as service:
+        page.open(service.root)
+        page.shows("Try the starter model")
+        shoot("overview-empty")
+        page.eval("location.hash = '#/models'")
+        page.shows("Showing")
+        shoot("models-catalogue")
+        page.eval("location.hash = '#/chat'")
+        page.shows("No model is here yet")
+        shoot("chat-empty")
+        service.kill()
+        page.shows("has not answered", ".notice", 60)
+        shoot("disconnected")
+
+
+def test_a_key_is_needed(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    with running(
+        home, worker=FAKE_WORKER, FOUNDRYLOCAL_MANAGEMENT_KEY="a-key-of-sixteen-characters"
+    ) as service:
+        page.open(service.root)
+        page.shows("Paste the management key")
+        shoot("key-needed")
+
+
+def test_a_load_that_failed(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--fail-with 'unknown model architecture: novel'")
+    with running(home, worker=FAKE_WORKER) as service:
+        page.open(f"{service.root}/#/models")
+        page.click("button", f"Load {CHAT_MODEL}")
+        page.shows("novel", "fl-models")
+        shoot("models-failed")
+        page.eval("location.hash = '#/overview'")
+        page.shows("Try again", "fl-loaded-models")
+        shoot("overview-failed")
+
+
+@pytest.mark.timeout(300)
+def test_a_service_in_use(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 40 --tokens 30")
+    store_tiny_model(home, BASE_MODEL)
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        service.post("/keys", {"name": "alice", "requests_per_minute": 20})
+        with service.gateway() as gateway:
+            for index in range(5):
+                body = {
+                    "messages": [{"role": "user", "content": f"Question {index}"}],
+                    "stream": index % 2 == 0,
+                }
+                gateway.post("/v1/chat/completions", json=body)
+        page.open(service.root)
+        page.shows("Last requests", "main")
+        shoot("overview")
+        for name, address, words in (
+            ("models", "models", "2 models"),
+            ("details-about", f"models/{CHAT_MODEL}", "Architecture"),
+            ("details-memory", f"models/{CHAT_MODEL}?view=memory", "free for a model"),
+            ("details-settings", f"models/{CHAT_MODEL}?view=settings", "Answers"),
+            ("other-programs", "models?tab=other", "Import a file"),
+            ("requests", "requests", "Since the service started"),
+            ("logs", "logs", "Server started"),
+            ("connect", "connect", "Base URL"),
+            ("settings", "settings", "Memory that stays free"),
+        ):
+            page.eval(f"location.hash = '#/{address}'")
+            page.shows(words, "body")
+            shoot(name)
+        page.eval("location.hash = '#/chat'")
+        page.until("the field", "document.activeElement.localName === 'textarea'")
+        page.type(QUESTION)
+        page.press("Enter")
+        page.shows("first token", ".thread")
+        shoot("chat")
+        page.open(f"{service.root}/docs")
+        page.click("article summary")
+        shoot("docs")
+
+
+@pytest.mark.model
+@pytest.mark.timeout(300)
+def test_the_picture_of_the_readme(page: Page, real_service: Service) -> None:
+    real_service.start()
+    with real_service.gateway() as gateway:
+        for question in ("Name three rivers.", "What is a haiku?", "Write a haiku about rain."):
+            body = {"messages": [{"role": "user", "content": question}], "stream": True, "max_tokens": 40}
+            gateway.post("/v1/chat/completions", json=body)
+    page.size(1200, 760)
+    page.open(real_service.root)
+    page.until("the figures", "document.querySelector('.overview')?.innerText.includes('tok/s')")
+    page.eval("new Promise((resolve) => setTimeout(resolve, 500))")
+    if "PICTURES" in os.environ:
+        page.picture(REPOSITORY / "docs" / "dashboard.png")
