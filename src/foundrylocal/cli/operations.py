@@ -101,6 +101,16 @@ def ensure_running(api: ManagementClient, model: str, port: int | None) -> Runni
         raise
 
 
+def ensure_served(api: ManagementClient, model: str) -> RunningServer:
+    """A running server, whatever its own model is: a request may name another one, which is loaded beside it.
+
+    Starts the server with `model` when none is running. Raises Failure.
+    """
+    if api.get("/status").get("status") == "running":
+        return _server(api, {}, is_ours=False)
+    return ensure_running(api, model, None)
+
+
 def find_model(api: ManagementClient, name: str) -> Json | None:
     """The registry's entry for a simple name or an id; None if there is none."""
     wanted = name.lower()
