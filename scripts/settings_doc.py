@@ -37,16 +37,19 @@ wildcards for http and https: list each web origin by name.
 _DEFAULTS_OF_A_MACHINE = {"cache_dir": "`~/.cache/foundrylocal`"}
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def kind_of(schema: dict[str, Any]) -> str:
+    """The type of a value, for people."""
+    if "$ref" in schema:
+        return "object"
     if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
+        return " or ".join(kind_of(one) for one in schema["anyOf"])
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
         return ", ".join(schema["enum"])
     kind = str(schema.get("type", "any"))
     if kind == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
+        return f"list of {kind_of(schema.get('items', {}))}"
     low, high = schema.get("minimum"), schema.get("maximum")
     return f"{kind}, {low} to {high}" if low is not None and high is not None else kind
 
@@ -72,7 +75,7 @@ def render() -> str:
             text += " *Environment only.*"
         if name in SECRET_SETTINGS:
             text += " Never shown again."
-        rows.append(f"| `{name}` | {_kind(schema)} | {_default(name)} | {text} |\n")
+        rows.append(f"| `{name}` | {kind_of(schema)} | {_default(name)} | {text} |\n")
     return _HEAD + "".join(rows)
 
 

@@ -5,19 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.gguf_corpus import write_gguf
+from tests.fakes.gguf_corpus import write_adapter, write_gguf
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, running, store_tiny_model
-
-RANK = 4
-TENSORS = {
-    "blk.0.attn_q.weight.lora_a": ((64, RANK), 0),
-    "blk.0.attn_q.weight.lora_b": ((RANK, 64), 0),
-}
-
-
-def write_adapter(path: Path, architecture: str = "llama") -> Path:
-    keys = {"general.architecture": architecture, "general.type": "adapter", "adapter.type": "lora"}
-    return write_gguf(path, keys | {"general.name": "Tone"}, TENSORS)
 
 
 def import_adapter(service: Service, folder: Path, name: str = "tone", architecture: str = "llama") -> None:

@@ -180,6 +180,7 @@ def test_status_of_a_stopped_server(api: Service) -> None:
         "last_updated": status["last_updated"],
         "last_error": status["last_error"],
         "uptime_seconds": 0,
+        "options": None,
         "queues": status["queues"],
         "totals": status["totals"],
     }

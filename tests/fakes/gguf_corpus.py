@@ -106,6 +106,16 @@ def gguf(
     return pad(head, alignment) + bytes(offset) if tensors else head
 
 
+def write_adapter(path: Path, architecture: str = "llama") -> Path:
+    """Write a small LoRA adapter for models of that architecture."""
+    keys = {"general.architecture": architecture, "general.type": "adapter", "adapter.type": "lora"}
+    tensors = {
+        "blk.0.attn_q.weight.lora_a": ((64, 4), 0),
+        "blk.0.attn_q.weight.lora_b": ((4, 64), 0),
+    }
+    return write_gguf(path, keys | {"general.name": "Tone"}, tensors)
+
+
 def write_split(folder: Path, stem: str, count: int) -> list[Path]:
     """Write a model of `count` valid parts, each with one tensor, and return their paths."""
     paths = []

@@ -102,6 +102,11 @@ class Pool:
         """The replica that takes the model's next request; None when none does."""
         return self._roster.entry(model).ready()
 
+    def wanted_slots(self, model: Model) -> int:
+        """How many requests at a time the model will answer once it is loaded on demand."""
+        asked = self._roster.entry(model).asked or LoadOptions()
+        return self._planner.want(model, asked).values.parallel
+
     def load_status(self, model: Model) -> LoadStatus | None:
         """How far the model's load has come; None when no worker of it is being loaded."""
         loading = self._roster.entry(model).of(State.LOADING)

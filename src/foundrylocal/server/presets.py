@@ -111,9 +111,14 @@ def _refuse_missing_companion(plan: Plan | None, changed: Collection[str]) -> No
         raise refusal
 
 
+def is_at_once(name: str) -> bool:
+    """Whether a change of this value holds at once; the others hold from the next load of the model on."""
+    return name in _AT_ONCE
+
+
 def _changed(before: Preset, after: Preset) -> dict[str, Applies]:
     return {
-        name: "at_once" if name in _AT_ONCE else "next_load"
+        name: "at_once" if is_at_once(name) else "next_load"
         for name in Preset.model_fields
         if getattr(before, name) != getattr(after, name)
     }

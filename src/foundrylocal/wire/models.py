@@ -13,7 +13,6 @@ _NAME = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
 _ENTRY = {
     "model_id": f"Qwen/{_NAME}",
     "simple_name": _NAME,
-    "kind": "model",
     "size": "0.5B",
     "quantization": "Q8_0",
     "is_downloaded": True,
@@ -25,7 +24,6 @@ _OTHER = "Qwen2.5-3B-Instruct-Q4_K_M-GGUF"
 _OTHER_ENTRY = {
     "model_id": f"Qwen/{_OTHER}",
     "simple_name": _OTHER,
-    "kind": "model",
     "size": "3B",
     "quantization": "Q4_K_M",
     "is_downloaded": False,

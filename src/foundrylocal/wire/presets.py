@@ -106,9 +106,14 @@ class PresetAnswer(BaseModel):
     )
 
 
-class PresetChangeAnswer(PresetAnswer):
+class _Done(BaseModel):
     success: bool
     message: str
+
+
+class PresetChangeAnswer(PresetAnswer, _Done):
+    """The same after a change."""
+
     applies: dict[str, Applies] = Field(
         description="For each changed value, whether it holds at once or from the next load of the model on."
     )

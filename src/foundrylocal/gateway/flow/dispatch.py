@@ -115,7 +115,7 @@ class Dispatcher:
                 yield
             return
         loaded = self._server.pool.get(model)
-        limit = loaded.spec.parallel if loaded else self._settings.current.parallel
+        limit = loaded.spec.parallel if loaded else self._server.pool.wanted_slots(model)
         self._queue.set_limit(model.model_id, limit)
         weight = request.body.answer_count
         async with self._queue.slot(

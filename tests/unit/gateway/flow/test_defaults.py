@@ -17,12 +17,15 @@ from foundrylocal.wire.presets import Preset
 from tests.unit.gateway.dialects.all_routes import ROUTES
 
 CHAT, TEXT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
+OLLAMA_CHAT, OLLAMA_TEXT = "/api/chat", "/api/generate"
 HELLO = [{"role": "user", "content": "Hi"}]
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: {"messages": HELLO},
     TEXT: {"prompt": "Hi"},
     RESPONSES: {"input": "Hi"},
     MESSAGES: {"messages": HELLO, "max_tokens": 7},
+    OLLAMA_CHAT: {"model": "m", "messages": HELLO},
+    OLLAMA_TEXT: {"model": "m", "prompt": "Hi"},
 }
 SAMPLING: dict[str, Any] = {
     "temperature": 0.25,
@@ -41,6 +44,8 @@ OWN: dict[str, dict[str, Any]] = {
     TEXT: {**SAMPLING, "temperature": 1.5, "seed": 7, "stop": "MINE", "max_tokens": 9},
     RESPONSES: {"temperature": 1.5, "seed": 7, "top_p": 0.9, "max_output_tokens": 9},
     MESSAGES: {"temperature": 0.9, "top_k": 9, "stop_sequences": ["MINE"]},
+    OLLAMA_CHAT: {"options": {"temperature": 0.9, "seed": 7, "stop": ["MINE"], "num_predict": 9}},
+    OLLAMA_TEXT: {"options": {"temperature": 0.9, "seed": 7, "stop": ["MINE"], "num_predict": 9}},
 }
 
 
@@ -75,14 +80,14 @@ def test_what_a_request_says_is_not_changed(path: str) -> None:
     assert request.body.wanted_tokens == (7 if path == MESSAGES else 9)
 
 
-@pytest.mark.parametrize("path", [CHAT, TEXT, RESPONSES])
+@pytest.mark.parametrize("path", [CHAT, TEXT, RESPONSES, OLLAMA_CHAT, OLLAMA_TEXT])
 def test_the_length_of_an_answer_is_what_admission_reserves(path: str) -> None:
     request = request_of(path, **BODIES[path])
     assert "max_tokens" not in use(request, preset(max_tokens=5))
     assert request.body.wanted_tokens == 5
 
 
-@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES, OLLAMA_CHAT, OLLAMA_TEXT])
 def test_a_conversation_without_a_system_message_gets_the_preset_s(path: str) -> None:
     engine = use(request_of(path, **BODIES[path]), preset(system_prompt='Be "brief".'))
     assert engine["messages"] == [{"role": "system", "content": 'Be "brief".'}, *HELLO]
@@ -96,6 +101,7 @@ def test_a_conversation_without_a_system_message_gets_the_preset_s(path: str) ->
         (CHAT, {"messages": [*HELLO, {"role": "system", "content": "Own."}, *HELLO]}),
         (RESPONSES, {"input": "Hi", "instructions": "Own."}),
         (MESSAGES, {"messages": HELLO, "max_tokens": 7, "system": "Own."}),
+        (OLLAMA_TEXT, {"model": "m", "prompt": "Hi", "system": "Own."}),
     ],
 )
 def test_a_system_message_of_the_request_stays_the_only_one(path: str, fields: dict[str, Any]) -> None:
