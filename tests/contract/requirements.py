@@ -152,6 +152,9 @@ CONTRACT = {
     "17.end": "DELETE /requests/{id} ends a running one; its client gets an error event",
     "17.events": "GET /events tells of requests",
     "17.captures": "capture_requests keeps bodies for GET /requests/{id}; off by default",
+    "19.doctor": "GET /doctor and foundrylocal doctor: each check ok, warning or error, with what to do",
+    "19.bench": "foundrylocal bench: rates and first tokens at 1, 4 and 16 clients, machine, last run",
+    "19.tune": "POST /models/{name}/tune: an operation with events that measures and saves as preset",
 }
 
 ALL = PUBLISHED | CONTRACT
