@@ -155,6 +155,11 @@ CONTRACT = {
     "19.doctor": "GET /doctor and foundrylocal doctor: each check ok, warning or error, with what to do",
     "19.bench": "foundrylocal bench: rates and first tokens at 1, 4 and 16 clients, machine, last run",
     "19.tune": "POST /models/{name}/tune: an operation with events that measures and saves as preset",
+    "18.list": "GET /engines has every engine with version, devices and state, and the current one",
+    "18.states": "A binary that cannot run here is missing or incompatible, with the reason and the next step",
+    "18.choice": "Presets and start options name an engine",
+    "18.file-only": "A binary is added by file, environment or command line, never over HTTP",
+    "18.gpu-layers": "Layers without a GPU are in effective with the reason, or refused when strict",
 }
 
 ALL = PUBLISHED | CONTRACT

@@ -28,7 +28,7 @@ _UNIX = "unix://"
 
 
 class WorkerUnreachable(Exception):
-    """No connection to the worker could be made, so nothing was sent; `reason` is the system's own word for it."""
+    """The connection to the worker failed, so nothing was sent; `reason` is the system's error text."""
 
     def __init__(self, error: Exception) -> None:
         self.errno = error.errno if isinstance(error, OSError) else None
@@ -37,18 +37,18 @@ class WorkerUnreachable(Exception):
 
     @property
     def is_own_shortage(self) -> bool:
-        """Whether the service itself lacked what a connection takes, which says nothing about the worker."""
+        """Whether the service itself was out of resources, which says nothing about the worker."""
         return self.errno in CONNECT_SHORTAGES
 
 
 class AnswerBroken(Exception):
-    """The connection ended before the answer did, or what came is no HTTP."""
+    """The connection was closed before the answer was complete, or the answer is not HTTP."""
 
 
 class Answer(asyncio.Protocol):
-    """What a worker answers to one request; `status` and `content_type` are known after `head`.
+    """A worker's answer to one request; `status` and `content_type` are known after `head`.
 
-    Its body is read once: in blocks as they come, whole, or poured into a function.
+    Its body is read once: in blocks as they arrive, as a whole, or passed to a function.
     """
 
     def __init__(self) -> None:
@@ -65,19 +65,19 @@ class Answer(asyncio.Protocol):
         self._news: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport
 
-    # --- what the caller asks ---------------------------------------------------------------------------
+    # --- for the caller ---------------------------------------------------------------------------
 
     def send(self, request: bytes) -> None:
         """Send the whole request, once."""
         self._transport.write(request)
 
     async def head(self) -> None:
-        """Wait for the status and the headers. Raises AnswerBroken."""
+        """Wait for the status line and the headers. Raises AnswerBroken."""
         while not self._has_head:
             await self._wait()
 
     async def block(self) -> bytes:
-        """The bytes of the body that have come, at least one; empty at its end. Raises AnswerBroken."""
+        """The bytes of the body received so far, at least one; empty at its end. Raises AnswerBroken."""
         while not self._parts and not self._is_whole:
             await self._wait()
         return self._taken()
@@ -89,7 +89,7 @@ class Answer(asyncio.Protocol):
         return self._taken()
 
     async def pour(self, take: Callable[[bytes], None]) -> None:
-        """Give the body to `take` in blocks as they come. Raises AnswerBroken, and what `take` raises."""
+        """Pass the body to `take` in blocks as they arrive. Raises AnswerBroken, and what `take` raises."""
         if self._parts:
             take(self._taken())
         self._take = take
@@ -102,15 +102,15 @@ class Answer(asyncio.Protocol):
             raise self._fault
 
     def pause(self) -> None:
-        """Take no more from the worker for now: it waits, or its bytes do, in the system's buffers."""
+        """Stop reading from the worker for now; its bytes wait in the system's buffers."""
         self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Continue reading after a pause."""
         self._transport.resume_reading()
 
     def abort(self) -> None:
-        """End the exchange at once; an engine that is still at work on it stops."""
+        """Close the connection at once; an engine that is still working on the request stops."""
         self._transport.abort()
 
     async def _wait(self) -> None:
@@ -126,7 +126,7 @@ class Answer(asyncio.Protocol):
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    # --- what the connection tells ----------------------------------------------------------------------
+    # --- called by the transport ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -165,7 +165,7 @@ class Answer(asyncio.Protocol):
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
-    # --- what the parser tells --------------------------------------------------------------------------
+    # --- called by the parser --------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
         match name.lower():
@@ -244,14 +244,14 @@ async def probe(endpoint: Address, timeout_s: float) -> None:
 
 
 async def can_call_tools(endpoint: Address, timeout_s: float) -> bool:
-    """Whether the engine found a place for tools in the chat template; an engine that does not tell can."""
+    """Whether the chat template supports tools; assumed when the engine does not report it."""
     try:
         with anyio.fail_after(timeout_s):
             async with ask(endpoint, "/props") as answer:
                 body = await answer.read()
                 told = msgspec.json.decode(body, type=_Props) if answer.status == 200 else _Props()
     except (WorkerUnreachable, AnswerBroken, TimeoutError, msgspec.DecodeError):
-        return True  # its health check was answered, and that is what counts
+        return True  # the health check passed, which is what decides
     return told.chat_template_caps.supports_tools
 
 

@@ -1,6 +1,6 @@
-"""What a worker gets of the service's environment: what a process, an interpreter and an engine need, and no secret.
+"""Which environment variables a worker inherits: what a process, an interpreter and an engine need, and no secrets.
 
-Invariant: nothing passes because it is not forbidden; a name is listed here, or it stays in the service.
+Invariant: this is an allowlist; a variable that is not listed here is not passed on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of the environment that a worker gets; names are matched without case, as on Windows."""
+    """The variables that a worker inherits; names are compared ignoring case, as on Windows."""
     return {name: value for name, value in environment.items() if _passes(name.upper())}
 
 

@@ -10,6 +10,7 @@ import pytest
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.settings.folders import Folders, default_cache_dir
 from foundrylocal.settings.key import load_or_make_key
+from foundrylocal.settings.saved_file import change_engines
 from foundrylocal.settings.store import SettingsStore
 
 
@@ -192,3 +193,35 @@ def test_a_command_in_the_environment_is_split_as_a_shell_does(
     with pytest.raises(InvalidConfiguration) as caught:
         SettingsStore(tmp_path)
     assert "worker_command" in (caught.value.details or "")
+
+
+def test_an_engine_that_the_command_line_added_is_taken_up_and_kept(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path)
+    store.update({"port": 7})
+    change_engines(tmp_path, "mine", "/opt/llama-server")
+    assert store.current.engines == {}
+    assert store.refresh().engines == {"mine": "/opt/llama-server"}
+    change_engines(tmp_path, "other", "/opt/other")
+    store.update({"port": 8})  # without a refresh before it
+    assert SettingsStore(tmp_path).current.engines == {"mine": "/opt/llama-server", "other": "/opt/other"}
+    assert SettingsStore(tmp_path).current.port == 8
+    change_engines(tmp_path, "mine", None)
+    assert store.refresh().engines == {"other": "/opt/other"}
+
+
+def test_only_what_http_cannot_change_is_taken_up_from_the_file(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path)
+    store.update({"port": 7})
+    (tmp_path / "config.json").write_text('{"port": 9, "engines": {"mine": "/opt/llama-server"}}')
+    assert (store.refresh().port, store.current.engines) == (7, {"mine": "/opt/llama-server"})
+    (tmp_path / "config.json").write_text("{ not JSON")
+    assert (store.refresh().port, store.current.engines) == (7, {"mine": "/opt/llama-server"})
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("a b", "/opt/x"), ("built-in", "/opt/x"), ("x", "relative"), ("", "/opt/x")]
+)
+def test_an_engine_needs_a_valid_name_and_an_absolute_path(tmp_path: Path, name: str, path: str) -> None:
+    with pytest.raises(ValueError, match="engines"):
+        change_engines(tmp_path, name, path)
+    assert not (tmp_path / "config.json").exists()

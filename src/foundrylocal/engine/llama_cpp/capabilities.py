@@ -1,8 +1,8 @@
-"""Which devices the built-in engine has, asked of a child process.
+"""Which devices the built-in engine has, queried in a child process.
 
-Invariant: the engine's library is never loaded into the service, whose process a broken driver could take down. A
-machine without a GPU is asked once; on one with a GPU, what is free is asked again when the answer is old, and an
-engine that could not say is asked again after FAILURE_REUSE_S: a shortage at that moment says nothing of its devices.
+Invariant: the engine's library is never loaded into the service, because a broken driver could crash it. On a
+machine without a GPU the answer is kept for good. With a GPU it expires after REUSE_S, since free memory changes. A
+failed query is repeated after FAILURE_REUSE_S: it may have failed for lack of processes, not of devices.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class EngineDevices:
         self._known: tuple[Device, ...] | None = None
         self._ask_at = -math.inf
         self.lacks_instructions = False
-        """Whether the engine ended because the processor lacks instructions that it uses."""
+        """Whether the query crashed because the processor lacks instructions that the engine uses."""
 
     async def list(self) -> tuple[Device, ...]:
-        """The devices with what is free on them now; empty when the engine could not say."""
+        """The devices with their free memory as of now; empty when the query failed."""
         async with self._lock:
             if self._clock() >= self._ask_at:
                 self._known = await self._ask()
@@ -58,7 +58,7 @@ class EngineDevices:
         return REUSE_S if any(device.kind is DeviceKind.GPU for device in self._known) else math.inf
 
     async def _ask(self) -> tuple[Device, ...] | None:
-        """The devices; None when the engine could not say."""
+        """The devices; None when the query failed."""
         try:
             require_room_for_process()
             with anyio.fail_after(ANSWER_TIMEOUT_S):

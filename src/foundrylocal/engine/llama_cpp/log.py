@@ -1,4 +1,4 @@
-"""The engine's own log lines: told apart by level for our log, and searched for the reason of a failure."""
+"""Parses the engine's log lines: passes them to our log by level, and finds the reason of a failed load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 _LINE = re.compile(r"^(?:\d+\.\d\d\.\d{3}\.\d{3}\s+)?(?P<level>[DIWE])\s+(?P<text>\S.*)?$")
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR}
 # One of these lines comes with every request and token batch, or warns of a port where there is a private socket:
-# of interest only to who looks for it.
+# of interest only when debugging.
 _CHATTER = re.compile(
     r"^(slot|init: embeddings required|srv\s+(log_server_r|update_slots|params_from_|operator\(\)|init: security))"
 )
@@ -35,7 +35,7 @@ LINE_LENGTH = 2_000
 
 
 def without_folders(text: str) -> str:
-    """Paths cut to their last part: where a model lies is not for every reader of an error."""
+    """Shorten paths to their last part: not everybody who reads an error may know where files are stored."""
     return _PATH.sub(_last_part, text)
 
 
@@ -53,7 +53,7 @@ class EngineLog:
         self._is_serving = False
 
     def start_serving(self) -> None:
-        """Requests may come from now on: their text, which some lines quote, is removed from the lines."""
+        """From now on remove the text of requests, which some of the engine's lines quote."""
         self._is_serving = True
 
     def add(self, line: str) -> None:
@@ -78,7 +78,7 @@ class EngineLog:
         return [text for _, text in self._last]
 
     def reason(self, reported: str | None = None) -> str | None:
-        """What went wrong in the engine's own words, or as the worker `reported` it; None when nobody said."""
+        """What went wrong, in the engine's own words or as the worker `reported` it; None when neither says."""
         lines = self.last_lines()
         for pattern in _REASONS:
             for text in lines:

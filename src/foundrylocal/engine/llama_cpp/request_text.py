@@ -19,7 +19,7 @@ _MAY_QUOTE: Final = re.compile(
 )
 # Where a quotation begins, if not after a colon.
 _QUOTE: Final = re.compile(r"[\"'`{}\[\]<>]")
-# Lines without the engine's stamp that tell of a crash; anything else without it is the rest of a longer message.
+# Lines without a time stamp that report a crash; any other line without one continues a longer message.
 _CRASH: Final = re.compile(
     r"[\w./+-]{1,200}:[0-9]{1,6}: GGML_(?:ASSERT|ABORT)\(.{0,300}\) failed"
     r"|(?:CUDA|HIP) error"
@@ -32,7 +32,7 @@ _FUNCTION: Final = re.compile(r"(?:[a-z]{2,4} {1,8})?[\w~()]{1,80}")
 
 
 def without_request_text(text: str, *, is_stamped: bool) -> str | None:
-    """What may be logged of an engine line while requests are served; None when nothing may.
+    """The part of an engine line that may be logged while requests are served; None when there is none.
 
     `is_stamped` says whether the line began with the engine's time stamp and level.
     """
