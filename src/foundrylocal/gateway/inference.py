@@ -148,7 +148,7 @@ def _client_text(scope: Scope) -> str:
 def _client(scope: Scope, end_user: str) -> str:
     """The client that the queue treats fairly among those with its key: its address, its program, the user it names.
 
-    Programs of one machine share an address and often a key; what they call themselves tells them apart.
+    Programs of one machine share an address and often a key; their User-Agent distinguishes them.
     """
     peer = scope.get("client")
     program = b"".join(headers_named(scope, b"user-agent"))[:200].decode("latin-1")

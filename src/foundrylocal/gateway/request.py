@@ -21,7 +21,7 @@ from foundrylocal.wire.presets import Preset
 class InferenceRequest:
     """A checked request, what the engine gets of it, and the way back to its client.
 
-    `caller` is whose key it has, `client` whom the queue treats fairly among the requests with that key.
+    `caller` is the owner of its key, `client` the unit of fairness among the requests with that key.
     `is_admitted` is set once it has waited in the queue or tried to reach a worker: from then on a crash makes it
     wait, not fail. With `may_start` it starts a stopped server. `deadline` is when that wait ends, in monotonic
     seconds. `rewriter` turns the engine's events into the client's, once a stream has begun. `answer_tokens` is what

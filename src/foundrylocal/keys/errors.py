@@ -11,7 +11,7 @@ class KeyExpired(InvalidApiKey):
     def __init__(self, expired_at: str) -> None:
         super().__init__()
         self.message = "This API key has expired"
-        self.details = f"It expired at {expired_at}. Ask whoever runs this service for a new key."
+        self.details = f"It expired at {expired_at}. Ask the administrator of this service for a new key."
 
 
 class KeyRevoked(InvalidApiKey):
@@ -20,7 +20,7 @@ class KeyRevoked(InvalidApiKey):
     def __init__(self) -> None:
         super().__init__()
         self.message = "This API key was revoked"
-        self.details = "Ask whoever runs this service for a new key."
+        self.details = "Ask the administrator of this service for a new key."
 
 
 class ScopeNotAllowed(FoundryLocalError):

@@ -56,7 +56,7 @@ class Keyring:
             return None
         digest = hash_secret(secret)
         found: ApiKey | None = None
-        # All of them are compared, each in constant time, so that the time tells nothing about any of them.
+        # Compare with all of them, each in constant time: the response time must reveal nothing about a key.
         for expected, key in self._digests:
             if hmac.compare_digest(digest, expected):
                 found = key
@@ -116,8 +116,9 @@ class Keyring:
         return usage.requests_last_minute(self._clock()), usage.tokens_today(now_s), usage.last_used_at_s
 
     async def add(self, draft: ApiKey) -> tuple[ApiKey, str]:
-        """Create a key with the name and the rules of `draft`; returns it with its secret, which nobody can ask for
-        again. Raises KeyExists, TooManyKeys, KeysNotSaved.
+        """Create a key with the name and the rules of `draft`; returns it with its secret, the only copy of it.
+
+        Raises KeyExists, TooManyKeys, KeysNotSaved.
         """
         secret = new_secret()
         digest = hash_secret(secret.encode()).hex()

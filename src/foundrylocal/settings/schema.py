@@ -119,7 +119,7 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         1000,
         ge=0,
         le=10_000,
-        description="How many ended requests GET /requests tells of, with their figures and without their content.",
+        description="How many finished requests GET /requests lists, with their figures and without their content.",
     )
     capture_requests: int = Field(
         0,

@@ -49,7 +49,7 @@ async def remove_key(name: str, services: ServicesDep) -> Any:
 
 
 def _draft(body: KeyBody, services: Services) -> ApiKey:
-    """The key that is asked for, before it has a secret. Raises InvalidRequest, ModelNotFound."""
+    """The requested key, before it has a secret. Raises InvalidRequest, ModelNotFound."""
     if body.name.lower() in RESERVED_NAMES:
         raise InvalidRequest(
             "The request is not valid", f"name: '{body.name}' is reserved. Choose another name."

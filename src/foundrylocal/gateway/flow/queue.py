@@ -107,7 +107,7 @@ class _ModelQueue:
 class FairQueue:
     """Owner of all queues; `max_waiting` is called for each request, so a changed setting holds at once.
 
-    `clock` tells monotonic seconds.
+    `clock` returns monotonic seconds.
     """
 
     def __init__(self, max_waiting: Callable[[], int], clock: Clock = monotonic) -> None:

@@ -1,4 +1,4 @@
-"""The requests that run and those that ended lately, with their figures and without their content.
+"""The record of running and recent requests: their figures, never their content.
 
 Invariant: an entry holds numbers, names of ours and what the client called itself, never a prompt or an answer. At
 most `limit()` ended requests are kept.
@@ -23,14 +23,14 @@ RECENT_IN_SUMMARY = 10
 
 
 class RequestEnded(OperationCancelled):
-    """Somebody who manages this service ended the request."""
+    """An administrator ended the request with DELETE /requests/{id}."""
 
     code = "request_ended"
 
     def __init__(self) -> None:
         super().__init__("The request")
         self.message = "The request was ended"
-        self.details = "Whoever manages this service ended it. Send it again, or ask them why."
+        self.details = "An administrator of this service ended it. Send it again, or ask them why."
 
 
 class RunningRequest:
@@ -105,7 +105,7 @@ class Activity:
         return [render_entry(stats) for stats in found[:limit]], len(found)
 
     def summary(self) -> dict[str, Any]:
-        """What the event stream tells: the running requests, the last ended ones, and how many ended in all."""
+        """For the event stream: the running requests, the last finished ones, and how many finished in all."""
         recent = islice(reversed(self._ended), RECENT_IN_SUMMARY)
         return {
             "running": [render_entry(request.stats) for request in self._running.values()],

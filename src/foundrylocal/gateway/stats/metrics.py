@@ -61,7 +61,7 @@ class _QueueGauges(Collector):
 
 
 class Metrics:
-    """Owner of the counters of this service; `has_key` tells whether a key of that name still exists."""
+    """Owner of the counters of this service; `has_key` says whether a key of that name still exists."""
 
     def __init__(self, queue: FairQueue, has_key: Callable[[str], bool] = lambda name: True) -> None:
         self._has_key = has_key

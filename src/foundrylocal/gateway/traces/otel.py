@@ -112,7 +112,7 @@ class OtelTrace:
         return b"traceresponse", text.encode()
 
     def end(self, stats: RequestStats, body: bytes) -> None:
-        """The request is over; `body` is exported only if the setting asks for it."""
+        """Finish the span; `body` is exported only if the setting trace_prompts is on."""
         if not self._span.is_recording():
             self._span.end()
             return

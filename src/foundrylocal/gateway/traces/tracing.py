@@ -27,11 +27,11 @@ class RequestTrace(Protocol):
 
     @property
     def header(self) -> Header:
-        """What the answer tells the client about the trace."""
+        """The response header that identifies the trace."""
         ...
 
     def end(self, stats: RequestStats, body: bytes) -> None:
-        """The request is over; `body` is exported only if the setting trace_prompts asks for it."""
+        """Finish the span; `body` is exported only if the setting trace_prompts is on."""
         ...
 
 
