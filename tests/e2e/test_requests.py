@@ -32,6 +32,29 @@ def test_figures_of_the_engine_are_in_the_record(real_service: Service) -> None:
         found = entry_of(real_service, again)
         assert found["tokens_in"] == entry["tokens_in"] and found["tokens_cached"] > 0
     assert entry_of(real_service, streamed)["first_token_ms"] > 0
+    assert {entry_of(real_service, one)["stop_reason"] for one in (first, second, streamed)} == {"length"}
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_why_an_answer_ended_is_in_the_record_of_each_dialect(real_service: Service, is_stream: bool) -> None:
+    real_service.start()
+    model = real_service.status()["current_model"]
+    messages = [{"role": "user", "content": "Count."}]
+    with real_service.gateway() as gateway:
+        for path, body in (
+            (CHAT, {"messages": messages, "max_tokens": 4, "stream_options": {"include_usage": True}}),
+            ("/v1/completions", {"prompt": "One,", "max_tokens": 4}),
+            ("/v1/messages", {"messages": messages, "max_tokens": 4}),
+            ("/v1/responses", {"input": "Count.", "max_output_tokens": 4}),
+            ("/api/chat", {"model": model, "messages": messages, "options": {"num_predict": 4}}),
+            ("/api/generate", {"model": model, "prompt": "Count.", "options": {"num_predict": 4}}),
+        ):
+            if not is_stream:
+                body.pop("stream_options", None)
+            answer = gateway.post(path, json=body | {"stream": is_stream})
+            assert answer.status_code == 200, (path, answer.text)
+            entry = entry_of(real_service, answer)
+            assert (entry["stop_reason"], entry["tokens_out"]) == ("length", 4), (path, entry)
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/api/chat"])

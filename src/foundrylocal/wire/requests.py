@@ -28,6 +28,7 @@ _ENTRY: JsonDict = {
     "tokens_per_second": 41.5,
     "first_token_ms": 92,
     "total_ms": 3180,
+    "stop_reason": "stop",
     "client": "127.0.0.1 OpenAI/Python 2.1.0",
     "error": None,
 }
@@ -61,6 +62,9 @@ class RequestEntry(BaseModel):
     tokens_per_second: float | None
     first_token_ms: int | None = Field(description="For streams.")
     total_ms: int | None = Field(description="Null until it has ended.")
+    stop_reason: str | None = Field(
+        description="Why the engine stopped: `stop`, `length` or `tool_calls`; null where it did not say."
+    )
     client: str = Field(description="Address of the client, and what its program calls itself.")
     error: RequestError | None
 

@@ -119,6 +119,7 @@ class Dialect(Generic[B]):
             return answer
         stats.note_timings(answer.get("timings") or {})
         stats.note_usage(answer.get("usage") or {})
+        stats.note_stop_reason(_stop_reason(answer))
         return self.answer(answer, body, stats)
 
     def decode_answer(self, raw: bytes, body: B, stats: RequestStats) -> Any:
@@ -159,3 +160,11 @@ class Dialect(Generic[B]):
     def error_event(self, error: FoundryLocalError, stream: Rewriter | None = None) -> bytes:
         """The failure of a stream that has begun, as its last event; `stream` rewrote the events before it."""
         return b"data: " + json.dumps(self.error_body(error), separators=(",", ":")).encode() + b"\n\n"
+
+
+def _stop_reason(answer: Json) -> Any:
+    """Why the first of the engine's answers ended; None for what is no chat and no text completion."""
+    match answer.get("choices"):
+        case [{"finish_reason": reason}, *_]:
+            return reason
+    return None

@@ -19,6 +19,7 @@ from foundrylocal.gateway.dialects.openai_chat import engine as openai_chat
 from foundrylocal.gateway.dialects.openai_chat.check import join_prefill
 from foundrylocal.gateway.dialects.openai_chat.engine import Places
 from foundrylocal.gateway.dialects.openai_chat.shapes import ChatBody
+from foundrylocal.gateway.stats.request_stats import RequestStats
 
 CHAT_PATH = "/v1/chat/completions"
 COUNT_PATH = "/v1/chat/completions/input_tokens"
@@ -126,6 +127,13 @@ class ChatAnswer(msgspec.Struct):
 
 
 decode_answer = msgspec.json.Decoder(ChatAnswer).decode
+
+
+def note_figures(answer: ChatAnswer, stats: RequestStats) -> None:
+    """Note the figures of a whole answer, and why it ended."""
+    stats.note_timings(answer.timings)
+    stats.note_usage(msgspec.to_builtins(answer.usage) if answer.usage else {})
+    stats.note_stop_reason(answer.choices[0].finish_reason if answer.choices else None)
 
 
 def reasoning_tokens(usage: Usage, reasoning_chars: int, other_chars: int) -> int:

@@ -39,6 +39,7 @@ class ChatStream:
                     "output_tokens": self.usage.completion_tokens,
                 }
             )
+            self.stats.note_stop_reason(self.finish_reason)
             return self.end()
         return event + b"\n\n" if event.startswith(b":") else b""  # a comment keeps the connection alive
 

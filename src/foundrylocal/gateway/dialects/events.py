@@ -11,6 +11,7 @@ from foundrylocal.gateway.stats.request_stats import RequestStats
 
 NO_DATA = b"data: null"
 """What the engine sends first when it computes several answers."""
+_STOP_REASON = re.compile(rb'"finish_reason":"([a-z_]{1,20})"')
 _TIMINGS = re.compile(rb'"timings":(\{[^{}]*\})')
 dump = msgspec.json.Encoder().encode
 
@@ -39,3 +40,6 @@ def note_timings(block: bytes, stats: RequestStats) -> None:
     if b'"timings":{' in block:
         for found in _TIMINGS.finditer(block):
             stats.note_timings(json.loads(found[1]))
+        # The same event has it, or the one before, which comes with it.
+        if reason := _STOP_REASON.search(block):
+            stats.note_stop_reason(reason[1].decode())

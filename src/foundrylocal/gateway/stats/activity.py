@@ -151,6 +151,7 @@ def render_entry(stats: RequestStats) -> dict[str, Any]:
         "tokens_per_second": None if rate is None else round(rate, 1),
         "first_token_ms": _ms(stats.first_s) if stats.is_stream else None,
         "total_ms": _ms(stats.total_s) if stats.has_ended else None,
+        "stop_reason": stats.stop_reason,
         "client": stats.client,
         "error": {"code": stats.outcome, "message": stats.error_message} if has_failed else None,
     }

@@ -52,6 +52,7 @@ class RequestStats:
     tokens_in: int | None = None
     tokens_cached: int = 0
     tokens_out: int | None = None
+    stop_reason: str | None = None
     events: int = 0
     trace_header: Header | None = None
     tokens_drafted: int = 0
@@ -104,6 +105,11 @@ class RequestStats:
         made = next((usage[name] for name in ("completion_tokens", "output_tokens") if usage.get(name)), None)
         if made is not None:
             self.tokens_out = int(made)
+
+    def note_stop_reason(self, reason: Any) -> None:
+        """Why the engine stopped: `stop`, `length` or `tool_calls`."""
+        if isinstance(reason, str):
+            self.stop_reason = reason
 
     @property
     def tokens_per_s(self) -> float | None:

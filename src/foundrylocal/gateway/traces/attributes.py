@@ -25,7 +25,7 @@ _OPERATIONS = {
     "/api/embed": "embeddings",
     "/api/embeddings": "embeddings",
 }
-Attributes = dict[str, str | int | float | bool]
+Attributes = dict[str, str | int | float | bool | list[str]]
 
 
 def operation_of(endpoint: str) -> str:
@@ -64,7 +64,10 @@ def last_attributes(stats: RequestStats) -> Attributes:
         "foundrylocal.request.outcome": stats.outcome,
         "foundrylocal.key.name": stats.key,
     }
-    return {name: value for name, value in known.items() if value is not None}
+    found: Attributes = {name: value for name, value in known.items() if value is not None}
+    if stats.stop_reason is not None:
+        found["gen_ai.response.finish_reasons"] = [stats.stop_reason]
+    return found
 
 
 def is_failure(stats: RequestStats) -> bool:

@@ -20,6 +20,7 @@ CHAT = "/v1/chat/completions"
 def ended(**figures: Any) -> RequestStats:
     stats = RequestStats(CHAT, 0.0, key="alice", model_id="org/m", model_name="m", status=200, **figures)
     stats.note_timings({"prompt_n": 3, "cache_n": 2, "prompt_ms": 50, "predicted_n": 7, "predicted_ms": 700})
+    stats.note_stop_reason("stop")
     stats.note_outcome("ok")
     return stats
 
@@ -42,6 +43,7 @@ def test_a_span_has_the_words_of_the_conventions() -> None:
         "gen_ai.usage.output_tokens": 7,
         "gen_ai.response.time_to_first_chunk": 0.3,
         "http.response.status_code": 200,
+        "gen_ai.response.finish_reasons": ["stop"],
         "foundrylocal.request.id": stats.id,
         "foundrylocal.request.outcome": "ok",
         "foundrylocal.key.name": "alice",

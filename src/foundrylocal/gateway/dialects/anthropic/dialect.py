@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-import msgspec
-
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.anthropic.answer import message_of
 from foundrylocal.gateway.dialects.anthropic.engine import chat_of, places_of, thinking_budget
@@ -21,6 +19,7 @@ from foundrylocal.gateway.dialects.by_chat import (
     chat_request,
     count_request,
     decode_answer,
+    note_figures,
 )
 from foundrylocal.gateway.stats.request_stats import RequestStats
 
@@ -66,8 +65,7 @@ class Messages(_Anthropic[MessagesBody]):
 
     def whole(self, raw: bytes, body: MessagesBody, stats: RequestStats) -> Any:
         answer = decode_answer(raw)
-        stats.note_timings(answer.timings)
-        stats.note_usage(msgspec.to_builtins(answer.usage) if answer.usage else {})
+        note_figures(answer, stats)
         return message_of(answer, stats.model_id)
 
     def stream(self, body: MessagesBody, stats: RequestStats) -> Rewriter:

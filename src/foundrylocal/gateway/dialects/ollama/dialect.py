@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from foundrylocal.gateway.dialects.base import LOAD_ONLY, EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Json
-from foundrylocal.gateway.dialects.by_chat import CHAT_PATH, decode_answer
+from foundrylocal.gateway.dialects.by_chat import CHAT_PATH, decode_answer, note_figures
 from foundrylocal.gateway.dialects.ollama.answer import (
     Content,
     chat_content,
@@ -26,8 +24,7 @@ from foundrylocal.gateway.stats.request_stats import RequestStats
 
 def _whole_chat(raw: bytes, body: GenerationBody, content: Content, stats: RequestStats) -> Json:
     answer = decode_answer(raw)
-    stats.note_timings(answer.timings)
-    stats.note_usage(msgspec.to_builtins(answer.usage) if answer.usage else {})
+    note_figures(answer, stats)
     return whole_chat(answer, body, content, stats)
 
 

@@ -36,4 +36,5 @@ def text_ending(piece: TextPiece, text: str, body: GenerationBody, stats: Reques
     usage = Usage(piece.tokens_evaluated, piece.tokens_predicted)
     stats.note_usage({"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens})
     reason = "length" if piece.stop_type == "limit" else "stop"
+    stats.note_stop_reason(reason)
     return ending(body, {"response": text}, reason, stats, usage)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
-
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.base import Dialect, EngineRequest, Rewriter
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.by_chat import (
     CHAT_PATH,
     COUNT_PATH,
-    ChatAnswer,
     Usage,
     chat_request,
     count_request,
     decode_answer,
+    note_figures,
     reasoning_tokens,
 )
 from foundrylocal.gateway.dialects.ids import with_prefix
@@ -76,7 +74,7 @@ class Responses(Dialect[ResponsesBody]):
 
     def whole(self, raw: bytes, body: ResponsesBody, stats: RequestStats) -> Any:
         answer = decode_answer(raw)
-        _note(answer, stats)
+        note_figures(answer, stats)
         response = response_of(answer, body, stats.model_id, int(now_s()))
         self._keep(response, body)
         return response
@@ -113,7 +111,7 @@ class Compact(Dialect[CompactBody]):
 
     def whole(self, raw: bytes, body: CompactBody, stats: RequestStats) -> Any:
         answer = decode_answer(raw)
-        _note(answer, stats)
+        note_figures(answer, stats)
         said, usage = answer.choices[0].message, answer.usage or Usage()
         key = with_prefix("", answer.id)
         summary = {
@@ -129,8 +127,3 @@ class Compact(Dialect[CompactBody]):
             "output": [summary],
             "usage": usage_of(usage, reasoning),
         }
-
-
-def _note(answer: ChatAnswer, stats: RequestStats) -> None:
-    stats.note_timings(answer.timings)
-    stats.note_usage(msgspec.to_builtins(answer.usage) if answer.usage else {})
