@@ -35,9 +35,11 @@ class Measured:
     events: int
 
 
-async def measure(target: Target, model: str | None, max_tokens: int) -> Measured:
+async def measure(
+    target: Target, model: str | None, max_tokens: int, timeout_s: float = STREAM_TIMEOUT_S
+) -> Measured:
     """Ask once, streamed; raises RuntimeError when the answer is not a whole stream."""
-    async with asyncio.timeout(STREAM_TIMEOUT_S):
+    async with asyncio.timeout(timeout_s):
         if target.socket:
             reader, writer = await asyncio.open_unix_connection(target.socket)
         else:

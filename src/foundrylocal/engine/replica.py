@@ -23,11 +23,15 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedAdapter:
-    """A LoRA adapter that a replica applies, with its strength; the size in bytes."""
+    """A LoRA adapter that a replica applies, with its strength; the size in bytes.
+
+    `content_id` identifies what is in its file.
+    """
 
     path: Path
     scale: float
     file_bytes: int
+    content_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,4 +67,5 @@ class Adapters:
                 f"It was made for the architecture '{made_for}', and this model is '{needed}'. Use an adapter that "
                 "was trained on this model.",
             )
-        return LoadedAdapter(found.stored.model_path, asked.scale, found.stored.size_bytes)
+        stored = found.stored
+        return LoadedAdapter(stored.model_path, asked.scale, stored.size_bytes, stored.content_id)

@@ -15,7 +15,8 @@ _VERSION = 1
 # What a slot holds does not depend on these. An option that is not listed here separates saved prompts: to lose one
 # costs time, to restore one that does not fit costs the answers.
 _IRRELEVANT_OPTIONS = frozenset({
-    "context_size", "parallel", "threads", "gpu_layers", "speculative", "engine",
+    "context_size", "parallel", "threads", "gpu_layers", "speculative", "engine", "batch_tokens",
+    "lora",  # what the adapters are counts, not their names
 })  # fmt: skip
 
 
@@ -70,12 +71,14 @@ def fit_of(spec: ReplicaSpec, build: str) -> Fit | None:
     """
     if spec.is_embedding or spec.is_reranking or isinstance(spec.options.speculative, DraftModel):
         return None
-    if not build or not spec.content_id or spec.options.lora:
+    are_known = all(adapter.content_id for adapter in spec.adapters)
+    if not build or not spec.content_id or not are_known or len(spec.adapters) < len(spec.options.lora):
         return None
     options = spec.options.model_dump(mode="json")
     relevant = {name: options[name] for name in sorted(options.keys() - _IRRELEVANT_OPTIONS)}
     origin = _digest([spec.content_id, build])
-    return Fit(_digest([origin, relevant, spec.has_long_context]), origin)
+    adapters = [(adapter.content_id, adapter.scale) for adapter in spec.adapters]
+    return Fit(_digest([origin, relevant, adapters, spec.has_long_context]), origin)
 
 
 def _digest(parts: list[object]) -> str:

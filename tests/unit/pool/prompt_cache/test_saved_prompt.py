@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from foundrylocal.pool.prompt_cache.saved_prompt import Index, fit_of, read_index
+from foundrylocal.engine.replica import LoadedAdapter
+from foundrylocal.pool.prompt_cache.saved_prompt import Fit, Index, fit_of, read_index
 from foundrylocal.wire.load_options import DraftModel, LoraAdapter
 from tests.unit.pool.prompt_cache.state_files import spec
 
@@ -35,6 +38,20 @@ def test_another_type_of_cache_does_not_fit_now() -> None:
     assert fit is not None
     assert other is not None
     assert (fit.origin, fit.key != other.key) == (other.origin, True)
+
+
+def test_the_adapters_count_by_content_and_scale(tmp_path: Path) -> None:
+    def with_adapter(name: str, content_id: str, scale: float = 1.0) -> Fit | None:
+        adapter = LoadedAdapter(tmp_path / name, scale, 1, content_id)
+        return fit_of(spec(adapters=(adapter,), lora=[LoraAdapter(model=name, scale=scale)]), BUILD)
+
+    one = with_adapter("one", "content 1")
+    assert one is not None
+    assert one != fit_of(spec(), BUILD)
+    assert with_adapter("renamed", "content 1") == one
+    assert with_adapter("one", "content 2") != one
+    assert with_adapter("one", "content 1", 0.5) != one
+    assert with_adapter("one", "") is None
 
 
 def test_a_context_that_changes_positions_does_not_fit_now() -> None:
