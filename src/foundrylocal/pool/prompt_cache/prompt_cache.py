@@ -147,7 +147,7 @@ class PromptCache:
     async def restore(self, replica: Replica, address: Address) -> None:
         """Give a new replica the prompts that fit it, those of replicas that it replaces too; failures are logged.
 
-        Each step has a bound of about 2 s: saving from such a replica, waiting for files, restoring them.
+        It takes RESTORE_TIMEOUT_S at most, and SAVE_TIMEOUT_S before that when there is a replica to replace.
         """
         fit = fit_of(replica.spec, address.build)
         if fit is None or address.slot_folder is None or not self._store.limit_bytes:
@@ -157,12 +157,19 @@ class PromptCache:
                 save = _Save(fit)
                 await self._write(other, save, is_idle=False)
                 self._begin_listing(other, save)
-        await self._all_listed(RESTORE_TIMEOUT_S)
-        if self._store.prompts:
-            restored = Restored()
-            await contain(log, self._restoring.restore, replica.spec, address, fit, restored)
-            if restored.unproven:
-                self._restored[replica] = restored
+        restored, name = Restored(), replica.model.simple_name
+        with anyio.move_on_after(RESTORE_TIMEOUT_S) as limit:
+            await self._listed.wait_until(lambda: self._being_listed == 0)
+            if self._store.prompts:
+                await contain(log, self._restoring.restore, replica.spec, address, fit, restored)
+        if limit.cancelled_caught:
+            log.warning(
+                "Not all prompts of %s were restored: that took more than %g s", name, RESTORE_TIMEOUT_S
+            )
+        if restored.unproven:
+            self._restored[replica] = restored
+            tokens = sum(prompt.tokens for prompt in restored.unproven.values())
+            log.info("Saved prompts of %s restored: %d, %d tokens", name, len(restored.unproven), tokens)
 
     def note_reuse(self, replica: Replica, tokens_in: int | None, tokens_cached: int | None) -> None:
         """An answer is complete: see in the background whether it was the first of a restored slot, and helped."""

@@ -1,7 +1,6 @@
 """Gives a new engine the prompts that fit it, before its first request, and finds out whether that helped.
 
-Invariant: it takes RESTORE_TIMEOUT_S at most and never fails the load. A prompt that the engine does not take, or
-takes only in part, is dropped, and its slot is empty.
+Invariant: a prompt that the engine does not take, or takes only in part, is dropped, and its slot is empty.
 """
 
 from __future__ import annotations
@@ -47,22 +46,13 @@ class Restoring:
         self._engine = engine
 
     async def restore(self, spec: ReplicaSpec, address: Address, fit: Fit, restored: Restored) -> None:
-        """Restore as many prompts as there are slots and context for, the last used first."""
-        name = spec.model_id.rpartition("/")[2]
-        prompts: list[SavedPrompt] = []
-        with anyio.move_on_after(RESTORE_TIMEOUT_S) as limit:
-            await DISK_LANE.run(self._store.drop_foreign, spec.model_id, fit)
-            prompts = choose(self._store.fitting(fit), spec.parallel, spec.context_size)
-            with contextlib.suppress(WorkerUnreachable, AnswerBroken):
-                for prompt in prompts:
-                    slot = len(restored.unproven)
-                    if await self._restore_slot(address, slot, prompt):
-                        restored.unproven[slot] = prompt
-        if limit.cancelled_caught:
-            log.warning("Not all prompts of %s were restored in %g s", name, RESTORE_TIMEOUT_S)
-        if restored.unproven:
-            tokens = sum(prompt.tokens for prompt in restored.unproven.values())
-            log.info("Restored %d saved prompts of %s: %d tokens", len(restored.unproven), name, tokens)
+        """Restore as many prompts as there are slots and context for, the last used first; the caller bounds it."""
+        await DISK_LANE.run(self._store.drop_foreign, spec.model_id, fit)
+        with contextlib.suppress(WorkerUnreachable, AnswerBroken):
+            for prompt in choose(self._store.fitting(fit), spec.parallel, spec.context_size):
+                slot = len(restored.unproven)
+                if await self._restore_slot(address, slot, prompt):
+                    restored.unproven[slot] = prompt
 
     async def _restore_slot(self, address: Address, slot: int, prompt: SavedPrompt) -> bool:
         if not await DISK_LANE.run(self._store.is_intact, prompt):
