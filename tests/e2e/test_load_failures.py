@@ -102,3 +102,9 @@ def test_memory_that_the_system_refuses(tmp_path: Path) -> None:
     assert type(error) is LoadOutOfMemory
     assert "the context (KV cache)" in str(error.details)
     assert "21.5 GB" in str(error.details)
+
+
+def test_without_a_gpu_a_model_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _other_architecture(tmp_path / "model.gguf")
+    _failure(_spec(tmp_path / "model.gguf"), tmp_path)
+    assert caplog.text.count("unknown model architecture") == 1

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 from foundrylocal.worker.child_process import (
     die_with_parent,
@@ -24,6 +25,7 @@ from foundrylocal.worker.spinning import SpinSwitch, find_switch
 
 _LINE_BYTES = 4096
 _IOLBF = 1
+LAST_LINES_S = 0.25
 
 
 def _write_whole_lines() -> object:
@@ -71,6 +73,8 @@ def main() -> None:
         server = xllamacpp.Server(parameters(order))
     except Exception as error:  # noqa: BLE001 - the service reports it, whatever it is
         send_report(channel, "failed", reason=str(error))
+        # The engine's own thread writes its last lines, which say why, and cannot be asked whether it has.
+        time.sleep(LAST_LINES_S)
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
