@@ -44,5 +44,5 @@ def test_a_batch_that_is_asked_for_replaces_the_rule(tmp_path: Path) -> None:
     }
     params = SimpleNamespace(n_batch=0, n_ubatch=0)
     LOAD_OPTIONS["batch_tokens"](params, 96)
-    _set_batch(params, order | {"batch_tokens": 96})
+    _set_batch(params, order | {"batch_tokens": 96}, has_gpu=False)
     assert (params.n_batch, params.n_ubatch) == (96, 96)
