@@ -17,11 +17,11 @@ from foundrylocal.catalog.gguf.read import GgufHeader, GgufInvalid, read_header,
 _MTIME_STEP_NS = 2_000_000_000
 
 
-def read_headers(paths: Sequence[Path]) -> dict[Path, GgufHeader]:
-    """The header of each model, adapter and projector among the files, by its path or that of its first part.
+def read_headers(paths: Sequence[Path], *, is_adapter: bool = False) -> dict[Path, GgufHeader]:
+    """The header of each model and projector among the files, by its path or that of its first part.
 
-    Every file is read once, and a split model is checked to be complete. Raises GgufInvalid, also for a file that is
-    none of these, or OSError.
+    Every file is read once, and a split model is checked to be complete. With `is_adapter` the file has to be a LoRA
+    adapter. Raises GgufInvalid, also for a file of another kind, or OSError.
     """
     checked: set[Path] = set()
     headers = {path: read_header(path) for path in paths if is_projector(path.name)}
@@ -29,10 +29,17 @@ def read_headers(paths: Sequence[Path]) -> dict[Path, GgufHeader]:
         if path not in checked:
             header, parts = read_model(path)
             checked.update(parts)
-            if header.auxiliary_kind not in (None, FileKind.PROJECTOR, FileKind.ADAPTER):
-                raise GgufInvalid(f"It is a {header.auxiliary_kind.value}, not a model.")
+            _require_kind(header, is_adapter)
             headers[path] = header
     return headers
+
+
+def _require_kind(header: GgufHeader, is_adapter: bool) -> None:
+    kind = header.auxiliary_kind
+    if is_adapter and kind is not FileKind.ADAPTER:
+        raise GgufInvalid("It is not a LoRA adapter.")
+    if not is_adapter and kind not in (None, FileKind.PROJECTOR):
+        raise GgufInvalid(f"It is a {kind.value}, not a model.")
 
 
 def projectors_among(headers: Mapping[Path, GgufHeader]) -> set[Path]:

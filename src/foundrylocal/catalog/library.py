@@ -98,7 +98,8 @@ class Library:
         if problem is not None:
             raise ModelCorrupted(model.simple_name, problem)
         try:
-            headers = folders.read_headers([Path(file.path_in(str(stored.folder))) for file in stored.files])
+            paths = [Path(file.path_in(str(stored.folder))) for file in stored.files]
+            headers = folders.read_headers(paths, is_adapter=model.is_adapter)
         except GgufInvalid as error:
             raise ModelCorrupted(model.simple_name, f"It is not a valid GGUF model. {error}") from None
         except OSError as error:
@@ -164,7 +165,7 @@ class Library:
         next `recover` completes or undoes it.
         """
         place.require_own()
-        headers = folders.read_headers([file.path for file in staged])
+        headers = folders.read_headers([file.path for file in staged], is_adapter=model.is_adapter)
         projectors = folders.projectors_among(headers)
         files = tuple(_settle(file, file.path in projectors) for file in staged)
         stored = Stored(model.model_id, place.folder, now_s(), files)

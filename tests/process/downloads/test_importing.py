@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
-from fakes.gguf_corpus import gguf, tiny_keys, write_gguf, write_split
+from fakes.gguf_corpus import gguf, tiny_keys, write_adapter, write_gguf, write_split
 from fakes.hub import FakeHub
 from foundrylocal.catalog.library import Library
-from foundrylocal.catalog.registry import HubSource, Registry
+from foundrylocal.catalog.registry import HubSource, Registry, parse_model, render_model
 from foundrylocal.downloads.hub import queries as hub_queries
 from foundrylocal.downloads.imports.entries import Mode
 from foundrylocal.downloads.imports.importer import Importer
@@ -180,7 +180,7 @@ async def test_what_cannot_be_imported_is_refused_and_leaves_nothing(
             write_gguf(tmp_path / "b.gguf")
             path = tmp_path
         case "projector":
-            write_gguf(path, tiny_keys(general__type="adapter"))
+            write_gguf(path, tiny_keys(general__type="mmproj"))
         case "name":
             write_gguf(path)
             name = "../../evil"
@@ -218,7 +218,7 @@ async def test_a_file_that_is_no_model_by_its_header_is_never_taken_for_one(
     hub.add("me/Odd-GGUF", "Model-Q4_K_M.gguf", path.read_bytes())
     async with running_with() as manager:
         bring = importer(manager, registry)
-        for where in (path, tmp_path):
+        for where in (path, tmp_path) if what != "LoRA adapter" else ():  # those are imported as adapters
             with pytest.raises(InvalidRequest) as caught:
                 await bring.from_path(str(where))
             assert what in str(caught.value.details)
@@ -240,6 +240,23 @@ async def test_a_file_that_is_no_model_by_its_name_is_not_imported_from_its_path
             await importer(manager, registry).from_path(str(path))
     assert "By its name" in str(caught.value.details)
     assert list(registry.all()) == []
+
+
+async def test_an_adapter_is_imported_as_one_from_its_path_and_from_the_hub(
+    hub: FakeHub, running_with: Any, registry: Registry, library: Library, tmp_path: Path
+) -> None:
+    path = write_adapter(tmp_path / "tone-lora-f16.gguf")
+    write_gguf(tmp_path / "mmproj-F16.gguf", tiny_keys(general__type="mmproj"))  # not the adapter's
+    hub.add("me/Tone-GGUF", "tone-lora-f16.gguf", path.read_bytes())
+    async with running_with() as manager:
+        bring = importer(manager, registry)
+        own = await bring.from_path(str(path), name="own")
+        hubs = await bring.from_hub("me/Tone-GGUF:tone-lora-f16.gguf", name="hubs")
+        for model in (own, hubs):
+            await manager.fetch(model).result()
+            assert (model.is_adapter, model.capabilities, len(model.sources[0].files)) == (True, (), 1)
+            assert parse_model(render_model(model)) == model
+    assert len(library.all()) == 2
 
 
 async def test_a_draft_model_is_imported_from_its_path(

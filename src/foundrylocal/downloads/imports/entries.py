@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from foundrylocal.catalog.file_names import FileKind, is_projector, quantization_of, stem_of
+from foundrylocal.catalog.file_names import FileKind, is_projector, kind_of, quantization_of, stem_of
 from foundrylocal.catalog.gguf.read import GgufHeader
 from foundrylocal.catalog.registry import HubSource, LocalSource, Model, Registry, SourceFile
 from foundrylocal.downloads.hub.choices import Choice
@@ -53,6 +53,8 @@ def hub_model(
     if name is None and _is_taken(simple_name, registry):
         simple_name = _checked_name(None, _joined(base, owner, quantization, "GGUF"))
     has_projector = any(is_projector(file.path) for file in choice.files)
+    is_adapter = kind_of(choice.files[0].path) is FileKind.ADAPTER
+    chat = ("chat", "vision") if has_projector else ("chat",)
     return Model(
         model_id=f"{owner}/{simple_name}",
         simple_name=simple_name,
@@ -61,8 +63,9 @@ def hub_model(
         family=None,
         license=repository.license,
         context_length=None,
-        capabilities=("chat", "vision") if has_projector else ("chat",),
+        capabilities=() if is_adapter else chat,
         sources=(source,),
+        is_adapter=is_adapter,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from foundrylocal.catalog.file_names import MAY_BE_WHOLE, file_name, quantization_of
+from foundrylocal.catalog.file_names import MAY_BE_WHOLE, FileKind, file_name, quantization_of
 from foundrylocal.catalog.registry import HubSource, Model, Registry
 from foundrylocal.downloads.hub import queries as hub_queries
 from foundrylocal.downloads.hub.choices import Choice, pick, pick_incomplete
@@ -102,10 +102,13 @@ def _chosen(repository: HubRepository, wanted: str | None, reference: str) -> Ch
 
 
 def _named_file(repository: HubRepository, wanted: str) -> Choice | None:
-    """A file that is not offered as a model, named by the caller; raises InvalidRequest if it cannot be one."""
+    """A file that is not offered as a model, named by the caller; raises InvalidRequest if it cannot be one.
+
+    An adapter is fine: it is a model of its own kind.
+    """
     for file, kind in repository.offer.others:
         if wanted.casefold() in (file.path.casefold(), file_name(file.path).casefold()):
-            if kind not in MAY_BE_WHOLE:
+            if kind not in (*MAY_BE_WHOLE, FileKind.ADAPTER):
                 raise InvalidRequest(
                     "This file is not a model",
                     f"'{file_name(file.path)}' is a {kind.value} by its name. Choose the model it belongs to.",

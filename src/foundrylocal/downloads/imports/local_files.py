@@ -56,7 +56,9 @@ def find_model(path_text: str, projector_text: str | None) -> LocalFiles:
     except OSError as error:
         raise InvalidRequest("The path cannot be read", error.strerror, param="path") from None
     _require_model(header, first.name)
-    if projector_text is not None:
+    if header.auxiliary_kind is FileKind.ADAPTER:
+        projector = None
+    elif projector_text is not None:
         projector = _checked_projector(projector_text)
     return LocalFiles(header, [*parts, *([projector] if projector else [])], projector is not None)
 
