@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.test_ollama import port_url
 from tests.e2e.test_ollama import CHAT
-from tests.process.gateway.test_ollama import port_url
 from tests.real_models import copy_into
 from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service, running
 

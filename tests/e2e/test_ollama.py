@@ -15,9 +15,9 @@ import ollama
 import pytest
 from ollama import Options
 
+from tests.contract.test_ollama import port_url
 from tests.e2e.test_tools import _TEMPLATE, PARAMETERS
 from tests.e2e.test_vision import png, write_projector
-from tests.process.gateway.test_ollama import port_url
 from tests.real_models import copy_into, store_variant
 from tests.running import CHAT_MODEL_ID, Service, running
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.test_ollama import port_url
 from tests.e2e.test_ollama import CHAT, EMBED, EMBED_FILE, SCHEMA
-from tests.process.gateway.test_ollama import port_url
 from tests.real_models import copy_into, store_variant
 from tests.running import CHAT_MODEL_ID, REPOSITORY, TEST_MODELS, Service, running
 

@@ -210,7 +210,10 @@ class Pool:
 
     @contextmanager
     def kept_alive(self, replica: Replica, seconds: float | None) -> Iterator[None]:
-        """Keep it for so long after the block; 0 lets it leave with its last request, None changes nothing."""
+        """Keep it for so long after the block; 0 lets it leave with its last request, unless it is pinned.
+
+        None changes nothing.
+        """
         if seconds is None:
             yield
             return
@@ -218,7 +221,7 @@ class Pool:
         try:
             yield
         finally:
-            if replica.keep_alive_s == 0:
+            if self.stay(replica).idle_limit_s == 0:
                 self.retire(replica)
 
     def block_loads(self, model: Model) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.gateway.test_ollama import port_url
+from tests.contract.test_ollama import port_url
 from tests.running import CHAT_MODEL, FAKE_WORKER, Service, running, store_tiny_model
 
 EMBEDDING_MODEL = "all-MiniLM-L6-v2-F16-GGUF"

@@ -23,6 +23,7 @@ from tests.running import (
     store_tiny_model,
 )
 
+requirement = pytest.mark.requirement
 NAME = "smollm2:135m"
 HELLO = [{"role": "user", "content": "Hi"}]
 BASE_NAME = f"{BASE_MODEL}:latest"
@@ -56,6 +57,7 @@ def client(service: Service, request: pytest.FixtureRequest) -> ollama.Client:
     return ollama.Client(host=base, headers={"Authorization": f"Bearer {health['api_key']}"})
 
 
+@requirement("20.endpoints", "20.names")
 def test_models_are_listed_shown_copied_and_deleted(client: ollama.Client) -> None:
     assert {model.model for model in client.list().models} == {NAME, BASE_NAME}
     shown = client.show(NAME)
@@ -74,6 +76,7 @@ def test_models_are_listed_shown_copied_and_deleted(client: ollama.Client) -> No
     assert caught.value.status_code == 404
 
 
+@requirement("20.create")
 def test_a_model_is_made_of_another(client: ollama.Client) -> None:
     parameters = {"num_ctx": 1024, "stop": "END"}
     lines = list(
@@ -95,6 +98,7 @@ def test_a_model_is_made_of_another(client: ollama.Client) -> None:
         client.create(NAME, from_="luigi")
 
 
+@requirement("20.endpoints")
 def test_a_chat_whole_and_streamed(client: ollama.Client) -> None:
     whole = client.chat(NAME, HELLO)
     assert (whole.done, whole.done_reason, whole.model) == (True, "stop", NAME)
@@ -105,6 +109,7 @@ def test_a_chat_whole_and_streamed(client: ollama.Client) -> None:
     assert client.generate(NAME, "Hi").response == whole.message.content
 
 
+@requirement("20.keep-alive")
 def test_models_are_loaded_kept_and_unloaded(client: ollama.Client) -> None:
     assert client.generate(NAME).done_reason == "load"
     loaded = {model.model: model for model in client.ps().models}
@@ -122,6 +127,7 @@ def test_models_are_loaded_kept_and_unloaded(client: ollama.Client) -> None:
     eventually("it left", lambda: NAME not in [model.model for model in client.ps().models])
 
 
+@requirement("20.num-ctx")
 def test_a_context_is_loaded_as_asked_for_or_refused(client: ollama.Client) -> None:
     def context() -> int | None:
         return next(model.context_length for model in client.ps().models if model.model == NAME)
@@ -137,6 +143,7 @@ def test_a_context_is_loaded_as_asked_for_or_refused(client: ollama.Client) -> N
     assert caught.value.status_code == 400 and context() == 4096
 
 
+@requirement("20.endpoints")
 def test_a_pull_is_told_as_layers(client: ollama.Client) -> None:
     lines = list(client.pull(NAME, stream=True))
     assert lines[0].status == "pulling manifest" and lines[-1].status == "success"
@@ -148,6 +155,7 @@ def test_a_pull_is_told_as_layers(client: ollama.Client) -> None:
     assert caught.value.status_code == 404
 
 
+@requirement("20.names")
 def test_names_that_are_unknown_are_404_everywhere(client: ollama.Client) -> None:
     calls: list[Any] = [
         lambda: client.chat("nobody", HELLO),
@@ -164,6 +172,7 @@ def test_names_that_are_unknown_are_404_everywhere(client: ollama.Client) -> Non
         assert caught.value.status_code == 404
 
 
+@requirement("20.endpoints")
 def test_embeddings_and_what_a_model_cannot_do(home: Path) -> None:
     store_tiny_model(home, "nomic-embed-text-v1.5-Q8_0-GGUF")
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_OLLAMA_PORT="0") as service:
@@ -177,6 +186,7 @@ def test_embeddings_and_what_a_model_cannot_do(home: Path) -> None:
             client.chat(name, HELLO)
 
 
+@requirement("20.endpoints", "20.port")
 def test_the_raw_answers_are_of_the_packages_types(service: Service) -> None:
     with httpx.Client(base_url=port_url(service)) as http:
         assert http.get("/").text == "Ollama is running" and http.head("/").status_code == 200
@@ -205,6 +215,7 @@ def test_the_raw_answers_are_of_the_packages_types(service: Service) -> None:
             assert answer.json().keys() == {"error"} and isinstance(answer.json()["error"], str)
 
 
+@requirement("20.endpoints")
 def test_the_port_of_the_gateway_wants_the_key(service: Service) -> None:
     base = service.start(BASE_MODEL)["endpoint"].removesuffix("/v1")
     assert httpx.get(f"{base}/api/tags").status_code == 401
@@ -215,6 +226,7 @@ def test_the_port_of_the_gateway_wants_the_key(service: Service) -> None:
         assert "OpenAI" in gateway.get("/", headers={"Accept": "text/html"}).text
 
 
+@requirement("20.port")
 def test_changes_need_the_management_key_where_one_is_set(home: Path) -> None:
     store_tiny_model(home, CHAT_MODEL)
     key = "m" * 20
@@ -231,6 +243,7 @@ def test_changes_need_the_management_key_where_one_is_set(home: Path) -> None:
         ollama.Client(host=url, headers={"Authorization": f"Bearer {key}"}).delete(NAME)
 
 
+@requirement("20.port")
 def test_a_taken_port_is_told_and_the_service_runs(home: Path) -> None:
     store_tiny_model(home, CHAT_MODEL)
     with socket.socket() as taken:
@@ -248,6 +261,7 @@ def test_a_taken_port_is_told_and_the_service_runs(home: Path) -> None:
             assert service.status()["status"] == "stopped"
 
 
+@requirement("20.port")
 def test_the_port_follows_its_setting(home: Path) -> None:
     store_tiny_model(home, CHAT_MODEL)
     with running(home, worker=FAKE_WORKER) as service:

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.process.gateway.raw import CHAT, HELLO
 from tests.running import (
@@ -22,11 +23,14 @@ from tests.running import (
     store_tiny_model,
 )
 
+requirement = pytest.mark.requirement
+
 
 def models(gateway: httpx.Client) -> dict[str, dict[str, Any]]:
     return {model["id"]: model for model in gateway.get("/v1/models").json()["data"]}
 
 
+@requirement("21.models", "21.load")
 def test_models_are_loaded_and_unloaded_as_by_llama_cpps_router(service: Service) -> None:
     service.start()
     with service.gateway() as gateway:
@@ -50,6 +54,7 @@ def test_models_are_loaded_and_unloaded_as_by_llama_cpps_router(service: Service
     assert httpx.post(f"{base}/models/load", json={"model": BASE_MODEL}).status_code == 401
 
 
+@requirement("21.models")
 def test_a_model_that_failed_says_so(home: Path) -> None:
     store_tiny_model(home)
     store_tiny_model(home, BASE_MODEL, worker_flags="--fail-with 'tensor shapes are wrong'")
@@ -60,6 +65,7 @@ def test_a_model_that_failed_says_so(home: Path) -> None:
             assert models(gateway)[BASE_MODEL_ID]["status"] == {"value": "failed"}
 
 
+@requirement("21.loading")
 def test_a_503_says_how_far_the_load_has_come(home: Path) -> None:
     store_tiny_model(home, worker_flags="--ready-after 3")
     with socket.socket() as probe:
@@ -88,3 +94,12 @@ def test_a_503_says_how_far_the_load_has_come(home: Path) -> None:
         listed = httpx.get(url + "/v1/models", headers=headers).json()["data"]
         assert [model["status"] for model in listed] == [{"value": "loading"}]
         starting.join()
+
+
+@requirement("21.overridden")
+def test_what_fixes_a_setting_is_told(home: Path) -> None:
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_PARALLEL="2") as service:
+        answer = service.post("/config", {"parallel": 3}).json()
+        assert answer["overridden"]["parallel"] == "FOUNDRYLOCAL_PARALLEL"
+        assert answer["overridden"]["api_port"] == "command line"
+        assert answer["parallel"] == 2
