@@ -84,7 +84,7 @@ def _models(page: Page) -> list[float]:
     page.eval("location.hash = '#/models'")
     page.until("the list", "document.querySelector('[data-row]')")
     page.eval(_MODELS % MODELS)
-    page.shows(f"{MODELS} models", "main")
+    page.shows(f"{MODELS:,} models", "main")
     return _type(page)
 
 
@@ -93,7 +93,7 @@ def _logs(page: Page, service: Service) -> list[float]:
     page.open(f"{service.root}/#/logs")
     page.until("the log", "document.querySelector('fl-log-view .log-line')")
     page.eval(_LINES % LINES_PER_S)
-    page.until("a full log", "document.querySelector('.log-box').childElementCount > 1000")
+    page.until("a full log", "document.querySelectorAll('.log-line').length > 1000")
     return _type(page)
 
 

@@ -153,7 +153,9 @@ class Page:
         deadline = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(PageError):  # a page that is just being left cannot answer
-                if value := self.eval(expression):
+                # A node has no value of its own to return.
+                asked = f"Promise.resolve({expression}).then((found) => found instanceof Node || found)"
+                if value := self.eval(asked):
                     return value
                 self.eval("new Promise((resolve) => setTimeout(resolve, 30))")
             if time.monotonic() > deadline:

@@ -69,7 +69,8 @@ async def _file(request: Request, name: str) -> Response:
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
-    document: dict[str, Any] = request.app.openapi()
+    # The first call builds it, which takes longer than the event loop may be held.
+    document: dict[str, Any] = await anyio.to_thread.run_sync(request.app.openapi)
     return json_answer(document)
 
 

@@ -14,6 +14,7 @@ const PARAMETERS = [['temperature', 'Temperature', 0.1], ['top_p', 'Top P', 0.05
 
 class ChatSide extends View {
   start() {
+    this.isWide = matchMedia('(min-width: 1100px)').matches;
     this.end = onChange(() => this.update());
   }
 
@@ -61,6 +62,7 @@ class ChatSide extends View {
     const hasAny = conversation.messages.length > 0;
     return h('div', { class: 'chat-side card' },
       this.#picker(),
+      h('details', { class: 'chat-more', open: this.isWide }, h('summary', {}, 'System prompt, parameters, copy, export'),
       h('div', { class: 'field' }, h('label', { for: 'chat-system' }, 'System prompt'),
         h('textarea', { id: 'chat-system', rows: '3', value: conversation.system, placeholder: 'The model’s default', onchange: (event) => edit({ system: event.target.value }) })),
       h('details', {}, h('summary', {}, `Parameters${given ? ` (${given} set)` : ''}`), h('div', { class: 'two' }, PARAMETERS.map(([name, label, step]) =>
@@ -70,7 +72,7 @@ class ChatSide extends View {
         button('Python', () => this.#copyCode('Python'), { kind: 'quiet', glyph: 'copy', name: 'Copy the conversation as Python', disabled: !hasAny }),
         button('Export', () => this.#export(), { kind: 'quiet', name: 'Export the conversation as JSON', disabled: !hasAny }),
         button('Clear', clear, { kind: 'quiet', name: 'Clear the conversation', disabled: !hasAny })),
-      h('label', { class: 'check small' }, h('input', { type: 'checkbox', checked: preference('keepHistory', false), onchange: (event) => keepHistory(event.target.checked) }), 'Keep this conversation in this browser'));
+      h('label', { class: 'check small' }, h('input', { type: 'checkbox', checked: preference('keepHistory', false), onchange: (event) => keepHistory(event.target.checked) }), 'Keep this conversation in this browser')));
   }
 }
 

@@ -1,4 +1,5 @@
-// <fl-log-view>: the lines of the log as a scrolling list. Lines are added, never redrawn, and the oldest are dropped.
+// <fl-log-view>: the lines of the log as a scrolling list. Lines are added a few times a second, never redrawn, and the
+// oldest are dropped. They are in blocks, so that the browser lays out only the blocks that are seen.
 // `filter` is a function of a line; setting it redraws. `add(lines, isAnew)` appends, or begins again.
 
 import { clock } from '../core/format.js';
@@ -6,6 +7,8 @@ import { MAX_LINES } from '../core/log-stream.js';
 import { plural } from '../core/format.js';
 
 const NEAR_END_PX = 40;
+const BLOCK_LINES = 100;
+const FLUSH_MS = 120;
 
 function row(line) {
   const node = document.createElement('div');
@@ -22,6 +25,7 @@ function row(line) {
 class LogView extends HTMLElement {
   connectedCallback() {
     this.lines = [];
+    this.pending = [];
     this.missed = 0;
     this.box = document.createElement('div');
     this.box.className = 'log-box';
@@ -52,7 +56,8 @@ class LogView extends HTMLElement {
   set filter(value) {
     this.isShown = value;
     if (!this.box) return;
-    this.box.replaceChildren(...this.lines.filter(value).map(row));
+    this.box.replaceChildren();
+    this.#append(this.lines.filter(value));
     this.#follow();
   }
 
@@ -61,15 +66,38 @@ class LogView extends HTMLElement {
   }
 
   add(lines, isAnew = false) {
-    if (isAnew) this.box.replaceChildren();
-    this.lines = [...(isAnew ? [] : this.lines), ...lines].slice(-MAX_LINES);
+    if (isAnew) {
+      this.box.replaceChildren();
+      [this.lines, this.pending] = [[], []];
+    }
+    this.pending = [...this.pending, ...lines].slice(-MAX_LINES);
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      if (this.isConnected) this.#flush();
+    }, FLUSH_MS);
+  }
+
+  #append(lines) {
+    let block = this.box.lastElementChild;
+    for (const line of lines) {
+      if (!block || block.childElementCount >= BLOCK_LINES) {
+        block = document.createElement('div');
+        block.className = 'log-block';
+        this.box.append(block);
+      }
+      block.append(row(line));
+    }
+    while (this.box.childElementCount > MAX_LINES / BLOCK_LINES) this.box.firstElementChild.remove();
+  }
+
+  #flush() {
+    const lines = this.pending;
+    this.pending = [];
+    this.lines = [...this.lines, ...lines].slice(-MAX_LINES);
     const wanted = lines.filter(this.isShown);
     if (!wanted.length) return;
     const isFollowing = this.#isAtEnd();
-    const part = document.createDocumentFragment();
-    part.append(...wanted.slice(-MAX_LINES).map(row));
-    this.box.append(part);
-    while (this.box.childElementCount > MAX_LINES) this.box.firstElementChild.remove();
+    this.#append(wanted);
     if (isFollowing) {
       this.box.scrollTop = this.box.scrollHeight;
     } else {
