@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,17 @@ def folder(home: Path) -> Path:
 
 
 def unlisted(home: Path) -> list[str]:
-    """Files of the folder that its list does not name."""
-    if not folder(home).exists():
-        return []
+    """Files of the folder that its list does not name; a list that is being written has some time to be there."""
+    with contextlib.suppress(AssertionError):
+        eventually("only what is listed is there", lambda: not _unlisted_now(home), timeout_s=5.0)
+    return _unlisted_now(home)
+
+
+def _unlisted_now(home: Path) -> list[str]:
     index = folder(home) / "index.json"
     names = {one["name"] for one in json.loads(index.read_bytes())["prompts"]} if index.exists() else set()
-    return sorted(one.name for one in folder(home).iterdir() if one.name not in names | {"index.json"})
+    found = folder(home).iterdir() if folder(home).exists() else ()
+    return sorted(one.name for one in found if one.name not in names | {"index.json"})
 
 
 def props(service: Service) -> dict[str, Any]:
