@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ Json = dict[str, Any]
 
 # A plain switch answers when it is done: draining (30 s), then loading (180 s); the download comes before it.
 SWITCH_TIMEOUT_S = 300.0
+# An import from the hub answers when the download is complete.
+IMPORT_TIMEOUT_S = 86_400.0
+SHOWN_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,38 @@ def download(api: ManagementClient, model: str) -> Json:
         api.delete(f"/downloads/{model_path(model).removeprefix('/models/')}")
 
     return follow(api, model_path(model, "/download-stream"), None, cancel)
+
+
+def import_from_hub(api: ManagementClient, body: Json) -> Json:
+    """Make a repository on the hub a model and download it, with its progress shown. Raises Failure.
+
+    The call answers when it is done, so the list of downloads says meanwhile how far it is.
+    """
+    with ThreadPoolExecutor(1) as beside, OperationView() as view:
+        answer = beside.submit(api.post, "/models/import", body, timeout_s=IMPORT_TIMEOUT_S)
+        model = ""
+        try:
+            while not wait([answer], SHOWN_EVERY_S).done:
+                for download in api.get("/downloads")["downloads"]:
+                    if download["model_id"].partition(":")[0].lower().startswith(body["repo"].lower()):
+                        model = download["model_id"]
+                        view.show(_progress_of(download))
+        except KeyboardInterrupt:
+            with contextlib.suppress(Failure):
+                if model:
+                    api.delete(f"/downloads/{model_path(model).removeprefix('/models/')}")
+            raise
+    imported: Json = answer.result()
+    return imported
+
+
+def _progress_of(download: Json) -> Json:
+    measure = download["progress"] or {}
+    done = f": {measure['percent']:.0f} %" if measure.get("percent") is not None else ""
+    return {
+        "message": f"{download['state'].capitalize()} {download['model_name']}{done}",
+        "progress": measure,
+    }
 
 
 def start(api: ManagementClient, model: str, port: int | None = None) -> Json:

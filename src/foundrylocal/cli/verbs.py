@@ -1,6 +1,7 @@
 """The command line, derived from `commands/`: each module there is one verb, named after it.
 
-A module's `command` function is the verb: its signature gives the arguments, its docstring the help. A verb with
+A name that Python has taken ends with an underscore there (`import_`). A module's `command` function is the verb: its
+signature gives the arguments, its docstring the help, whose first sentence fits into the list of verbs. A verb with
 subcommands has a dictionary `COMMANDS` of such functions by name instead, and its help in `HELP`.
 Invariant: running a verb imports only that verb's module; the help imports them all.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import pkgutil
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -18,16 +19,26 @@ from typer.core import TyperGroup
 from foundrylocal.cli import commands
 
 _PLAIN: dict[str, Any] = {
-    "add_completion": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
     "pretty_exceptions_enable": False,
     "rich_markup_mode": None,
 }
 
 
+# What people type who come from elsewhere; the help does not list them.
+_SHORT = {"ls": "list"}
+
+
 @cache
+def _modules() -> dict[str, str]:
+    """The module of each verb, by the verb's name."""
+    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    return {name.rstrip("_").replace("_", "-"): name for name in sorted(names)}
+
+
 def verb_names() -> list[str]:
     """The names of all verbs."""
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+    return list(_modules())
 
 
 class _Verbs(TyperGroup):
@@ -37,15 +48,18 @@ class _Verbs(TyperGroup):
         return verb_names()
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in verb_names():
+        cmd_name = _SHORT.get(cmd_name, cmd_name)
+        if cmd_name not in _modules():
             return None
-        module = import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
+        module = import_module(f"{commands.__name__}.{_modules()[cmd_name]}")
         subcommands: dict[str, Any] | None = getattr(module, "COMMANDS", None)
         if subcommands is None:
-            verb = typer.Typer(**_PLAIN)
+            verb = typer.Typer(add_completion=False, **_PLAIN)
             verb.command(cmd_name)(module.command)
         else:
-            verb = typer.Typer(name=cmd_name, help=module.HELP, no_args_is_help=True, **_PLAIN)
+            verb = typer.Typer(
+                name=cmd_name, help=module.HELP, no_args_is_help=True, add_completion=False, **_PLAIN
+            )
             verb.callback()(lambda: None)  # keeps it a group, whatever the number of its subcommands
             for name, function in subcommands.items():
                 verb.command(name)(function)
@@ -60,6 +74,19 @@ app = typer.Typer(
 )
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"foundrylocal {version('foundrylocal')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    is_version_asked: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
+    ] = False,
+) -> None:
     """Run a language model on your own machine and manage it over a plain HTTP API."""

@@ -332,6 +332,7 @@ def test_a_verb_is_one_file_and_its_module_is_all_that_a_call_imports() -> None:
 def test_every_file_in_commands_is_a_verb_with_its_help(run: Run) -> None:
     files = {path.stem for path in Path(commands.__path__[0]).glob("*.py")} - {"__init__"}
     code, out, _ = run("--help")
-    assert code == 0 and files == {name.replace("-", "_") for name in verb_names()}
+    assert code == 0 and {file.rstrip("_").replace("_", "-") for file in files} == set(verb_names())
+    assert "..." not in out.partition("\n\n")[2], "the first sentence of a verb's help is cut off"
     for name in verb_names():
         assert any(line.split()[:1] == [name] and len(line.split()) > 1 for line in out.splitlines()), name

@@ -31,7 +31,10 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure prompts, answers and first tokens at 1, 4 and 16 clients; takes about a minute for each model."""
+    """Measure how fast a model is on this machine.
+
+    Prompts, answers and first tokens at 1, 4 and 16 clients; it takes about a minute for each model.
+    """
     machine = describe_machine()
     # Progress is for people: with --json, stdout is the answer alone.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():

@@ -15,7 +15,7 @@ def command(
         bool, typer.Option("--print", help="Print the address; open nothing.", show_default=False)
     ] = False,
 ) -> None:
-    """Open the dashboard in the browser, and print its address."""
+    """Open the dashboard in the browser."""
     api = ManagementClient()
     api.check()
     address = f"{api.url.rstrip('/')}/"

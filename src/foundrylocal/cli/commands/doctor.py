@@ -18,7 +18,10 @@ _MARKS = {"ok": "ok", "warning": "WARNING", "error": "ERROR"}
 
 
 def command(as_json: AsJson = False) -> None:
-    """Check the machine, the folders, the ports, the engine and the network; the exit code is 1 on an error."""
+    """Check the machine and say what to do about each problem.
+
+    The folders, the ports, the engine and the network; the exit code is 1 on an error.
+    """
     answer, is_running = _examine()
     if as_json:
         print(json.dumps(answer, indent=2))

@@ -36,7 +36,7 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the engines of this machine, or add and remove llama-server binaries."""
+    """List the engines; add or remove llama-server binaries."""
     if action is Action.LIST:
         _list(as_json=as_json)
     elif action is Action.ADD:

@@ -13,7 +13,7 @@ from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import facts, say, table
 
-HELP = "Create, list and revoke keys for the people and programs that use this service."
+HELP = "Create, list and revoke keys for people and programs."
 
 
 class Scope(StrEnum):

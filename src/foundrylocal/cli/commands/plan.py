@@ -26,7 +26,10 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what loading a model would take; the exit code is 1 if it does not fit."""
+    """Show what loading a model would take.
+
+    The exit code is 1 if it does not fit.
+    """
     body: dict[str, Any] = {"model_name": model}
     if context is not None:
         body["options"] = {"context_size": context}

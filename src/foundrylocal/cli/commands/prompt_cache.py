@@ -12,7 +12,7 @@ from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import say, table
 
-HELP = "Show or remove the prompts that are saved when a model leaves memory."
+HELP = "Show or remove the saved prompts of unloaded models."
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
 

@@ -12,7 +12,7 @@ from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.render import facts, say, table
 
-HELP = "List the gateway's requests with their figures, show one, or end one that is running."
+HELP = "List the requests with their figures; show or end one."
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of a request, as the list shows it.")]
 

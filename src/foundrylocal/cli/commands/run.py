@@ -68,7 +68,7 @@ def command(
         bool, typer.Option("--keep", help="Leave the service and the server running afterwards.")
     ] = False,
 ) -> None:
-    """Chat with a model; start and download whatever is needed."""
+    """Chat with a model; start and download what is needed."""
     options = RunOptions(model, prompt, is_once=once, port=port, server_port=server_port, keep=keep)
     # Read the question first: an incomplete command line must not start or download anything.
     question = _question(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,8 +11,8 @@ from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import Json, ManagementClient, model_path
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import say, table
+from foundrylocal.cli.values import TEXT_OPTIONS, parse_pairs, written
 
-_TEXTS = ("system_prompt", "engine", "kv_cache_type")
 _FOLLOWS = {"at_once": "at once", "next_load": "from the next load on"}
 
 
@@ -36,11 +36,14 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Save settings of one model: load options, sampling defaults, a system prompt."""
+    """Save settings of one model.
+
+    Load options, sampling defaults, a system prompt.
+    """
     if reset and (values or dry_run):
         raise Failure("--reset takes no values", "First reset, then set the new values.", exit_code=2)
     client, path = ManagementClient(), model_path(model, "/preset")
-    changes: Json = dict(_parse(pair) for pair in values or [])
+    changes: Json = parse_pairs(values or [], "temperature=0.2", TEXT_OPTIONS)
     if reset:
         answer = client.delete(path)
     elif changes:
@@ -60,23 +63,5 @@ def command(
 
 def _show(answer: Json) -> None:
     sources = answer["sources"]
-    rows = [(name, _written(value), sources[name]) for name, value in answer["effective"].items()]
+    rows = [(name, written(value), sources[name]) for name, value in answer["effective"].items()]
     table(("KEY", "VALUE", "FROM"), rows)
-
-
-def _parse(pair: str) -> tuple[str, object]:
-    """Read a value as JSON where possible (numbers, true, null, lists, objects), otherwise as text.
-
-    What is always a text is taken as it is, so that a system prompt may be a number.
-    """
-    name, mark, text = pair.partition("=")
-    if not mark or not name:
-        raise Failure(f"'{pair}' is not a setting", "Write KEY=VALUE, as in temperature=0.2.", exit_code=2)
-    try:
-        return name, text if name in _TEXTS and text != "null" else json.loads(text)
-    except (ValueError, RecursionError):
-        return name, text
-
-
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -7,5 +7,8 @@ from foundrylocal.cli.render import say
 
 
 def command() -> None:
-    """Stop the FoundryLocal server; the management API keeps running."""
+    """Stop the FoundryLocal server.
+
+    The management API keeps running.
+    """
     say(str(ManagementClient().post("/stop")["message"]))

@@ -1,0 +1,34 @@
+"""`foundrylocal alias`: other names for models, which requests may use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from foundrylocal.cli.client import ManagementClient
+from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.render import facts, say
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="The other name; without it, list them all.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Name or id of the model that it stands for.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove that name.")] = False,
+) -> None:
+    """List the other names of models, add one, or remove one."""
+    api = ManagementClient()
+    aliases: dict[str, str] = api.post("/config", {})["aliases"]
+    if name is None:
+        if aliases:
+            facts(list(aliases.items()))
+        else:
+            say("There are no aliases. Next: foundrylocal alias NAME MODEL")
+        return
+    if remove == (model is not None):
+        raise Failure(f"What should '{name}' stand for?", "Name a model, or give --remove.", exit_code=2)
+    if remove and name not in aliases:
+        raise Failure(f"There is no alias '{name}'", None, "foundrylocal alias")
+    others = {one: target for one, target in aliases.items() if one != name}
+    api.post("/config", {"aliases": others | ({name: model} if model else {})})
+    say(f"'{name}' now stands for {model}." if model else f"Removed the alias '{name}'.")

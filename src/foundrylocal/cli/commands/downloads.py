@@ -1,0 +1,60 @@
+"""`foundrylocal downloads`: what is being downloaded; pause, continue or cancel it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from foundrylocal.cli.arguments import AsJson, Model
+from foundrylocal.cli.client import ManagementClient, model_path
+from foundrylocal.cli.render import say, table
+
+HELP = "Show the downloads, and pause, resume or cancel one."
+
+
+def list_downloads(as_json: AsJson = False) -> None:
+    """List the downloads that run, wait or are paused."""
+    answer = ManagementClient().get("/downloads")
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    elif not answer["downloads"]:
+        say("Nothing is being downloaded. Next: foundrylocal pull MODEL")
+    else:
+        table(("MODEL", "STATE", "DONE", "LEFT"), [_row(download) for download in answer["downloads"]])
+
+
+def _row(download: dict[str, Any]) -> tuple[str, ...]:
+    progress = download["progress"] or {}
+    percent, left_s = progress.get("percent"), progress.get("eta_seconds")
+    return (
+        str(download["model_name"]),
+        str(download["state"]),
+        "-" if percent is None else f"{percent:.0f} %",
+        "-" if left_s is None else f"{left_s} s",
+    )
+
+
+def pause(model: Model) -> None:
+    """Pause a download; what was received is kept."""
+    _say(ManagementClient().post(_path(model, "/pause")))
+
+
+def resume(model: Model) -> None:
+    """Continue a paused download where it stopped."""
+    _say(ManagementClient().post(_path(model, "/resume")))
+
+
+def cancel(model: Model) -> None:
+    """Cancel a download."""
+    _say(ManagementClient().delete(_path(model)))
+
+
+def _path(model: str, verb: str = "") -> str:
+    return f"/downloads/{model_path(model, verb).removeprefix('/models/')}"
+
+
+def _say(answer: dict[str, Any]) -> None:
+    say(f"{answer['message']}: {answer['model_name']}")
+
+
+COMMANDS = {"list": list_downloads, "pause": pause, "resume": resume, "cancel": cancel}

@@ -1,0 +1,80 @@
+"""`foundrylocal import`: use a model file of this machine, or any GGUF repository of the hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foundrylocal.cli import operations
+from foundrylocal.cli.arguments import AsJson
+from foundrylocal.cli.client import ManagementClient
+from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.render import say, table
+
+_MODES = ("copy", "move", "link")
+
+
+def command(
+    source: Annotated[
+        str | None, typer.Argument(help="A GGUF file or its folder, or OWNER/REPO[:QUANTIZATION] on the hub.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What to call the model here.")] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="What to do with the file: copy it, move it, or link to it.")
+    ] = "copy",
+    is_list: Annotated[
+        bool, typer.Option("--list", help="List what Ollama, LM Studio and others have on this machine.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Use a GGUF file, or a repository on the hub, as a model."""
+    api = ManagementClient()
+    if is_list:
+        _list(api.get("/models/importable"), as_json)
+        return
+    if source is None:
+        raise Failure("What should be imported?", None, "foundrylocal import --list", exit_code=2)
+    if mode not in _MODES:
+        raise Failure(f"'{mode}' is not a mode", f"Write one of {', '.join(_MODES)}.", exit_code=2)
+    body = import_body(source, name, mode)
+    if "repo" in body and not as_json:
+        answer = operations.import_from_hub(api, body)
+    else:
+        answer = api.post("/models/import", body, timeout_s=operations.IMPORT_TIMEOUT_S)
+    if as_json:
+        print(json.dumps(answer, indent=2))
+        return
+    model = answer["model_name"]
+    say(f"{answer['message']}: {model}")
+    say(f"Next: foundrylocal run {model}")
+
+
+def import_body(source: str, name: str | None, mode: str = "copy") -> dict[str, Any]:
+    """What POST /models/import gets: a path that exists here wins over a repository of that name."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return {"path": str(path.absolute()), "mode": mode, **({"name": name} if name else {})}
+    repo, _, quantization = source.removeprefix("hf.co/").partition(":")
+    if source.lower().endswith(".gguf") or repo.count("/") != 1 or not all(repo.split("/")):
+        raise Failure(
+            f"There is no file '{source}'", "A repository on the hub is written OWNER/REPO.", exit_code=1
+        )
+    body = {"repo": repo, "quantization": quantization, "name": name}
+    return {field: value for field, value in body.items() if value}
+
+
+def _list(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    elif not answer["models"]:
+        say("No models of other programs were found on this machine.")
+    else:
+        rows = [
+            (str(one["name"]), str(one["store"]), str(one["file_size_formatted"]), str(one["path"]))
+            for one in answer["models"]
+        ]
+        table(("NAME", "FROM", "SIZE", "PATH"), rows)
+        say("Next: foundrylocal import PATH --mode link")

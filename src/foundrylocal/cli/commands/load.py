@@ -1,0 +1,35 @@
+"""`foundrylocal load`: load a model beside the others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from foundrylocal.cli.arguments import Model
+from foundrylocal.cli.client import ManagementClient, model_path
+from foundrylocal.cli.render import say
+from foundrylocal.cli.values import TEXT_OPTIONS, parse_pairs
+
+# Loading answers when it is done; the service's own deadline follows its progress.
+LOAD_TIMEOUT_S = 600.0
+
+
+def command(
+    model: Model,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Load options for this time, such as context_size=16384. `foundrylocal set` keeps them.",
+        ),
+    ] = None,
+) -> None:
+    """Load a downloaded model beside those in memory.
+
+    The server is started if it is stopped.
+    """
+    given = parse_pairs(options or [], "context_size=16384", TEXT_OPTIONS)
+    body: dict[str, Any] | None = {"options": given} if given else None
+    answer = ManagementClient().post(model_path(model, "/load"), body, timeout_s=LOAD_TIMEOUT_S)
+    say(f"{answer['message']}: {answer['model_name']}")

@@ -1,0 +1,32 @@
+"""`KEY=VALUE` on the command line: settings, presets and load options are written in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from foundrylocal.cli.failure import Failure
+
+# What is always a text is taken as it is, so that a system prompt may be a number.
+TEXT_OPTIONS = ("system_prompt", "engine", "kv_cache_type")
+
+
+def parse_pairs(pairs: Iterable[str], example: str, texts: Collection[str] = ()) -> dict[str, Any]:
+    """Names and values: JSON where possible (numbers, true, null, lists, objects), otherwise text. Raises Failure."""
+    return dict(_parse(pair, example, texts) for pair in pairs)
+
+
+def _parse(pair: str, example: str, texts: Collection[str]) -> tuple[str, Any]:
+    name, mark, text = pair.partition("=")
+    if not mark or not name:
+        raise Failure(f"'{pair}' is not a setting", f"Write KEY=VALUE, as in {example}.", exit_code=2)
+    try:
+        return name, text if name in texts and text != "null" else json.loads(text)
+    except (ValueError, RecursionError):
+        return name, text
+
+
+def written(value: object) -> str:
+    """A value as it is written on the command line."""
+    return value if isinstance(value, str) else json.dumps(value)

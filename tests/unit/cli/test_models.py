@@ -1,0 +1,207 @@
+"""The verbs about models, against a scripted service."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundrylocal.cli.commands.import_ import import_body
+from foundrylocal.cli.failure import Failure
+from tests.fakes.management_api import MODEL, Run, Script
+
+NOT_FOUND = {"error": {"message": "Model not found", "type": "t", "code": "model_not_found", "details": None}}
+MACHINE: dict[str, Any] = {
+    "memory": {"total_bytes": 8 << 30, "free_bytes": 3 << 30},
+    "models": [
+        {
+            "model": "Tiny-GGUF",
+            "state": "ready",
+            "memory_bytes": 1 << 30,
+            "context_size": 8192,
+            "is_pinned": True,
+            "unloads_at": None,
+        }
+    ],
+}
+DETAILS: dict[str, Any] = {
+    **MODEL,
+    "family": "Tiny",
+    "license": "apache-2.0",
+    "context_length": None,
+    "capabilities": ["chat"],
+    "is_downloading": False,
+    "loaded_at": None,
+    "gguf": {"architecture": "llama", "context_length": 2048},
+    "memory": {"is_lower_bound": False, "total_formatted": "1.0 GB", "context_size": 2048, "fits_now": True},
+    "options": {
+        "effective": {"context_size": 2048, "lora": [], "threads": None},
+        "reasons": {"gpu_layers": "no GPU"},
+    },
+    "preset": {"temperature": 0.2},
+    "problem": None,
+}
+DONE = {"success": True, "message": "Done", "model_name": "Tiny-GGUF"}
+
+
+def test_show_says_what_a_model_is_and_needs(service: Script, run: Run) -> None:
+    service.on("GET /models/Tiny-GGUF", DETAILS)
+    code, out, _ = run("show", "Tiny-GGUF")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0
+    assert lines["Context"] == "2,048 tokens"
+    assert lines["Memory"] == "1.0 GB with 2,048 tokens of context; fits now"
+    assert lines["Options"] == "context_size=2048"
+    assert lines["Note"] == "gpu_layers: no GPU"
+    assert lines["Preset"] == "temperature=0.2"
+    assert json.loads(run("show", "Tiny-GGUF", "--json")[1]) == DETAILS
+
+
+def test_ps_shows_what_is_in_memory(service: Script, run: Run) -> None:
+    service.on("GET /machine", MACHINE)
+    assert run("ps")[1].splitlines() == [
+        "MODEL      STATE  MEMORY  CONTEXT  LEAVES",
+        "Tiny-GGUF  ready  1.0 GB  8192     never (pinned)",
+        "Free for models: 3.0 GB of 8.0 GB",
+    ]
+    service.on("GET /machine", MACHINE | {"models": []})
+    assert run("ps")[1].startswith("No model is loaded. Next: foundrylocal load MODEL")
+
+
+def test_load_takes_options_for_this_time(service: Script, run: Run) -> None:
+    service.on("POST /models/Tiny-GGUF/load", DONE)
+    assert run("load", "Tiny-GGUF", "context_size=4096", "kv_cache_type=q8_0") == (0, "Done: Tiny-GGUF\n", "")
+    assert service.calls[-1][1] == {"options": {"context_size": 4096, "kv_cache_type": "q8_0"}}
+    run("load", "Tiny-GGUF")
+    assert service.calls[-1][1] is None
+
+
+def test_unload_wants_a_name_or_all(service: Script, run: Run) -> None:
+    service.on("POST /models/Tiny-GGUF/unload", DONE)
+    service.on("POST /models/unload-all", {"success": True, "message": "All"})
+    assert run("unload", "Tiny-GGUF")[1] == "Done: Tiny-GGUF\n"
+    assert run("unload", "--all")[1] == "All\n"
+    assert run("unload")[0] == run("unload", "Tiny-GGUF", "--all")[0] == 2
+
+
+def test_verify_ends_with_1_when_a_file_is_damaged(service: Script, run: Run) -> None:
+    damaged = {"name": "a.gguf", "size_bytes": 1, "problem": "its checksum differs"}
+    service.on(
+        "POST /models/Tiny-GGUF/verify", DONE | {"is_sound": False, "can_repair": True, "files": [damaged]}
+    )
+    code, out, _ = run("verify", "Tiny-GGUF")
+    assert code == 1
+    assert out.splitlines()[1:] == [
+        "  a.gguf: its checksum differs",
+        "Next: foundrylocal verify Tiny-GGUF --repair",
+    ]
+    service.on("POST /models/Tiny-GGUF/verify", DONE | {"is_sound": True, "can_repair": False, "files": []})
+    assert run("verify", "Tiny-GGUF", "--repair") == (0, "Done\n", "")
+    assert service.calls[-1][1] == {"repair": True}
+
+
+def test_what_is_imported_is_a_path_of_this_machine_or_a_repository(tmp_path: Path) -> None:
+    file = tmp_path / "a.gguf"
+    file.touch()
+    assert import_body(str(file), "mine", "link") == {"path": str(file), "mode": "link", "name": "mine"}
+    assert import_body("hf.co/Qwen/Some-GGUF:Q4_K_M", None) == {
+        "repo": "Qwen/Some-GGUF",
+        "quantization": "Q4_K_M",
+    }
+    for wrong in ("missing.gguf", "folder/missing.gguf", "name", "a/b/c", "/b"):
+        with pytest.raises(Failure, match="There is no file"):
+            import_body(wrong, None)
+
+
+def test_pull_of_a_repository_shows_how_far_it_is(service: Script, run: Run) -> None:
+    has_been_asked = threading.Event()
+
+    def downloads(body: object) -> dict[str, Any]:
+        has_been_asked.set()
+        progress = {"stage": "downloading", "percent": 40.0}
+        entry = {
+            "model_name": "New-GGUF",
+            "model_id": "org/New-GGUF",
+            "state": "downloading",
+            "progress": progress,
+        }
+        return {"downloads": [entry], "ended": []}
+
+    def imported(body: object) -> dict[str, Any]:
+        assert has_been_asked.wait(30)
+        return DONE | {"model_name": "New-GGUF"}
+
+    service.on("POST /models/org%2FNew-GGUF%3AQ8_0/download-stream", (404, NOT_FOUND))
+    service.on("POST /models/import", imported)
+    service.on("GET /downloads", downloads)
+    code, out, _ = run("pull", "org/New-GGUF:Q8_0")
+    assert code == 0
+    assert out.splitlines()[-3:] == ["Downloading New-GGUF: 40 %", "Done", "Next: foundrylocal run New-GGUF"]
+    assert ("POST /models/import", {"repo": "org/New-GGUF", "quantization": "Q8_0"}) in service.calls
+
+
+def test_pull_of_an_unknown_name_stays_an_error(service: Script, run: Run) -> None:
+    service.on("POST /models/nothing/download-stream", (404, NOT_FOUND))
+    assert run("pull", "nothing")[0] == 1
+    assert all(call != "POST /models/import" for call, _ in service.calls)
+
+
+def test_search_goes_on_without_the_hub(service: Script, run: Run) -> None:
+    service.on("GET /models", {"models": [MODEL | {"needed_memory_bytes": 1 << 20}], "total_count": 1})
+    service.on("GET /machine", MACHINE)
+    gone = {
+        "error": {
+            "message": "The hub cannot be reached",
+            "type": "t",
+            "code": "hub_unreachable",
+            "details": "x",
+        }
+    }
+    service.on("POST /models/search", (503, gone))
+    code, out, _ = run("search", "tiny")
+    assert code == 0
+    assert "Tiny-GGUF  1.0 MB  downloaded" in out
+    assert out.splitlines()[-1] == "The hub could not be searched: x"
+
+
+def test_search_shows_what_the_hub_has(service: Script, run: Run) -> None:
+    service.on("GET /machine", MACHINE)
+    choice = {"quantization": "Q4_0", "file_size_formatted": "2.0 GB", "fits_memory": False}
+    found = {"repo": "org/Other-GGUF", "choices": [choice]}
+    service.on("POST /models/search", {"repositories": [found], "total_count": 1})
+    assert run("search", "other")[1].splitlines()[1] == "org/Other-GGUF:Q4_0  2.0 GB  no"
+
+
+def test_downloads_are_listed_and_steered(service: Script, run: Run) -> None:
+    progress = {"stage": "downloading", "percent": 12.4, "eta_seconds": 30}
+    entry = {"model_name": "Tiny-GGUF", "state": "downloading", "progress": progress}
+    service.on("GET /downloads", {"downloads": [entry], "ended": []})
+    assert run("downloads", "list")[1].splitlines()[1] == "Tiny-GGUF  downloading  12 %  30 s"
+    for verb, call in (("pause", "POST"), ("resume", "POST"), ("cancel", "DELETE")):
+        path = "/downloads/Tiny-GGUF" + ("" if verb == "cancel" else f"/{verb}")
+        service.on(f"{call} {path}", DONE)
+        assert run("downloads", verb, "Tiny-GGUF") == (0, "Done: Tiny-GGUF\n", "")
+
+
+def test_aliases_are_kept_when_one_is_added_or_removed(service: Script, run: Run) -> None:
+    service.on("POST /config", {"aliases": {"old": "Tiny-GGUF"}})
+    assert run("alias")[1].split() == ["old", "Tiny-GGUF"]
+    assert run("alias", "chat", "Tiny-GGUF")[0] == 0
+    assert service.calls[-1][1] == {"aliases": {"old": "Tiny-GGUF", "chat": "Tiny-GGUF"}}
+    assert run("alias", "old", "--remove")[0] == 0
+    assert service.calls[-1][1] == {"aliases": {}}
+    assert run("alias", "missing", "--remove")[0] == 1
+    assert run("alias", "old")[0] == run("alias", "old", "Tiny-GGUF", "--remove")[0] == 2
+
+
+def test_ls_is_list(service: Script, run: Run) -> None:
+    assert run("ls") == run("list")
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("foundrylocal ")
