@@ -43,7 +43,12 @@ REQUIRED_FLAGS = frozenset(
 )
 UPDATE = "Install a newer llama-server (llama.cpp of late 2025 or newer) and add that one."
 
-_VERSION = re.compile(r"^version: (\d{1,9}) \(([0-9A-Za-z]{1,40})\)", re.MULTILINE)
+# `version: 9870 (6fb2f2d)`, and since late 2026 `version: 0.6.0 (build 11434, commit 6fb2f2d)`.
+_VERSION = re.compile(
+    r"^version: (?P<version>[0-9][0-9A-Za-z.+-]{0,40}) "
+    r"\((?:build (?P<build>[0-9]{1,9}), commit )?(?P<commit>[0-9A-Za-z]{1,40})\)",
+    re.MULTILINE,
+)
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]{1,60}")
 # `  CUDA0: NVIDIA H200 (143771 MiB, 143000 MiB free)`
 _DEVICE = re.compile(
@@ -57,12 +62,15 @@ _MIB = 1024 * 1024
 
 
 def read_version(text: str) -> str | None:
-    """`b9870 (6fb2f2d)` of `version: 9870 (6fb2f2d)`; a build without a number is named by its commit alone."""
+    """`b9870 (6fb2f2d)` or `0.6.0 b11434 (6fb2f2d)`; a build outside a repository has neither number nor commit."""
     found = _VERSION.search(text)
     if found is None:
         return None
-    number, commit = found.groups()
-    return f"b{number} ({commit})" if number != "0" else commit
+    version, build, commit = found["version"], found["build"], found["commit"]
+    if build is None:
+        version, build = "", version
+    parts = [version, f"b{build}" if build != "0" else "", f"({commit})" if commit != "unknown" else ""]
+    return " ".join(part for part in parts if part) or "unknown"
 
 
 def read_flags(text: str) -> frozenset[str]:
@@ -98,52 +106,49 @@ def _device_kind(device_id: str, name: str) -> DeviceKind:
 
 def version_problem(name: str, answer: ProbeAnswer, timeout_s: float) -> Problem | None:
     """What is wrong with a binary that answered `--version` like this; None when nothing is."""
+    problem = answer_problem(name, "--version", answer, timeout_s)
+    if problem is None and read_version(answer.text) is None:
+        return _incompatible(
+            f"{name} does not report a llama.cpp version, so it is not a llama-server.",
+            "Give the path of a llama-server binary.",
+        )
+    return problem
+
+
+def answer_problem(name: str, argument: str, answer: ProbeAnswer, timeout_s: float) -> Problem | None:
+    """Why a binary did not answer, whatever it was asked; None when it did."""
     if answer.start_error is not None:
-        return Problem(
-            EngineState.INCOMPATIBLE,
-            f"{name} cannot be started: {answer.start_error}.",
-            "Install a build for this machine.",
+        return _incompatible(
+            f"{name} cannot be started: {answer.start_error}.", "Install a build for this machine."
         )
     if answer.exit_code is None:
-        return Problem(
-            EngineState.INCOMPATIBLE,
-            f"{name} --version did not finish within {timeout_s:g} s.",
+        return _incompatible(
+            f"{name} {argument} did not finish within {timeout_s:g} s.",
             "Run it in a terminal to see what it waits for; a GPU driver that hangs is a common cause.",
         )
     if found := _MISSING_LIBRARY.search(answer.text):
-        return Problem(
-            EngineState.INCOMPATIBLE,
+        return _incompatible(
             f"{name} needs the library {found[1]}, which this machine does not have.",
             "Install it (for a GPU build: the GPU's runtime), or put it beside the binary.",
         )
     if answer.exit_code < 0:
-        return _crashed(name, -answer.exit_code)
+        return _crashed(name, argument, -answer.exit_code)
     if answer.exit_code != 0:
-        return Problem(
-            EngineState.INCOMPATIBLE,
-            f"{name} --version failed with exit code {answer.exit_code}.",
-            "Run it in a terminal to see why.",
-        )
-    if read_version(answer.text) is None:
-        return Problem(
-            EngineState.INCOMPATIBLE,
-            f"{name} does not report a llama.cpp version, so it is not a llama-server.",
-            "Give the path of a llama-server binary.",
+        return _incompatible(
+            f"{name} {argument} failed with exit code {answer.exit_code}.", "Run it in a terminal to see why."
         )
     return None
 
 
-def _crashed(name: str, number: int) -> Problem:
+def _crashed(name: str, argument: str, number: int) -> Problem:
     signal_name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     if signal_name == "SIGILL":
-        return Problem(
-            EngineState.INCOMPATIBLE,
+        return _incompatible(
             f"{name} uses instructions that this processor does not have.",
             "Install a build for this processor, or one that chooses its instructions when it starts.",
         )
-    return Problem(
-        EngineState.INCOMPATIBLE,
-        f"{name} --version crashed with {signal_name}.",
+    return _incompatible(
+        f"{name} {argument} crashed with {signal_name}.",
         "Run it in a terminal to see why; then install a build that works here.",
     )
 
@@ -154,4 +159,8 @@ def flags_problem(name: str, flags: frozenset[str]) -> Problem | None:
     if not lacking:
         return None
     shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
-    return Problem(EngineState.INCOMPATIBLE, f"{name} is too old: it has no {shown}.", UPDATE)
+    return _incompatible(f"{name} is too old: it has no {shown}.", UPDATE)
+
+
+def _incompatible(message: str, action: str) -> Problem:
+    return Problem(EngineState.INCOMPATIBLE, message, action)

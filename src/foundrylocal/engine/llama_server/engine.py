@@ -115,9 +115,11 @@ class LlamaServer:
         problem = answers.version_problem(self.path.name, version, self._answer_timeout_s)
         if problem is not None:
             return self._not_ready(problem)
-        flags = answers.read_flags((await self._ask("--help")).text)
-        named = answers.read_version(version.text)
-        problem = answers.flags_problem(self.path.name, flags)
+        named, help_text = answers.read_version(version.text), await self._ask("--help")
+        flags = answers.read_flags(help_text.text)
+        problem = answers.answer_problem(
+            self.path.name, "--help", help_text, self._answer_timeout_s
+        ) or answers.flags_problem(self.path.name, flags)
         if problem is not None:
             return replace(self._not_ready(problem), version=named)
         knows_grammars = await anyio.to_thread.run_sync(has_llguidance, self.path)

@@ -24,6 +24,9 @@ Available devices:
         ("version: 11549 (0a1b2c3)\nbuilt with GNU 14 for Linux x86_64\n", "b11549 (0a1b2c3)"),
         ("ggml_cuda_init: found 1 device\nversion: 11549 (0a1b2c3)\n", "b11549 (0a1b2c3)"),
         ("version: 0 (unknown)\n", "unknown"),
+        ("version: 0.6.0-dev (build 0, commit unknown)\nbuilt with GNU 12.2.0\n", "0.6.0-dev"),
+        ("version: 0.6.0 (build 11549, commit 0a1b2c3)\n", "0.6.0 b11549 (0a1b2c3)"),
+        ("version: now (x)\n", None),
         ("nginx version: nginx/1.26\n", None),
         ("", None),
     ],
@@ -75,6 +78,12 @@ def test_an_answer_says_why_a_binary_cannot_be_used(answer: ProbeAnswer, says: s
         assert problem is not None
         assert says in problem.message
         assert problem.action
+
+
+def test_a_binary_that_does_not_answer_is_not_called_too_old() -> None:
+    problem = answers.answer_problem("llama-server", "--help", ProbeAnswer("", None), 10.0)
+    assert problem is not None
+    assert problem.message == "llama-server --help did not finish within 10 s."
 
 
 def test_a_binary_that_lacks_what_the_service_uses_is_too_old() -> None:
