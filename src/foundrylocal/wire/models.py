@@ -134,6 +134,14 @@ class MemoryFacts(BaseModel):
     )
 
 
+class FileFacts(BaseModel):
+    """One file of a model; size and sha256 are null where its publisher does not state them."""
+
+    name: str
+    size_bytes: int | None
+    sha256: str | None
+
+
 class ModelDetails(ModelEntry):
     """Everything about one model; `gguf` is null until it is downloaded, `memory` if no size is known."""
 
@@ -152,6 +160,8 @@ class ModelDetails(ModelEntry):
         description="Load options of the loaded model, or of its next load; null if its files are damaged."
     )
     preset: dict[str, Any] = Field(description="What is saved for this model.")
+    files: list[FileFacts]
+    source: str = Field(description="Where its files come from.")
     problem: str | None = Field(description="What is wrong with the files on disk, if anything.")
 
 

@@ -6,6 +6,7 @@ const PURPOSES = [['embedding', 'Embedding'], ['rerank', 'Rerank'], ['vision', '
 
 /** What it is for, in a word or two. */
 export function purpose(model) {
+  if (model.kind === 'adapter') return 'LoRA adapter';
   const found = PURPOSES.find(([capability]) => model.capabilities?.includes(capability));
   return found ? found[1] : model.capabilities ? 'Completes text, no chat' : 'unknown';
 }

@@ -1,7 +1,7 @@
 // <fl-model-details>: everything about one model in tabs. Properties: `name`, `listQuery` (to get back to the list).
 
 import { dismissError, load } from '../core/actions.js';
-import { get, modelPath } from '../core/api.js';
+import { get, modelPath, post } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { bytes, count, date, tokens } from '../core/format.js';
@@ -43,6 +43,7 @@ class ModelDetails extends View {
     const stamp = `${model?.is_downloaded} ${stateOf(model)[0]}`;
     if (this.stamp === stamp) return;
     this.stamp = stamp;
+    post('/config', {}).then(({ aliases }) => { this.aliases = Object.keys(aliases).filter((one) => [this.name, model?.model_id].includes(aliases[one])); }).catch(() => {});
     get(modelPath(this.name)).then((found) => { this.facts = found; this.error = null; })
       .catch((error) => { this.error = error; }).finally(() => this.update());
   }
@@ -63,8 +64,11 @@ class ModelDetails extends View {
         found.gguf && ['Architecture', `${found.gguf.architecture}, ${found.gguf.block_count ?? '?'} layers, ${found.gguf.quantization ?? 'mixed'}`],
         found.gguf && ['Chat template', found.gguf.has_chat_template ? 'yes' : 'none: it completes text'],
         ['Full name', h('code', {}, model.model_id)],
-        ['Source', outside(`huggingface.co/${model.model_id.split('/')[0]}`, `https://huggingface.co/${model.model_id.split('/')[0]}`)],
-      ])];
+        this.aliases?.length > 0 && ['Other names', this.aliases.join(', ')],
+        ['Source', outside(found.source.replace('https://', ''), found.source)],
+        ...found.files.map((file) => [file.name, bytes(file.size_bytes), file.sha256 && h('div', { class: 'muted small' }, 'sha256 ', h('code', {}, file.sha256))]),
+      ]),
+      Object.entries(found.options?.reasons ?? {}).map(([name, reason]) => h('p', { key: name, class: 'muted small' }, h('code', {}, name), `: ${reason}`))];
   }
 
   #tab(tab, model) {

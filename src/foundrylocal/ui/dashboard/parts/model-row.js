@@ -26,6 +26,7 @@ export function mainAction(model, kind = 'plain small') {
   }
   if (job && !job.error) return h('div', { class: 'row-progress' }, progress(job.percent, `${job.what} ${name}`), job.message);
   if (isLoaded(model)) return button('Unload', () => unload(name, queueOf(model)?.running), { kind: kind.replace('primary', 'plain'), name: `Unload ${name}`, disabled: !isLive() });
+  if (model.is_downloaded && model.kind === 'adapter') return null; // it is loaded together with a model
   if (model.is_downloaded) {
     return button('Load', () => load(name), { kind, name: `Load ${name}`, disabled: !isLive() || fit(model) === 'no', title: fit(model) === 'no' ? whyNot(model) : null });
   }

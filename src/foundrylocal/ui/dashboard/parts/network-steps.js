@@ -1,13 +1,20 @@
 // <fl-network-steps>: opens the gateway to the local network step by step, tests it, and takes it all back.
 
-import { post } from '../core/api.js';
+import { post, setManagementKey } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { reachable } from '../core/gateway.js';
 import { store } from '../core/store.js';
-import { card, errorBox, outside, stateMark } from './controls.js';
+import { card, copyButton, errorBox, outside, stateMark } from './controls.js';
 
+const KEY_BYTES = 24;
 const ADDRESS = /^(?:\d{1,3}\.){3}\d{1,3}$|^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$/;
+
+/** A new management key of random letters and digits. */
+function makeKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  return `fm-${[...bytes].map((one) => one.toString(16).padStart(2, '0')).join('')}`;
+}
 
 class NetworkSteps extends View {
   start() {
@@ -28,19 +35,24 @@ class NetworkSteps extends View {
     return !['localhost', '127.0.0.1', '::1'].includes(this.settings.gateway_host);
   }
 
-  /** The gateway needs a key in any case; the management API stays on this machine. */
+  /** The gateway needs a key in any case; the management API stays on this machine, and gets one too. */
   async #open() {
     const name = this.address.trim();
-    const { allowed_hosts: hosts, allowed_origins: origins } = this.settings;
-    this.settings = await post('/config', { gateway_host: '0.0.0.0', allowed_hosts: [...new Set([...hosts, name])], allowed_origins: [...new Set([...origins, `http://${name}:${store.state.server?.port ?? this.settings.port}`])] });
+    const { allowed_hosts: hosts, management_key: known } = this.settings;
+    const key = known ? null : makeKey();
+    this.settings = await post('/config', { gateway_host: '0.0.0.0', allowed_hosts: [...new Set([...hosts, name])], ...(key && { management_key: key }) });
+    if (key) {
+      setManagementKey(key);
+      this.madeKey = key;
+    }
     await this.#restart();
     return 'Open. Use the address below from another machine.';
   }
 
   async #close() {
-    this.settings = await post('/config', { gateway_host: 'localhost', allowed_hosts: [], allowed_origins: [] });
+    this.settings = await post('/config', { gateway_host: 'localhost', allowed_hosts: this.settings.allowed_hosts.filter((one) => one !== this.address.trim()) });
     await this.#restart();
-    return 'Only this machine can reach it now.';
+    return 'Only this machine can reach it now. The management key stays; it is under Settings.';
   }
 
   /** The gateway's port is bound again, with the model that is current. */
@@ -75,8 +87,12 @@ class NetworkSteps extends View {
       h('ol', { class: 'steps' },
         h('li', {}, h('label', { for: 'net-address' }, 'The address of this machine in your network, as other machines name it'), h('div', {}, h('input', { id: 'net-address', value: this.address, placeholder: '192.168.1.5', spellcheck: 'false', oninput: (event) => { this.address = event.target.value; this.update(); } }))),
         h('li', {}, 'A key is needed for every request: it is, always. Make one for each person below.'),
-        h('li', {}, 'The gateway listens on every address, and that name is accepted as its host and for its pages (settings ', h('code', {}, 'gateway_host'), ', ', h('code', {}, 'allowed_hosts'), ', ', h('code', {}, 'allowed_origins'), '). The management API stays on this machine.'),
+        h('li', {}, 'The gateway listens on every address, and that name is accepted as its host (settings ', h('code', {}, 'gateway_host'), ' and ', h('code', {}, 'allowed_hosts'), '). The management API stays on this machine.'),
+        h('li', {}, this.settings.management_key ? 'The management API has a key of its own.' : 'The management API gets a key of its own (', h('code', {}, 'management_key'), '), so that nobody else can manage this service. It is made now and shown once.'),
+        h('li', {}, 'Web pages from other machines may call it only when they are listed in ', h('code', {}, 'allowed_origins'), '.'),
         h('li', {}, 'What goes over the network is in clear: use it in a network that you trust, or through a VPN.')),
+      this.madeKey && h('div', { class: 'new-key', role: 'status' }, h('strong', {}, 'The management key. It is shown only now, and this page asks for it after a reload.'),
+        h('div', { class: 'value-line' }, h('code', {}, this.madeKey), copyButton(() => this.madeKey, { name: 'Copy the management key' }))),
       h('div', { class: 'row' }, h('fl-action', { '.label': this.#isOpen ? 'Apply again' : 'Open to my network', '.busy': 'Opening…', '.blocked': !isValid, '.run': () => this.#open() }),
         this.#isOpen && h('fl-action', { '.label': 'Back to this machine only', '.busy': 'Closing…', '.kind': 'primary', '.run': () => this.#close() }),
         this.#isOpen && isValid && h('fl-action', { '.label': 'Test', '.busy': 'Testing…', '.run': () => this.#test() })),

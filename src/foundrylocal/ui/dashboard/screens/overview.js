@@ -1,6 +1,6 @@
 // <fl-overview>: what runs, what it takes, how to connect, the last requests and the last problem.
 
-import { get } from '../core/api.js';
+import { get, post } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { ago, count, milliseconds, rate } from '../core/format.js';
@@ -60,7 +60,7 @@ class Overview extends View {
     const isNew = !models.some((one) => one.is_downloaded) && !machine.models.length;
     return h('div', { class: 'overview' },
       isNew && h('fl-first-steps', { key: 'first', class: 'wide' }),
-      !(isNew && !Object.keys(jobs).length) && h('div', { class: 'stack', key: 'left' }, card('Loaded models', {}, h('fl-loaded-models', {})), this.#problem(), this.#requests()),
+      !(isNew && !Object.keys(jobs).length) && h('div', { class: 'stack', key: 'left' }, card('Loaded models', { actions: machine.models.length > 1 && h('fl-action', { '.label': 'Unload all', '.busy': 'Unloading…', '.kind': 'quiet', '.run': async () => (await post('/models/unload-all')).message }) }, h('fl-loaded-models', {})), this.#problem(), this.#requests()),
       h('div', { class: `stack ${isNew ? 'wide' : ''}`, key: 'right' },
         !isNew && card('Connect an application', { actions: h('a', { href: href('connect') }, 'More') }, h('fl-connect-box', {})),
         card('Memory and disk', {}, memoryBar(machine), gpuBars(this.gpus), diskBar(machine))));

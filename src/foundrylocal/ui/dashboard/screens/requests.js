@@ -71,7 +71,7 @@ class Requests extends View {
     const toggle = () => { this.openId = isOpen ? null : one.id; this.draw(); };
     return [h('tr', { key: one.id, 'data-row': true },
       h('th', { scope: 'row', class: 'lead' }, h('button', { type: 'button', class: 'as-link', 'aria-expanded': String(isOpen), 'aria-label': `Details of the request of ${clock(one.at)}`, title: ago(one.at), onclick: toggle }, clock(one.at))),
-      h('td', { class: 'model-cell', title: one.model }, one.model?.replace(/-GGUF$/, '') ?? '–'), h('td', { class: 'minor mono' }, one.endpoint), h('td', { class: 'minor' }, one.key ?? '–'), h('td', {}, requestState(one)),
+      h('td', { class: 'model-cell narrow', title: one.model }, one.model?.replace(/-GGUF$/, '') ?? '–'), h('td', { class: 'minor mono', title: one.endpoint }, one.endpoint.replace(/^\/v1\//, '')), h('td', { class: 'minor' }, one.key ?? '–'), h('td', {}, requestState(one)),
       h('td', { class: 'number minor' }, milliseconds(one.queue_ms)), h('td', { class: 'number minor' }, milliseconds(one.first_token_ms)), h('td', { class: 'number minor' }, `${count(one.tokens_in)}${one.tokens_cached ? ` (${count(one.tokens_cached)})` : ''}`),
       h('td', { class: 'number minor' }, count(one.tokens_out)), h('td', { class: 'number' }, rate(one.tokens_per_second)), h('td', { class: 'number minor' }, milliseconds(one.total_ms)),
       h('td', { class: 'row-cell' }, isRunning(one) && h('fl-action', { '.label': 'End', '.busy': 'Ending…', '.kind': 'plain small', '.name': `End the request of ${clock(one.at)}`, '.run': () => call('DELETE', `/requests/${encodeURIComponent(one.id)}`) }))),
