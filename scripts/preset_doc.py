@@ -1,4 +1,4 @@
-"""Write the table of docs/presets.md from the preset's schema; a test fails if it is out of date."""
+"""Write the table of docs/how-to/presets.md from the preset's schema; a test fails if it is out of date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foundrylocal.settings.schema import Settings
 from foundrylocal.wire.load_options import ModelOptions, Residency
 from foundrylocal.wire.presets import RequestDefaults
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "presets.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "presets.md"
 BEGIN, END = "<!-- table: python -m scripts.preset_doc -->\n", "<!-- end of the table -->\n"
 _HEAD = "| name | type | what it is | also a setting | holds |\n| --- | --- | --- | --- | --- |\n"
 

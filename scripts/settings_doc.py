@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the schema of the settings; a test fails if the page is out of date."""
+"""Write docs/reference/settings.md from the schema of the settings; a test fails if the page is out of date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, SECRET_SETTINGS, Settings
 from foundrylocal.wire.load_options import LoadSettings
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
 _LOAD_OPTIONS = ", ".join(f"`{name}`" for name in LoadSettings.model_fields)
 _HEAD = f"""# Settings
 

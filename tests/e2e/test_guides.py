@@ -1,4 +1,4 @@
-"""The programs of docs/clients.md, set up as that page says, each with one question to the real model.
+"""The programs of docs/how-to/clients.md, set up as that page says, each with one question to the real model.
 
 `make clients` installs them in an environment of their own; elsewhere they are skipped.
 """

@@ -48,6 +48,14 @@ def test_the_architecture_names_every_package_and_answers_with_files() -> None:
     assert len([name for name in named if name.endswith(".py")]) > 30
 
 
+def test_the_index_links_every_page_and_the_readme_links_the_index() -> None:
+    docs = REPOSITORY / "docs"
+    linked = {(docs / link).resolve() for link in _LINK.findall((docs / "README.md").read_text("utf-8"))}
+    pages = {page for page in docs.rglob("*.md") if page.parent.name != "decisions"} - {docs / "README.md"}
+    assert pages - linked == set()
+    assert "](docs/README.md)" in (REPOSITORY / "README.md").read_text("utf-8")
+
+
 def test_the_page_of_contributing_leads_to_the_architecture() -> None:
     assert "docs/architecture.md" in (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
 
