@@ -196,7 +196,7 @@ def test_the_gateway_is_opened_to_the_network_and_closed_again(board: Page, serv
     assert (config["gateway_host"], config["allowed_hosts"]) == ("0.0.0.0", ["192.0.2.7"])
     board.shows("Reachable as", "fl-network-steps")
     board.click("fl-network-steps button", "Back to this machine only")
-    board.shows("Only this machine reaches the gateway", "fl-network-steps")
+    board.shows("Only this machine can reach the gateway", "fl-network-steps")
     config = service.http.post("/config", json={}, headers=headers).json()
     assert (config["gateway_host"], config["allowed_hosts"]) == ("localhost", [])
     service.http.post("/config", json={"management_key": None}, headers=headers)

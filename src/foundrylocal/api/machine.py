@@ -1,4 +1,4 @@
-"""What the machine has and what the loaded models take of it, gathered from the owners; owns nothing."""
+"""Describes the machine's memory and disk, and how much each loaded model uses; gathers it and owns nothing."""
 
 from __future__ import annotations
 

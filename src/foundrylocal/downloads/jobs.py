@@ -43,7 +43,7 @@ class DownloadStatus:
 
 @dataclass(frozen=True, slots=True)
 class EndedDownload:
-    """A download that ended; `kept_bytes` wait on disk for the next attempt if it did not complete."""
+    """A download that ended; `kept_bytes` stay on disk for the next attempt if it did not complete."""
 
     model: Model
     state: Literal["done", "failed", "cancelled"]
@@ -83,7 +83,7 @@ class Job:
 
     @property
     def was_paused(self) -> bool:
-        """Whether it ended by a pause; a commit that had begun is completed all the same."""
+        """Whether a pause ended it; a commit that has begun is completed anyway."""
         outcome = self.operation.outcome
         error = outcome.error if isinstance(outcome, Failed) else None
         return isinstance(error, OperationCancelled) and error.is_paused and not self.is_cancelled

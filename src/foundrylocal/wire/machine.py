@@ -1,4 +1,4 @@
-"""Shapes of what the machine has and what the loaded models take of it."""
+"""Response shapes of /machine: memory and disk, and how much of them each loaded model uses."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from pydantic import BaseModel, Field
 
 class MachineMemory(BaseModel):
     total_bytes: int
-    available_bytes: int = Field(description="What programs can have without swapping, by the system.")
-    free_bytes: int = Field(
-        description="What a load may take now with nobody leaving; the reserve is left out."
+    available_bytes: int = Field(
+        description="What programs can use without swapping, as the system reports it."
     )
-    evictable_bytes: int = Field(description="What loaded models hold that may leave for another one.")
-    reserve_bytes: int = Field(description="What every load leaves free.")
-    budget_bytes: int | None = Field(description="What all models may use together; null: what is free.")
+    free_bytes: int = Field(
+        description="What a load may use now without unloading another model; the reserve is already subtracted."
+    )
+    evictable_bytes: int = Field(description="Memory of the loaded models that can be unloaded to make room.")
+    reserve_bytes: int = Field(description="Memory that every load leaves free.")
+    budget_bytes: int | None = Field(
+        description="What all models may use together; null means whatever is free."
+    )
 
 
 class MachineGpu(BaseModel):
@@ -36,18 +40,22 @@ class MachineModel(BaseModel):
     model_id: str
     state: str = Field(description="loading, ready, yielding or draining.")
     memory_bytes: int = Field(description="Resident memory of its process now.")
-    estimated_bytes: int = Field(description="What it was planned with.")
+    estimated_bytes: int = Field(description="Memory that the plan of its load expected.")
     context_size: int
     parallel: int
-    is_pinned: bool = Field(description="It does not leave for another model, nor for being idle.")
+    is_pinned: bool = Field(description="Whether it is never unloaded for another model.")
     loaded_at: str | None
-    unloads_at: str | None = Field(description="When it leaves for being idle, unless a request comes.")
+    unloads_at: str | None = Field(
+        description="When it will be unloaded if no request arrives; null means never."
+    )
 
 
 class Machine(BaseModel):
     """Memory and disk in bytes, rounded to 1 MB."""
 
     memory: MachineMemory
-    gpus: list[MachineGpu] | None = Field(description="Null in /events: asking the engine may take long.")
+    gpus: list[MachineGpu] | None = Field(
+        description="Null in /events, because the engine can take long to answer."
+    )
     disk: MachineDisk
     models: list[MachineModel]

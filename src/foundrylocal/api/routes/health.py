@@ -42,7 +42,7 @@ async def health(services: ServicesDep) -> Any:
 
 @router.get("/machine", response_model=Machine, responses=refusals())
 async def machine(services: ServicesDep) -> Any:
-    """Memory and disk of the machine, and what each loaded model takes of them."""
+    """Memory and disk of the machine, and how much each loaded model uses."""
     stored = await anyio.to_thread.run_sync(services.library.all)
     return await describe_machine(services, stored, await services.planner.devices())
 

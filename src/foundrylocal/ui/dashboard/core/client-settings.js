@@ -1,4 +1,4 @@
-// What programs need to know to use this service, as lines to paste.
+// Settings of common applications for this service, ready to paste.
 
 /** name: lines for {base (with /v1), root (without), key, model} */
 export const CLIENTS = {
@@ -11,11 +11,11 @@ export const CLIENTS = {
 
 /** The API styles that the gateway speaks: name, path, words. */
 export const STYLES = [
-  ['OpenAI chat', 'POST /v1/chat/completions', 'nearly every program'],
+  ['OpenAI chat', 'POST /v1/chat/completions', 'most applications'],
   ['OpenAI responses', 'POST /v1/responses', 'agents, Codex'],
-  ['OpenAI completions', 'POST /v1/completions', 'text without a conversation'],
-  ['OpenAI embeddings', 'POST /v1/embeddings', 'search in documents'],
-  ['Rerank', 'POST /v1/rerank', 'the best of some texts'],
+  ['OpenAI completions', 'POST /v1/completions', 'plain text completion'],
+  ['OpenAI embeddings', 'POST /v1/embeddings', 'semantic search'],
+  ['Rerank', 'POST /v1/rerank', 'ranks texts for a query'],
   ['Anthropic messages', 'POST /v1/messages', 'Claude Code; the base URL has no /v1'],
-  ['Models', 'GET /v1/models', 'the list for pickers'],
+  ['Models', 'GET /v1/models', 'list of models'],
 ];

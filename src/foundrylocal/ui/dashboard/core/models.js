@@ -29,7 +29,7 @@ export function fit(model) {
   return needed <= free + evictable ? 'tight' : 'no';
 }
 
-export const FIT_WORDS = { fits: 'fits', tight: 'after unloading', no: 'too large', unknown: 'unknown' };
+export const FIT_WORDS = { fits: 'fits', tight: 'after unloading others', no: 'too large', unknown: 'unknown' };
 export const FIT_TONES = { fits: 'good', tight: 'warn', no: 'bad', unknown: '' };
 const FIT_ORDER = { fits: 0, tight: 1, unknown: 2, no: 3 };
 

@@ -33,7 +33,7 @@ class ConnectBox extends View {
 
   view() {
     this.#refresh();
-    if (!this.where) return h('p', { class: 'muted' }, 'The address and the key are shown here once a model is loaded.');
+    if (!this.where) return h('p', { class: 'muted' }, 'The address and the key appear here once a model is loaded.');
     const make = SNIPPETS[this.language];
     return h('div', { class: 'stack' },
       h('dl', { class: 'stack' },
@@ -52,7 +52,7 @@ class ConnectBox extends View {
   async #copy(name) {
     this.language = name;
     await copyText(SNIPPETS[name](this.#what(this.where.key)), `${name} code copied`);
-    this.copied = `${name} code copied, with the key in it.`;
+    this.copied = `${name} code copied, including the key.`;
     announce(this.copied);
     this.draw();
   }

@@ -32,7 +32,7 @@ class KeyList extends View {
   }
 
   async #revoke(name) {
-    if (!await ask({ title: `Revoke the key ${name}?`, yes: 'Revoke', body: h('p', {}, 'Programs that use it are refused from now on. It cannot be brought back.') })) return;
+    if (!await ask({ title: `Revoke the key ${name}?`, yes: 'Revoke', body: h('p', {}, 'Programs that use it are refused from now on. This cannot be undone.') })) return;
     await call('DELETE', `/keys/${encodeURIComponent(name)}`);
     if (this.made?.name === name) this.made = null;
     announce(`Key ${name} revoked`);
@@ -40,7 +40,7 @@ class KeyList extends View {
   }
 
   #table() {
-    if (!this.found.length) return h('p', { class: 'muted' }, 'Besides the key above there is none. A key for each person or program can be limited, and revoked alone.');
+    if (!this.found.length) return h('p', { class: 'muted' }, 'There are no further keys. A key for each person or program can have its own limits and be revoked separately.');
     return h('div', { class: 'table-wrap' }, h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, 'Keys'),
       h('thead', {}, h('tr', {}, ['Name', 'May', 'Limits', 'Made', 'Last used', ''].map((name) => h('th', { scope: 'col' }, name || h('span', { class: 'for-readers' }, 'Action'))))),
       h('tbody', {}, this.found.map((one) => h('tr', { key: one.name, 'data-row': true }, h('th', { scope: 'row', class: 'lead' }, one.name), h('td', {}, tag(one.scope)),
@@ -56,7 +56,7 @@ class KeyList extends View {
   view() {
     if (!this.found) return card('Keys', {}, this.error ? errorBox(this.error) : skeleton(2));
     if (this.found === 'none') return null;
-    return card('Keys for people and programs', {}, this.made && h('div', { class: 'new-key', key: 'made', role: 'status' }, h('strong', {}, `The key ${this.made.name}. It is shown only now.`),
+    return card('Keys for people and programs', {}, this.made && h('div', { class: 'new-key', key: 'made', role: 'status' }, h('strong', {}, `Key ${this.made.name}. It is shown only now.`),
       h('div', { class: 'value-line' }, h('code', {}, this.made.key), copyButton(() => this.made.key, { name: 'Copy the new key' }), button('Done', () => { this.made = null; this.draw(); }))),
     this.#table(), errorBox(this.error),
     h('details', { key: 'make' }, h('summary', {}, 'Make a key'), h('div', { class: 'stack' }, h('div', { class: 'two' }, this.#field('name', 'Name', { placeholder: 'alice', maxlength: '64' }),

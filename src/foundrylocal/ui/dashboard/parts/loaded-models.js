@@ -42,7 +42,7 @@ class LoadedModels extends View {
         ['Context', `${tokens(one.context_size)} tokens`],
         ['Slots', queue ? `${queue.running} of ${queue.slots} busy${queue.waiting ? `, ${queue.waiting} waiting` : ''}` : `0 of ${one.parallel} busy`],
         ['Speed, last minute', rate(recentSpeed(one.model))],
-        ['Leaves', one.is_pinned ? (one.model === store.state.server?.current_model ? 'never: the current model' : 'never: pinned') : one.unloads_at ? `in ${duration(Math.max(0, (new Date(one.unloads_at) - Date.now()) / 1000))}` : queue?.running ? 'not while it answers' : 'never'],
+        ['Leaves', one.is_pinned ? (one.model === store.state.server?.current_model ? 'never: the current model' : 'never: pinned') : one.unloads_at ? `in ${duration(Math.max(0, (new Date(one.unloads_at) - Date.now()) / 1000))}` : queue?.running ? 'not while it is answering' : 'never'],
       ].map(([name, value]) => h('div', { key: name, class: 'figure' }, h('dt', {}, name), h('dd', {}, value)))),
       job?.error && errorBox(job.error, [button('Dismiss', () => dismissError(one.model), { kind: 'quiet' })]));
   }
@@ -64,7 +64,7 @@ class LoadedModels extends View {
     const models = store.state.machine?.models ?? [];
     const jobs = Object.entries(store.state.jobs).filter(([name]) => !models.some((one) => one.model === name));
     if (!models.length && !jobs.length) {
-      return empty('No model is loaded', h('p', {}, 'A request to the gateway loads the current model by itself, once the server runs.'),
+      return empty('No model is loaded', h('p', {}, 'While the server is running, a request to the gateway loads the current model automatically.'),
         h('a', { class: 'button', href: href('models') }, 'Choose a model'));
     }
     return [jobs.map((job) => this.#job(job)), models.map((one) => this.#model(one))];

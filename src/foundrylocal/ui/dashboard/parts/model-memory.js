@@ -8,7 +8,7 @@ import { errorBox, skeleton, tag } from './controls.js';
 
 const WAIT_MS = 150;
 const CACHES = ['f16', 'q8_0', 'q4_0'];
-const PARTS = [['weights_bytes', 'Weights', 'tone-model'], ['kv_cache_bytes', 'Context cache', 'tone-model-2'], ['compute_bytes', 'Work space', 'tone-model-3']];
+const PARTS = [['weights_bytes', 'Weights', 'tone-model'], ['kv_cache_bytes', 'KV cache', 'tone-model-2'], ['compute_bytes', 'Compute buffers', 'tone-model-3']];
 
 class ModelMemory extends View {
   start() {
@@ -60,8 +60,8 @@ class ModelMemory extends View {
     const most = Math.max(Math.log2(this.model.context_length ?? 32768), 9);
     return h('div', { class: 'stack' },
       this.#slider('context_size', 'Context', '9', String(most), '0.25', String(Math.log2(context)), `${tokens(Math.round(context))} tokens`),
-      this.#slider('parallel', 'Requests at the same time', '1', '16', '1', String(this.options.parallel ?? effective.parallel ?? 1), plural(this.options.parallel ?? effective.parallel ?? 1, 'slot')),
-      'kv_cache_type' in effective && h('div', { class: 'field' }, h('label', { for: 'cache-type' }, 'Cache type'), h('select', { id: 'cache-type', onchange: (event) => this.#set('kv_cache_type', event.target.value) },
+      this.#slider('parallel', 'Parallel requests', '1', '16', '1', String(this.options.parallel ?? effective.parallel ?? 1), plural(this.options.parallel ?? effective.parallel ?? 1, 'slot')),
+      'kv_cache_type' in effective && h('div', { class: 'field' }, h('label', { for: 'cache-type' }, 'KV cache type'), h('select', { id: 'cache-type', onchange: (event) => this.#set('kv_cache_type', event.target.value) },
         CACHES.map((one) => h('option', { value: one, selected: one === (this.options.kv_cache_type ?? effective.kv_cache_type) }, one)))));
   }
 

@@ -52,7 +52,7 @@ class NetworkSteps extends View {
   async #close() {
     this.settings = await post('/config', { gateway_host: 'localhost', allowed_hosts: this.settings.allowed_hosts.filter((one) => one !== this.address.trim()) });
     await this.#restart();
-    return 'Only this machine can reach it now. The management key stays; it is under Settings.';
+    return 'Only this machine can reach it now. The management key stays set; change it under Settings.';
   }
 
   /** The gateway's port is bound again, with the model that is current. */
@@ -83,15 +83,15 @@ class NetworkSteps extends View {
     if (!this.settings) return card('Open to my network', {}, errorBox(this.error));
     const name = this.address.trim();
     const isValid = ADDRESS.test(name);
-    return card('Open to my network', {}, h('div', {}, this.#isOpen ? stateMark(`Open: other machines reach the gateway at ${this.settings.gateway_host}`, 'warn') : stateMark('Only this machine reaches the gateway', 'good')),
+    return card('Open to my network', {}, h('div', {}, this.#isOpen ? stateMark(`Open: other machines can reach the gateway at ${this.settings.gateway_host}`, 'warn') : stateMark('Only this machine can reach the gateway', 'good')),
       h('ol', { class: 'steps' },
         h('li', {}, h('label', { for: 'net-address' }, 'The address of this machine in your network, as other machines name it'), h('div', {}, h('input', { id: 'net-address', value: this.address, placeholder: '192.168.1.5', spellcheck: 'false', oninput: (event) => { this.address = event.target.value; this.update(); } }))),
-        h('li', {}, 'A key is needed for every request: it is, always. Make one for each person below.'),
+        h('li', {}, 'Every request needs an API key; this is always so. You can make one for each person above.'),
         h('li', {}, 'The gateway listens on every address, and that name is accepted as its host (settings ', h('code', {}, 'gateway_host'), ' and ', h('code', {}, 'allowed_hosts'), '). The management API stays on this machine.'),
         h('li', {}, this.settings.management_key ? 'The management API has a key of its own.' : 'The management API gets a key of its own (', h('code', {}, 'management_key'), '), so that nobody else can manage this service. It is made now and shown once.'),
         h('li', {}, 'Web pages from other machines may call it only when they are listed in ', h('code', {}, 'allowed_origins'), '.'),
-        h('li', {}, 'What goes over the network is in clear: use it in a network that you trust, or through a VPN.')),
-      this.madeKey && h('div', { class: 'new-key', role: 'status' }, h('strong', {}, 'The management key. It is shown only now, and this page asks for it after a reload.'),
+        h('li', {}, 'Traffic is not encrypted: use it in a network that you trust, or through a VPN.')),
+      this.madeKey && h('div', { class: 'new-key', role: 'status' }, h('strong', {}, 'The management key. It is shown only now; this page will ask for it after a reload.'),
         h('div', { class: 'value-line' }, h('code', {}, this.madeKey), copyButton(() => this.madeKey, { name: 'Copy the management key' }))),
       h('div', { class: 'row' }, h('fl-action', { '.label': this.#isOpen ? 'Apply again' : 'Open to my network', '.busy': 'Opening…', '.blocked': !isValid, '.run': () => this.#open() }),
         this.#isOpen && h('fl-action', { '.label': 'Back to this machine only', '.busy': 'Closing…', '.kind': 'primary', '.run': () => this.#close() }),

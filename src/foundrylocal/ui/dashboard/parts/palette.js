@@ -72,7 +72,7 @@ class Palette extends HTMLElement {
       h('ul', { id: 'palette-list', role: 'listbox', class: 'plain-list', 'aria-label': 'Found' },
         found.map(([label, kind, address], index) => h('li', { id: `palette-${index}`, role: 'option', 'aria-selected': String(index === this.at),
           class: index === this.at ? 'is-at' : '', onclick: () => this.#choose(address) }, h('span', {}, label), h('span', { class: 'muted small' }, kind)))),
-      !found.length && h('p', { class: 'muted small' }, 'Nothing has that name.'));
+      !found.length && h('p', { class: 'muted small' }, 'Nothing found.'));
   }
 }
 

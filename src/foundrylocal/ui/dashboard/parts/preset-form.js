@@ -17,8 +17,8 @@ const SECTIONS = [
   ['Answers', ['system_prompt', 'temperature', 'top_p', 'top_k', 'min_p', 'repeat_penalty', 'max_tokens', 'stop']],
   ['More', ['speculative', 'engine', 'lora', 'presence_penalty', 'frequency_penalty', 'seed', 'chat_template_kwargs']],
 ];
-const LABELS = { context_size: 'Context (tokens)', parallel: 'Requests at the same time', gpu_layers: 'Layers on the GPU', threads: 'Processor threads', kv_cache_type: 'Number format of the context', idle_unload_seconds: 'Unload when idle for (seconds)',
-  pinned: 'Pinned: never leaves for another model', system_prompt: 'System prompt', top_p: 'Top P', top_k: 'Top K', min_p: 'Min P', max_tokens: 'Longest answer (tokens)', stop: 'Stop at', speculative: 'Speculative decoding', lora: 'LoRA adapters', chat_template_kwargs: 'Arguments of the chat template' };
+const LABELS = { context_size: 'Context (tokens)', parallel: 'Parallel requests', gpu_layers: 'GPU layers', threads: 'CPU threads', kv_cache_type: 'KV cache type', idle_unload_seconds: 'Unload when idle for (seconds)',
+  pinned: 'Pinned: never unloaded for another model', system_prompt: 'System prompt', top_p: 'Top P', top_k: 'Top K', min_p: 'Min P', max_tokens: 'Max tokens per answer', stop: 'Stop sequences', speculative: 'Speculative decoding', lora: 'LoRA adapters', chat_template_kwargs: 'Chat template arguments' };
 const SOURCES = { preset: 'saved for this model', setting: 'global setting', model: 'the model’s own file', auto: 'chosen for this machine', request: 'this start', default: 'default' };
 const LONG = ['system_prompt', 'stop', 'lora', 'chat_template_kwargs'];
 
@@ -90,7 +90,7 @@ class PresetForm extends View {
   }
 
   async #reset() {
-    if (!await ask({ title: `Back to defaults for ${this.name}?`, yes: 'Back to defaults', body: h('p', {}, `What is saved for this model is removed: ${Object.keys(this.preset.saved).map(label).join(', ')}.`) })) return null;
+    if (!await ask({ title: `Back to defaults for ${this.name}?`, yes: 'Back to defaults', body: h('p', {}, `These saved values are removed: ${Object.keys(this.preset.saved).map(label).join(', ')}.`) })) return null;
     await call('DELETE', modelPath(this.name, '/preset'));
     await this.#read();
     return 'The model is at its defaults';

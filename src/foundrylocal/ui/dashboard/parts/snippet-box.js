@@ -14,7 +14,7 @@ class SnippetBox extends View {
     return h('div', { class: 'snippet' },
       h('div', { class: 'row', role: 'group', 'aria-label': 'Programs' }, names.map((one) => chip(one, one === name, () => { this.chosen = one; this.draw(); }))),
       h('pre', { tabindex: '0', 'aria-label': `${name} lines` }, make({ ...this.what, key: masked(this.what.key) })),
-      h('div', { class: 'row' }, copyButton(() => make(this.what), { name: `Copy the lines for ${name}` }), h('span', { class: 'muted small' }, 'What is copied has the whole key.')));
+      h('div', { class: 'row' }, copyButton(() => make(this.what), { name: `Copy the lines for ${name}` }), h('span', { class: 'muted small' }, 'The copied text contains the full key.')));
   }
 }
 

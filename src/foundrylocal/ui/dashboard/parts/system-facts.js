@@ -19,7 +19,7 @@ class SystemFacts extends View {
 
   async #stop() {
     const running = store.state.activity?.queues.reduce((sum, one) => sum + one.running, 0) ?? 0;
-    if (!await ask({ title: 'Stop the server?', yes: 'Stop the server', body: h('p', {}, `All models are unloaded and applications get no answers until a model is started again.${running ? ` ${running} answers are being written.` : ''} The management API and this page go on.`) })) return null;
+    if (!await ask({ title: 'Stop the server?', yes: 'Stop the server', body: h('p', {}, `All models are unloaded, and applications get no answers until a model is loaded again.${running ? ` ${running} answers are still being written.` : ''} The management API and this page keep running.`) })) return null;
     return (await post('/stop')).message;
   }
 
@@ -34,7 +34,7 @@ class SystemFacts extends View {
   #doctor() {
     const tones = { ok: 'good', warning: 'warn', error: 'bad' };
     return card('Check this machine', {},
-      h('p', { class: 'muted' }, 'Folders, disk, memory, ports, the engine, the clock and the way to Hugging Face are examined.'),
+      h('p', { class: 'muted' }, 'Checks folders, disk, memory, ports, the engine, the clock and the connection to Hugging Face.'),
       h('div', { class: 'row' }, h('fl-action', { '.label': 'Check now', '.busy': 'Checking…', '.run': async () => { this.checks = (await get('/doctor')).checks; this.draw(); } })),
       this.checks && h('ul', { class: 'plain-list styles' }, this.checks.map((one) => h('li', { key: one.name }, stateMark(one.status, tones[one.status]), h('span', {}, one.message), one.action && h('span', { class: 'muted small' }, one.action)))));
   }
@@ -48,9 +48,9 @@ class SystemFacts extends View {
       card('System', {},
         facts([
           ['Version', info ? `API ${info.version}` : '…'], ['Engine', info ? `llama.cpp, xllamacpp ${info.foundry_local_version}` : '…'],
-          ['Folder for models', info && h('code', {}, info.configuration.cache_dir)],
+          ['Model folder', info && h('code', {}, info.configuration.cache_dir)],
           machine && ['On disk', `${bytes(machine.disk.models_bytes)} models, ${bytes(machine.disk.partial_bytes)} unfinished downloads, ${bytes(machine.disk.free_bytes)} free`],
-          info && ['Models', `${plural(info.model_registry.total_models, 'model')} known`],
+          info && ['Models', `${plural(info.model_registry.total_models, 'model')} in the registry`],
           saved && ['Saved prompts', `${bytes(saved.reduce((sum, one) => sum + (one.bytes ?? 0), 0))} of ${plural(saved.length, 'model')}`],
         ]),
         h('div', { class: 'row' }, saved?.length > 0 && h('fl-action', { '.label': 'Empty the prompt cache', '.run': async () => {

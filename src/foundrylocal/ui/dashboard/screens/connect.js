@@ -28,9 +28,9 @@ class Connect extends View {
     const what = { base: `${root}/v1`, root, key: this.where?.key ?? 'KEY', model };
     return h('div', { class: 'connect' },
       card('Address and key', { key: 'address' }, h('fl-connect-box', {})),
-      card('What it speaks', { key: 'styles' }, h('ul', { class: 'plain-list styles' }, STYLES.map(([name, path, use]) => h('li', { key: name }, h('span', { class: 'strong' }, name), h('code', {}, path), h('span', { class: 'muted small' }, use))))),
+      card('Supported APIs', { key: 'styles' }, h('ul', { class: 'plain-list styles' }, STYLES.map(([name, path, use]) => h('li', { key: name }, h('span', { class: 'strong' }, name), h('code', {}, path), h('span', { class: 'muted small' }, use))))),
       card('Code', { key: 'code' }, h('fl-snippet-box', { '.snippets': SNIPPETS, '.what': what })),
-      card('Programs', { key: 'programs' }, h('fl-snippet-box', { '.snippets': CLIENTS, '.what': what })),
+      card('Applications', { key: 'programs' }, h('fl-snippet-box', { '.snippets': CLIENTS, '.what': what })),
       h('fl-key-list', { key: 'keys', class: 'wide' }),
       h('fl-network-steps', { key: 'network', class: 'wide' }));
   }

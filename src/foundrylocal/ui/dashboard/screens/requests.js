@@ -94,13 +94,13 @@ class Requests extends View {
   view() {
     const { requests, activity } = store.state;
     if (!activity) return skeleton(6);
-    if (requests === null) return [card('Since the service started', {}, this.#totals([])), empty('This service does not keep single requests', h('p', {}, 'Totals are above; figures by model are at /metrics.'))];
+    if (requests === null) return [card('Since the service started', {}, this.#totals([])), empty('This service does not record requests', h('p', {}, 'Totals are above; figures by model are at /metrics.'))];
     const all = newestFirst();
     const filter = this.#filter();
     const shown = all.filter((one) => (!filter.model || one.model === filter.model) && (!filter.key || one.key === filter.key) && (!filter.failed || isFailed(one))
       && (!filter.text || JSON.stringify(one).toLowerCase().includes(filter.text)));
     return h('div', { class: 'stack' }, card('Since the service started', {}, this.#totals(all), requestChart(all)), all.length ? [this.#tools(all, filter), shown.length ? this.#table(shown) : empty('No request matches'),
-      h('p', { class: 'muted small' }, `${shown.length} of ${all.length} requests. What they say is not kept.`)] : this.#none());
+      h('p', { class: 'muted small' }, `${shown.length} of ${all.length} requests. Prompts and answers are not kept.`)] : this.#none());
   }
 }
 
