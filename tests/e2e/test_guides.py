@@ -31,8 +31,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     copy_into(home / "cache", CHAT_MODEL_ID)
     with running(home, FOUNDRYLOCAL_OLLAMA_PORT="0", FOUNDRYLOCAL_THREADS="1") as found:
         found.start()
-        # Programs that set no limit of their own get short answers.
-        found.post(f"/models/{CHAT_MODEL}/preset", {"max_tokens": 12, "temperature": 0})
+        # Programs that set no limit of their own get short answers, which end by themselves.
+        found.post(f"/models/{CHAT_MODEL}/preset", {"max_tokens": 100, "temperature": 0, "stop": ["e"]})
         yield found
 
 
