@@ -108,7 +108,7 @@ def test_a_model_calls_tools_and_reads_their_results(client: ollama.Client) -> N
     calls = [one for part in streamed for one in part.message.tool_calls or ()]
     assert [one.function.arguments for one in calls] == [{"size": "large"}]
     assert "tools" in (client.show(TOOLS).capabilities or ())
-    with pytest.raises(ollama.ResponseError, match="cannot call tools"):
+    with pytest.raises(ollama.ResponseError, match="does not support tools"):
         client.chat(CHAT, HELLO, tools=[LOOK])
 
 

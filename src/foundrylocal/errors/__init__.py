@@ -45,6 +45,17 @@ class ContextLengthExceeded(InvalidRequest):
         self.context_tokens = context_tokens
 
 
+class ToolsUnsupported(InvalidRequest):
+    """The request offers tools to a model whose chat template has no place for them."""
+
+    def __init__(self, model_name: str) -> None:
+        super().__init__(
+            f"Model '{model_name}' cannot call tools",
+            "Its chat template does not support tools. Name another model, or send no tools.",
+            param="tools",
+        )
+
+
 class MissingModelName(FoundryLocalError):
     type, code = "invalid_request_error", "missing_model_name"
 

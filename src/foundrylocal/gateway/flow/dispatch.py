@@ -22,6 +22,7 @@ from foundrylocal.errors import (
     ModelUnloaded,
     ServerShuttingDown,
     SystemExhausted,
+    ToolsUnsupported,
     WorkerCrashed,
 )
 from foundrylocal.gateway.flow.admission import Admission, CountPrompt, count_prompt
@@ -150,9 +151,9 @@ class Dispatcher:
         began = anyio.current_time()
         name = request.body.model
         context_tokens = request.body.wanted_context or self._presets.context_of_alias(name)
-        async with self._server.lease(
-            name, context_tokens=context_tokens, may_start=request.may_start
-        ) as replica:
+        # Only the first attempt: a request that waits must not start a server that was stopped meanwhile.
+        may_start, request.may_start = request.may_start, False
+        async with self._server.lease(name, context_tokens=context_tokens, may_start=may_start) as replica:
             request.stats.load_s += anyio.current_time() - began
             with self._server.pool.kept_alive(replica, request.body.keep_alive_s):
                 yield replica
@@ -239,11 +240,7 @@ def _refuse_unable(request: InferenceRequest, replica: Replica) -> None:
             param="model",
         )
     if request.body.wants_tools and not replica.address.can_call_tools and request.route.takes_slot:
-        raise InvalidRequest(
-            f"Model '{replica.model.simple_name}' cannot call tools",
-            "Its chat template does not support tools. Name another model, or send no tools.",
-            param="tools",
-        )
+        raise ToolsUnsupported(replica.model.simple_name)
     if request.body.has_images and spec.projector_path is None:
         raise InvalidRequest(
             f"Model '{replica.model.simple_name}' cannot take images",

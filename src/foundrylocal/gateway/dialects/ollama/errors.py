@@ -6,7 +6,14 @@ first", whether the registry knows its name or not.
 
 from __future__ import annotations
 
-from foundrylocal.errors import FoundryLocalError, ModelNotDownloaded, ModelNotFound, ModelNotOnDisk
+from foundrylocal.errors import (
+    FoundryLocalError,
+    InvalidRequest,
+    ModelNotDownloaded,
+    ModelNotFound,
+    ModelNotOnDisk,
+    ToolsUnsupported,
+)
 from foundrylocal.gateway.errors import client_error
 
 _NEAREST = "Did you mean"
@@ -30,6 +37,11 @@ def ollama_error(error: FoundryLocalError, name: str) -> FoundryLocalError:
         return NotPulled(name, details if details.startswith(_NEAREST) else None)
     if isinstance(error, ModelNotDownloaded | ModelNotOnDisk):
         return NotPulled(name)
+    if isinstance(error, ToolsUnsupported):
+        # In the words by which clients decide to go on without tools.
+        return InvalidRequest(
+            f"{name} does not support tools", "Name another model, or send no tools.", param="tools"
+        )
     return error
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from ollama import ChatResponse, EmbeddingsResponse, EmbedResponse, GenerateResponse
 
-from foundrylocal.errors import InternalError, InvalidRequest, ModelNotDownloaded, ModelNotFound
+from foundrylocal.errors import (
+    InternalError,
+    InvalidRequest,
+    ModelNotDownloaded,
+    ModelNotFound,
+    ToolsUnsupported,
+)
 from foundrylocal.gateway.stats.request_stats import RequestStats
 from foundrylocal.web.errors import status_of
 from tests.unit.gateway.dialects.all_routes import ROUTES
@@ -172,6 +178,8 @@ def test_errors_are_one_text() -> None:
         assert dialect.error_body(found) == {"error": "model 'm:1b' not found, try pulling it first"}
     near = dialect.own_error(ModelNotFound("x", ["llama3.2"]), body)
     assert dialect.error_body(near)["error"].endswith("Did you mean: llama3.2?")
+    no_tools = dialect.own_error(ToolsUnsupported("x"), body)
+    assert dialect.error_body(no_tools)["error"].startswith("m:1b does not support tools")
     text = dialect.error_body(InvalidRequest("It is wrong", "Mend it."))["error"]
     assert text == "It is wrong. Mend it."
     assert dialect.error_event(InternalError()).endswith(b'"}\n')
