@@ -35,6 +35,14 @@ def test_a_model_is_loaded_chatted_with_and_unloaded(board: Page, service: Servi
     assert service.status()["loaded_model_id"] is None
 
 
+def test_the_list_says_what_the_plan_says(board: Page, service: Service) -> None:
+    plan = service.post("/plan", {"model_name": BASE_MODEL}).json()
+    needed = f"{plan['memory']['needed_bytes'] / 1024**2:.1f} MB fits"
+    board.click(".rail a", "Models")
+    board.shows(needed, f"tr:has([href*='{BASE_MODEL}'])")
+    assert "≥" not in board.text(f"tr:has([href*='{BASE_MODEL}'])")
+
+
 def test_a_switch_makes_another_model_the_current_one(board: Page, service: Service) -> None:
     service.start(CHAT_MODEL)
     board.click(".rail a", "Models")

@@ -1,5 +1,6 @@
 // What is worked out about models for lists: purpose, fit, state, groups by family and size.
 
+import { planOf } from './plans.js';
 import { store } from './store.js';
 
 const PURPOSES = [['embedding', 'Embedding'], ['rerank', 'Rerank'], ['vision', 'Chat with images'], ['code', 'Code'], ['reasoning', 'Reasoning'], ['chat', 'Chat']];
@@ -18,10 +19,20 @@ export const downloadOf = (name) => store.state.downloads.find((one) => one.mode
 export const machineModel = (name) => store.state.machine?.models.find((one) => one.model === name) ?? null;
 export const queueOf = (model) => store.state.activity?.queues.find((one) => one.model_id === model.model_id) ?? null;
 
+/** {bytes, isExact} of memory that a load needs: by the plan for what is here, by its size alone for what is not. */
+export function neededMemory(model) {
+  const running = machineModel(model.simple_name);
+  if (running) return { bytes: running.memory_bytes || running.estimated_bytes, isExact: true };
+  const plan = model.is_downloaded ? planOf(model) : null;
+  return plan ? { bytes: plan.memory.needed_bytes, isExact: true } : { bytes: model.needed_memory_bytes, isExact: false };
+}
+
 /** Whether a load fits now (`fits`), only after others leave (`tight`), not at all (`no`), or nobody knows. */
 export function fit(model) {
   const { machine } = store.state;
   if (isLoaded(model)) return 'fits';
+  const plan = model.is_downloaded ? planOf(model) : null;
+  if (plan) return plan.refusal ? 'no' : plan.unloads.length ? 'tight' : 'fits';
   const needed = model.needed_memory_bytes;
   if (needed == null || !machine) return 'unknown';
   const { free_bytes: free, evictable_bytes: evictable } = machine.memory;
@@ -61,7 +72,7 @@ const ORDERS = {
   name: (a, b) => byText(displayName(a), displayName(b)),
   size: (a, b) => parameters(a) - parameters(b),
   file: (a, b) => (a.file_size_bytes || Infinity) - (b.file_size_bytes || Infinity),
-  memory: (a, b) => (a.needed_memory_bytes ?? Infinity) - (b.needed_memory_bytes ?? Infinity),
+  memory: (a, b) => (neededMemory(a).bytes ?? Infinity) - (neededMemory(b).bytes ?? Infinity),
   context: (a, b) => (a.context_length ?? 0) - (b.context_length ?? 0),
   license: (a, b) => byText(a.license, b.license),
   purpose: (a, b) => byText(purpose(a), purpose(b)),

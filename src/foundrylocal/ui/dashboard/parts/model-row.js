@@ -3,7 +3,8 @@
 import { cancelDownload, deleteModel, dismissError, download, load, pauseDownload, switchTo, tune, unload, verify } from '../core/actions.js';
 import { h } from '../core/dom.js';
 import { bytes, duration, tokens } from '../core/format.js';
-import { FIT_TONES, FIT_WORDS, displayName, downloadOf, fit, isLoaded, purpose, queueOf, stateOf } from '../core/models.js';
+import { FIT_TONES, FIT_WORDS, displayName, downloadOf, fit, isLoaded, neededMemory, purpose, queueOf, stateOf } from '../core/models.js';
+import { wantPlan } from '../core/plans.js';
 import { href } from '../core/router.js';
 import { isLive, store } from '../core/store.js';
 import { button, copyText, progress, stateMark, tag } from './controls.js';
@@ -34,7 +35,7 @@ export function mainAction(model, kind = 'plain small') {
   return button('Download', () => download(name), { kind, name: `Download ${name}`, disabled: !isLive() || missing, title: missing ? whyNoRoom(model) : null });
 }
 
-export const whyNot = (model) => `It needs at least ${bytes(model.needed_memory_bytes)} of memory; ${bytes(store.state.machine?.memory.free_bytes)} are free for a model.`;
+export const whyNot = (model) => `It needs ${neededMemory(model).isExact ? '' : 'at least '}${bytes(neededMemory(model).bytes)} of memory; ${bytes(store.state.machine?.memory.free_bytes)} are free for a model.`;
 export const whyNoRoom = (model) => `It needs ${bytes(model.file_size_bytes)} of disk; ${bytes(store.state.machine?.disk.free_bytes)} are free.`;
 
 /** What else can be done, behind ⋯. */
@@ -50,8 +51,10 @@ export function moreActions(model) {
 
 function memoryCell(model) {
   const how = fit(model);
-  return h('td', { class: 'number' }, model.needed_memory_bytes == null ? tag('unknown')
-    : [h('span', { title: 'At least: the file, without its context' }, `≥ ${bytes(model.needed_memory_bytes)} `), tag(FIT_WORDS[how], FIT_TONES[how])]);
+  const needed = neededMemory(model);
+  if (model.is_downloaded && model.kind !== 'adapter' && !isLoaded(model)) wantPlan(model);
+  return h('td', { class: 'number' }, needed.bytes == null ? tag('unknown')
+    : [h('span', { title: needed.isExact ? null : 'At least: the file, without its context' }, `${needed.isExact ? '' : '≥ '}${bytes(needed.bytes)} `), tag(FIT_WORDS[how], FIT_TONES[how])]);
 }
 
 /** @param {object} model @param {{isOpen?: boolean, isIndented?: boolean, query: object, group?: {count: number, isOpen: boolean, toggle: () => void}}} how */
