@@ -78,6 +78,7 @@ def test_axe_finds_nothing_serious_on_any_screen(
     page.until("the endpoints", "document.querySelectorAll('article').length > 20")
     page.click("article summary")
     found["docs"] = violations(page, axe)
+    assert page.eval("document.documentElement.scrollWidth - innerWidth") <= 0, "docs scrolls sideways"
     assert {screen: those for screen, those in found.items() if those} == {}
 
 

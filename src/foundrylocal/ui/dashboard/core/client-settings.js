@@ -17,5 +17,6 @@ export const STYLES = [
   ['OpenAI embeddings', 'POST /v1/embeddings', 'semantic search'],
   ['Rerank', 'POST /v1/rerank', 'ranks texts for a query'],
   ['Anthropic messages', 'POST /v1/messages', 'Claude Code; the base URL has no /v1'],
+  ['Ollama', 'POST /api/chat', 'programs that know Ollama only; the base URL has no /v1'],
   ['Models', 'GET /v1/models', 'list of models'],
 ];
