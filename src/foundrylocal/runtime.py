@@ -352,6 +352,7 @@ async def _running(*parts: Any) -> AsyncIterator[anyio.abc.TaskGroup]:
 
 
 async def _shut_down(server: Server, ring: LogRing, listener: Listener) -> None:
+    server.refuse_starts()
     await server.stop()
     ring.close()
     server.state.changes.close()

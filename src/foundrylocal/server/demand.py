@@ -9,7 +9,7 @@ from __future__ import annotations
 import anyio
 
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import InvalidRequest, ModelLoading, OperationInProgress
+from foundrylocal.errors import InvalidRequest, ModelLoading, OperationInProgress, ServerShuttingDown
 from foundrylocal.pool.plan import Plan
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.requests import StartRequest
@@ -29,11 +29,18 @@ class Demand:
         self._start = start
         self._switch = switch
         self._lock = anyio.Lock()
+        self._may_start = True
+
+    def refuse_starts(self) -> None:
+        """The service is ending: no request starts the server any more."""
+        self._may_start = False
 
     async def start_if_stopped(self, model: Model, context_tokens: int | None) -> None:
         """Start the server with the model when nothing runs. Raises what a start raises."""
         if self._parts.state.status not in _NOT_RUNNING:
             return
+        if not self._may_start:
+            raise ServerShuttingDown
         request = self._request(model, LoadOptions(context_size=context_tokens))
         if context_tokens is not None:
             await self._plan(model, request.options, context_tokens)

@@ -83,6 +83,7 @@ class Server:
         self._stop = Stop(self._parts)
         self._unload = Unload(self._parts)
         self._demand = Demand(self._parts, self._start, self._switch)
+        self.refuse_starts = self._demand.refuse_starts
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the operations, watch the workers and recover from crashes, until cancelled."""

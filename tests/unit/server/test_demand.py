@@ -28,6 +28,16 @@ def test_a_stopped_server_starts_with_the_model_only_for_a_request_that_may(on_s
     on_server(scenario)
 
 
+def test_a_service_that_ends_starts_nothing(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.server.refuse_starts()
+        with pytest.raises(ServerShuttingDown):
+            await lease(rig, CHAT_MODEL, may_start=True)
+        assert rig.status == "stopped"
+
+    on_server(scenario)
+
+
 def test_a_context_is_loaded_as_asked_for_and_a_larger_one_stays(on_server: ServerRunner) -> None:
     async def scenario(rig: ServerRig) -> None:
         await rig.start()
