@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # The next step for each error code of the API; a verb may give a better one.
-_NEXT_STEPS = {
+NEXT_STEPS = {
     "model_not_found": "foundrylocal list",
     "model_not_downloaded": "foundrylocal pull MODEL",
     "server_already_running": "foundrylocal switch MODEL, or foundrylocal stop",
@@ -42,7 +42,7 @@ class Refused(Failure):
     """The service answered with an error; `code` is its published code."""
 
     def __init__(self, status: int, code: str, message: str, details: str | None) -> None:
-        super().__init__(message, details, _NEXT_STEPS.get(code))
+        super().__init__(message, details, NEXT_STEPS.get(code))
         self.status = status
         self.code = code
 
