@@ -1,17 +1,18 @@
 """Blocks of a Markdown page that run as tests, by the second word of their fence.
 
 `bash tested` and `python tested` run to their end; `bash service` is the service for the rest of the page.
-Variables that a block exports are set in the next ones.
+Variables that a block exports are set in the next ones. What a page needs and does not show stands in a comment:
+`<!-- service -->` starts one, `<!-- tested: COMMAND -->` runs a command.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 MARKS = ("bash tested", "python tested", "bash service")
+_HIDDEN = re.compile(r"<!-- tested: (.{1,200}) -->")
 _PORT = re.compile(r"(?<=[:=])(9500|1234|11434)\b")
 
 
@@ -31,6 +32,10 @@ def blocks_of(page: Path) -> list[Block]:
     for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
         if not line.startswith("```"):
             lines.append(line)
+            if not start and line == "<!-- service -->":
+                found.append(Block("bash service", number, "foundrylocal serve"))
+            elif not start and (hidden := _HIDDEN.fullmatch(line)):
+                found.append(Block("bash tested", number, hidden[1]))
         elif start:
             if " " in mark:
                 assert mark in MARKS, f"{page.name}:{start}: unknown mark '{mark}'"
@@ -44,12 +49,3 @@ def blocks_of(page: Path) -> list[Block]:
 def with_ports(text: str, ports: dict[str, int]) -> str:
     """The text with the ports of the documentation replaced by those of the test."""
     return _PORT.sub(lambda match: str(ports[match[1]]), text)
-
-
-def exports_of_service(block: Block) -> dict[str, str]:
-    """What the block sets before `foundrylocal serve`, which is its only command."""
-    words = [shlex.split(line, comments=True) for line in block.text.splitlines()]
-    commands = [command for command in words if command]
-    assert commands[-1] == ["foundrylocal", "serve"], block
-    assert all(command[0] == "export" for command in commands[:-1]), block
-    return dict(word.split("=", 1) for command in commands[:-1] for word in command[1:])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import Block, blocks_of, exports_of_service, with_ports
+from tests.docs.blocks import Block, blocks_of, with_ports
 from tests.real_models import copy_into
 from tests.running import CHAT_MODEL_ID, REPOSITORY, running
 
@@ -25,6 +25,7 @@ PAGES = [
 _BEFORE = """curl() { command curl --silent --show-error --fail-with-body "$@"; }
 [ ! -f "$EXPORTS" ] || . "$EXPORTS"
 """
+_SERVE = "foundrylocal serve"
 _AFTER = """
 export -p > "$EXPORTS"
 """
@@ -56,6 +57,14 @@ def run_block(block: Block, folder: Path, environment: dict[str, str], ports: di
     assert done.returncode == 0, f"line {block.line}: {text}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
+def exported_settings(exports: Path) -> dict[str, str]:
+    """The variables of the service that the blocks so far have exported."""
+    script = f'. "{exports}" && env --null'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=10)
+    variables = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    return {name: value for name, value in variables.items() if name.startswith("FOUNDRYLOCAL_")}
+
+
 @pytest.mark.model
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -76,20 +85,24 @@ def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         for block in blocks_of(page):
             if block.mark == "bash service":
-                exported = {
-                    name: with_ports(f"={value}", ports)[1:]
-                    for name, value in exports_of_service(block).items()
-                }
+                assert block.text.endswith(_SERVE), f"line {block.line}: the service comes last"
+                before = Block("bash tested", block.line, block.text.removesuffix(_SERVE))
+                run_block(before, tmp_path, environment, ports)
+                exported = exported_settings(tmp_path / "exports")
                 ports["9500"] = stack.enter_context(running(home, **settings | exported)).port
-                environment |= exported
             else:
                 run_block(block, tmp_path, environment, ports)
 
 
-def test_the_tutorial_and_the_readme_are_tried() -> None:
-    assert {"first-chat.md", "from-ollama.md", "from-lm-studio.md", "README.md"} <= {
-        page.name for page in PAGES
-    }
+def test_the_pages_with_most_commands_are_tried() -> None:
+    assert {
+        "README.md",
+        "first-chat.md",
+        "from-ollama.md",
+        "from-lm-studio.md",
+        "network.md",
+        "presets.md",
+    } <= {page.name for page in PAGES}
 
 
 @pytest.mark.parametrize("text", ["false", "curl http://127.0.0.1:9500/nothing", "false | true"])
