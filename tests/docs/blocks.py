@@ -1,6 +1,6 @@
 """Blocks of a Markdown page that run as tests, by the second word of their fence.
 
-`bash tested` and `python tested` run to their end; `bash service` is the service for the rest of the page.
+Blocks of bash, Python and JavaScript that are `tested` run to their end; `bash service` is the service from there on.
 Variables that a block exports are set in the next ones. What a page needs and does not show stands in a comment:
 `<!-- service -->` starts one, `<!-- tested: COMMAND -->` runs a command.
 """
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-MARKS = ("bash tested", "python tested", "bash service")
+MARKS = ("bash tested", "python tested", "javascript tested", "bash service")
 _HIDDEN = re.compile(r"<!-- tested: (.{1,200}) -->")
 _PORT = re.compile(r"(?<=[:=])(9500|1234|11434)\b")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -45,6 +46,11 @@ def run_block(block: Block, folder: Path, environment: dict[str, str], ports: di
     if block.mark == "python tested":
         (folder / "block.py").write_text(text, "utf-8")
         text = f"{sys.executable} {folder / 'block.py'}"
+    elif block.mark == "javascript tested":
+        if shutil.which("node") is None:
+            return
+        (folder / "block.mjs").write_text(text, "utf-8")
+        text = f"node {folder / 'block.mjs'}"
     done = subprocess.run(
         ["bash", "-eu", "-o", "pipefail", "-c", _BEFORE + text + _AFTER],
         env=environment,
