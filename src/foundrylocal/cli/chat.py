@@ -42,9 +42,13 @@ class Answer:
 
 
 class Conversation:
-    """Sends each question together with the conversation so far."""
+    """Sends each question together with the conversation so far, after `system` and with `sampling` options."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(
+        self, server: RunningServer, system: str | None = None, sampling: Json | None = None
+    ) -> None:
+        self._opening: list[Json] = [{"role": "system", "content": system}] if system else []
+        self._sampling = sampling or {}
         self._client = HttpClient(server.endpoint, server.key)
         self._model_id = server.model_id
         self._history: list[Json] = []
@@ -55,8 +59,9 @@ class Conversation:
     def ask(self, question: str, write: Callable[[str], None], **options: object) -> Answer:
         """Stream the answer to `write`; Ctrl-C ends it early. Raises Failure."""
         asked = {"role": "user", "content": question}
-        body = {"model": self._model_id, "messages": [*self._history, asked], "stream": True}
-        body |= {"stream_options": {"include_usage": True}, **options}
+        messages = [*self._opening, *self._history, asked]
+        body = {"model": self._model_id, "messages": messages, "stream": True}
+        body |= {"stream_options": {"include_usage": True}, **self._sampling, **options}
         clock = _Clock()
         pieces: list[str] = []
         is_stopped = False

@@ -261,9 +261,11 @@ def test_run_once_starts_downloads_and_stops_what_it_started(service: Script, ru
     service.on("POST /v1/chat/completions", chunks("Hello", " there"))
     answers = iter([STOPPED, running(service.url)])
     service.on("GET /status", lambda body: next(answers))
-    code, out, _ = run("run", "Tiny-GGUF", "Hi", "--server-port", "0")
+    code, out, err = run("run", "Tiny-GGUF", "Hi", "--server-port", "0")
     assert code == 0
-    assert out.splitlines()[-1] == "Server stopped successfully"
+    assert out == "Hello there\n"
+    assert err.splitlines()[-1] == "Server stopped successfully"
+    assert "fl-secret" not in err
     assert [(call, body) for call, body in service.calls if call.startswith("POST")] == [
         ("POST /models/Tiny-GGUF/download-stream", None),
         ("POST /start-stream", {"model_name": "Tiny-GGUF", "port": 0}),
@@ -274,10 +276,23 @@ def test_run_once_starts_downloads_and_stops_what_it_started(service: Script, ru
                 "messages": [{"role": "user", "content": "Hi"}],
                 "stream": True,
                 "stream_options": {"include_usage": True},
+                "max_tokens": 1024,
             },
         ),
         ("POST /stop", None),
     ]
+
+
+def test_run_passes_on_what_was_asked_for_and_says_when_the_answer_was_cut(service: Script, run: Run) -> None:
+    service.on("GET /status", running(service.url))
+    service.on("POST /v1/chat/completions", chunks("Hello", " there"))
+    flags = ("--system", "Be brief", "--temperature", "0", "--max-tokens", "2")
+    code, out, err = run("run", "Tiny-GGUF", "Hi", *flags)
+    assert (code, out) == (0, "Hello there\n")
+    assert err.splitlines()[-1] == "The answer was cut off there; --max-tokens allows more."
+    body = service.calls[-1][1]
+    assert body["messages"][0] == {"role": "system", "content": "Be brief"}
+    assert (body["temperature"], body["max_tokens"]) == (0.0, 2)
 
 
 def test_run_keep_stops_nothing(service: Script, run: Run) -> None:

@@ -1,6 +1,7 @@
 """`foundrylocal run`: start everything needed, chat, and stop what was started.
 
-Invariant: the command stops what it started, unless --keep is given, and leaves running what ran before.
+Invariant: the command stops what it started, unless --keep is given, and leaves running what ran before. With a
+question of the caller's own, standard output gets the answer and nothing else.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -27,6 +29,8 @@ from foundrylocal.cli.service import reach
 # A model with 135 million parameters answers this one well, and the same way each time.
 QUESTION = "Tell me in one sentence what a cat is."
 QUESTION_OPTIONS = {"temperature": 0, "max_tokens": 100}
+# A small model may repeat itself until its context is full.
+ONE_SHOT_TOKENS = 1024
 _PROMPT = "> "
 _HELP = "/bye quits, /clear forgets the conversation, Ctrl-C stops an answer."
 
@@ -41,6 +45,13 @@ class RunOptions:
     port: int | None
     server_port: int | None
     keep: bool
+    system: str | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it only shows that everything works, and with what to go on."""
+        return self.is_once and self.prompt is None
 
 
 def command(
@@ -67,22 +78,41 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the service and the server running afterwards.")
     ] = False,
+    system: Annotated[str | None, typer.Option("--system", help="A system prompt.")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, max=2, help="How much answers vary; 0 gives the same one each time."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens", min=1, help=f"Longest answer in tokens; {ONE_SHOT_TOKENS} for one question."
+        ),
+    ] = None,
 ) -> None:
-    """Chat with a model; start and download what is needed."""
-    options = RunOptions(model, prompt, is_once=once, port=port, server_port=server_port, keep=keep)
+    """Chat with a model; start and download what is needed.
+
+    With a question, standard output gets the answer alone, and standard error everything else.
+    """
+    given = {"temperature": temperature, "max_tokens": max_tokens}
+    sampling = {name: value for name, value in given.items() if value is not None}
+    options = RunOptions(model, prompt, once, port, server_port, keep, system, sampling)
     # Read the question first: an incomplete command line must not start or download anything.
     question = _question(options)
-    with _exit_on_signals(), reach(options.port, keep=options.keep) as service:
+    out = sys.stdout
+    with _exit_on_signals(), _narration(question, options), reach(options.port, keep=options.keep) as service:
         server = ensure_running(service.api, options.model, options.server_port)
         try:
+            is_ending = service.is_ours or server.is_ours
             if question is None:
                 _show_access(server, options)
-                _chat(Conversation(server))
-                _show_end(service.is_ours or server.is_ours, options)
+                _chat(Conversation(server, options.system, options.sampling))
+                _show_end(is_ending, options)
             else:
-                _ask_once(Conversation(server), question, options)
-                _show_access(server, options)
-                _show_next(service.is_ours or server.is_ours, server, options)
+                _ask_once(Conversation(server, options.system, options.sampling), question, options, out)
+                if options.is_sample:
+                    _show_access(server, options)
+                    _show_next(is_ending, server, options)
         finally:
             if server.is_ours and not options.keep and not service.is_ours:
                 _stop(service.api)
@@ -106,6 +136,13 @@ def _question(options: RunOptions) -> str | None:
     )
 
 
+def _narration(question: str | None, options: RunOptions) -> contextlib.AbstractContextManager[Any]:
+    """Where everything but the answer goes: beside it, or to standard error, so that `> file` holds the answer."""
+    if question is None or options.is_sample:
+        return contextlib.nullcontext()
+    return contextlib.redirect_stdout(sys.stderr)
+
+
 @contextlib.contextmanager
 def _exit_on_signals() -> Iterator[None]:
     """Turn SIGTERM and a closed terminal into an exception, so that everything is cleaned up."""
@@ -126,12 +163,12 @@ def _exit_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _ask_once(conversation: Conversation, question: str, options: RunOptions) -> None:
-    say()
-    say(f"{_PROMPT}{question}")
-    extra = QUESTION_OPTIONS if options.prompt is None and options.is_once else {}
-    answer = conversation.ask(question, _write, **extra)
-    say()
+def _ask_once(conversation: Conversation, question: str, options: RunOptions, out: TextIO) -> None:
+    if options.is_sample:
+        say(f"\n{_PROMPT}{question}")
+    limits = QUESTION_OPTIONS if options.is_sample else {"max_tokens": ONE_SHOT_TOKENS} | options.sampling
+    answer = conversation.ask(question, partial(_write, out), **limits)
+    print(file=out, flush=True)
     if answer.is_stopped:
         raise KeyboardInterrupt
     if not answer.text:
@@ -141,6 +178,8 @@ def _ask_once(conversation: Conversation, question: str, options: RunOptions) ->
             "run the same command again, or try another model: foundrylocal list",
         )
     say(f"({answer.figures()})")
+    if answer.tokens >= limits["max_tokens"]:
+        say("The answer was cut off there; --max-tokens allows more.")
 
 
 def _chat(conversation: Conversation) -> None:
@@ -177,7 +216,7 @@ def _take_turn(conversation: Conversation, line: str) -> None:
         say(_HELP)
         return
     try:
-        answer = conversation.ask(line, _write)
+        answer = conversation.ask(line, partial(_write, sys.stdout))
     except Failure as failure:
         # The chat continues: a crashed worker restarts in a moment.
         say()
@@ -187,9 +226,9 @@ def _take_turn(conversation: Conversation, line: str) -> None:
     say(f"({'stopped, ' if answer.is_stopped else ''}{answer.figures()})")
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(clean(text))
-    sys.stdout.flush()
+def _write(out: TextIO, text: str) -> None:
+    out.write(clean(text))
+    out.flush()
 
 
 def _enable_editing() -> None:
