@@ -11,7 +11,12 @@ from tests.process.gateway.raw import CHAT, busy_slots
 from tests.running import Service, eventually
 
 pytestmark = pytest.mark.model
-LONG = {"messages": [{"role": "user", "content": "Count from one to a thousand."}], "max_tokens": 2000}
+# The same answer each time: it must not happen to end after a word.
+COLD: dict[str, Any] = {"temperature": 0}
+LONG: dict[str, Any] = COLD | {
+    "messages": [{"role": "user", "content": "Count from one to a thousand."}],
+    "max_tokens": 2000,
+}
 
 
 def entry_of(service: Service, answer: Any) -> dict[str, Any]:
@@ -21,6 +26,7 @@ def entry_of(service: Service, answer: Any) -> dict[str, Any]:
 def test_figures_of_the_engine_are_in_the_record(real_service: Service) -> None:
     real_service.start()
     body = {"messages": [{"role": "user", "content": "Say a word about rivers. " * 20}], "max_tokens": 12}
+    body["temperature"] = 0
     with real_service.gateway() as gateway:
         first, second = (gateway.post(CHAT, json=body) for _ in range(2))
         streamed = gateway.post(CHAT, json=body | {"stream": True})
@@ -42,12 +48,12 @@ def test_why_an_answer_ended_is_in_the_record_of_each_dialect(real_service: Serv
     messages = [{"role": "user", "content": "Count."}]
     with real_service.gateway() as gateway:
         for path, body in (
-            (CHAT, {"messages": messages, "max_tokens": 4, "stream_options": {"include_usage": True}}),
-            ("/v1/completions", {"prompt": "One,", "max_tokens": 4}),
-            ("/v1/messages", {"messages": messages, "max_tokens": 4}),
-            ("/v1/responses", {"input": "Count.", "max_output_tokens": 4}),
-            ("/api/chat", {"model": model, "messages": messages, "options": {"num_predict": 4}}),
-            ("/api/generate", {"model": model, "prompt": "Count.", "options": {"num_predict": 4}}),
+            (CHAT, COLD | {"messages": messages, "max_tokens": 4, "stream_options": {"include_usage": True}}),
+            ("/v1/completions", COLD | {"prompt": "One,", "max_tokens": 4}),
+            ("/v1/messages", COLD | {"messages": messages, "max_tokens": 4}),
+            ("/v1/responses", COLD | {"input": "Count.", "max_output_tokens": 4}),
+            ("/api/chat", {"model": model, "messages": messages, "options": COLD | {"num_predict": 4}}),
+            ("/api/generate", {"model": model, "prompt": "Count.", "options": COLD | {"num_predict": 4}}),
         ):
             if not is_stream:
                 body.pop("stream_options", None)
@@ -64,8 +70,9 @@ def test_an_ended_stream_frees_its_slot_within_a_second_and_tells_its_client(
     real_service.start()
     body: dict[str, Any] = dict(LONG) | {"stream": True}
     if path == "/v1/responses":
-        body = {"input": LONG["messages"], "stream": True}
+        body = {"input": LONG["messages"], "temperature": 0, "stream": True}
     if path == "/api/chat":
+        body |= {"options": {"temperature": 0, "num_predict": 2000}}
         body["model"] = real_service.status()["current_model"]
     with real_service.gateway() as gateway, gateway.stream("POST", path, json=body) as answer:
         lines = answer.iter_lines()

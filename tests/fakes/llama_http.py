@@ -470,6 +470,7 @@ class LlamaHttp:
         if (request.get("stream_options") or {}).get("include_usage"):
             await self._event(writer, last)
         await self._event(writer, "[DONE]")
+        await asyncio.sleep(self.flags.hold_end)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 

@@ -34,6 +34,7 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ("--exit-code", int, None, "what it dies with, below 0 a signal; alone: dies before it is ready"),
     ("--rate", float, 0.0, "tokens per second of each stream; 0: at once"),
     ("--tokens", int, 16, "length of an answer"),
+    ("--hold-end", float, 0.0, "seconds between the end mark of a stream and the end of its body"),
     ("--stamp", bool, False, "each token is the monotonic time of its sending, in nanoseconds"),
     ("--stop-answering", int, None, "health checks hang after N answered ones (0 when no N is given)"),
     ("--stuck-on", str, None, "hangs in generating after a request that holds this text; `/slots` hangs too"),

@@ -10,7 +10,7 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.gateway.dialects.hosted_tools import known_name
 from foundrylocal.gateway.errors import log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
-from foundrylocal.gateway.flow.relay import end_stream_with
+from foundrylocal.gateway.flow.relay import end_stream, end_stream_with
 from foundrylocal.gateway.flow.slow_client import ClientStalled
 from foundrylocal.gateway.limits.off_loop import OffLoop
 from foundrylocal.gateway.ollama_port import is_on_ollama_port
@@ -132,6 +132,9 @@ async def _end_with(error: FoundryLocalError, request: InferenceRequest) -> None
     stats = request.stats
     if stats.first_s is None:
         raise error
+    if request.is_answered or stats.outcome == "ok":
+        await end_stream(request)  # it was complete when it was ended
+        return
     if not stats.is_stream:
         request.peer.abort()  # a part of a whole answer must not look like all of it
         raise ClientGone

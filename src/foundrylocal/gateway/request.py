@@ -27,7 +27,7 @@ class InferenceRequest:
     seconds. `rewriter` turns the engine's events into the client's, once a stream has begun. `answer_tokens` is what
     each of its answers may have, once it has its part of the context. `slots` is how many answers the engine of its
     replica computes at once, once it has one. `tag` is its number in the engine's report of its slots. `capture`
-    keeps its bodies, if capture_requests asks for that.
+    keeps its bodies, if capture_requests asks for that. `is_answered` is set once the last byte is on its way.
     `preset` is the one whose values fill the fields that it does not have, once its model is known.
     """
 
@@ -46,6 +46,7 @@ class InferenceRequest:
     answer_tokens: int | None = None
     slots: int | None = None
     capture: Capture | None = None
+    is_answered: bool = False
     preset: Preset | None = None
     _own_engine: EngineRequest | None = None
     _filled: tuple[str, ...] = ()

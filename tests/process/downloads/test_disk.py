@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ async def test_row_17_room_for_a_size_missing_in_the_catalog_is_claimed_when_the
     async with running(unknown, reserve_bytes=8 * MB) as manager:
         with pytest.raises(InsufficientDiskSpace) as caught:
             await manager.fetch(unknown).result()
-    assert str(caught.value.details).startswith("Needed: 20.0 MB, free: 1")
+    # What has arrived by then is not needed any more.
+    assert re.match(r"Needed: (20\.0|19\.\d) MB, free: 1", str(caught.value.details))
 
 
 async def test_row_17_two_downloads_are_not_promised_the_same_room(

@@ -74,6 +74,23 @@ def test_ending_a_stream_frees_its_slot_and_tells_its_client(home: Path) -> None
         assert service.http.delete("/requests/req-none").status_code == 404
 
 
+def test_a_stream_that_is_complete_cannot_be_ended_any_more(home: Path) -> None:
+    store_tiny_model(home, worker_flags="--hold-end 600")
+    with running(home, worker=FAKE_WORKER) as service:
+        started = service.start()
+        for path, body, end in (
+            (CHAT, HELLO, b"[DONE]"),
+            ("/v1/messages", HELLO | {"max_tokens": 100_000}, b"message_stop"),
+        ):
+            client = raw(started).post(body | {"stream": True}, path)
+            client.read_until(end)
+            (entry,) = listed(service, status="running")
+            service.http.delete(f"/requests/{entry['id']}")
+            rest = client.read_all()
+            assert b"error" not in rest and rest.endswith(b"0\r\n\r\n")
+            assert listed(service)[0]["status"] == "ok"
+
+
 def test_ending_a_whole_answer_and_one_that_waits(home: Path) -> None:
     store_tiny_model(home, worker_flags=ENDLESS)
     with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_PARALLEL="1") as service:

@@ -26,6 +26,7 @@ from foundrylocal.web.asgi import Header, send_whole
 
 _STREAM_HEADERS: list[Header] = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 _ERROR_MARK = b'"error":{'
+_END_MARK = b"data: [DONE]\n\n"
 WhyGone = Callable[[bool], Awaitable[Exception]]
 """Why a worker went away, given whether the answer has begun; only before that may it be NothingSent."""
 Relay = Callable[[Address, InferenceRequest, WhyGone, float], Awaitable[None]]
@@ -93,10 +94,11 @@ async def _send_answer(answer: Answer | AnswerInParts, request: InferenceRequest
     events = request.route.dialect.as_stream(whole, request.body) if request.body.is_stream else None
     if events is not None:
         await _begin(request)
-        await request.send({"type": "http.response.body", "body": events})
+        await end_stream(request, events)
         return
     stats.status = answer.status
     stats.note_first()
+    request.is_answered = True
     await send_whole(request.send, answer.status, msgspec.json.encode(whole), stats.headers())
 
 
@@ -126,14 +128,20 @@ async def _send_stream(answer: Answer | AnswerInParts, request: InferenceRequest
     if not has_begun:
         await _begin(request)
     request.stats.note_outcome("ok")
-    await request.send({"type": "http.response.body", "body": b""})
+    await end_stream(request)
+
+
+async def end_stream(request: InferenceRequest, last: bytes = b"") -> None:
+    """End a stream that has begun, with these last bytes; does nothing if it has ended."""
+    if not request.is_answered:
+        request.is_answered = True
+        await request.send({"type": "http.response.body", "body": last})
 
 
 async def end_stream_with(failure: FoundryLocalError, request: InferenceRequest) -> None:
     """End a stream that has begun with an error event."""
     request.stats.note_failure(failure)
-    event = request.route.dialect.error_event(failure, request.rewriter)
-    await request.send({"type": "http.response.body", "body": event})
+    await end_stream(request, request.route.dialect.error_event(failure, request.rewriter))
 
 
 async def send_idle_answer(request: InferenceRequest) -> None:
@@ -192,7 +200,12 @@ class _Passage:
         if not block:
             return b""
         self._stats.events += block.count(b"\n\n")
-        return self._rewrite(block) if _ERROR_MARK not in block else self._with_errors(block, self._rewrite)
+        for_client = (
+            self._rewrite(block) if _ERROR_MARK not in block else self._with_errors(block, self._rewrite)
+        )
+        if block.endswith(_END_MARK):
+            self._stats.note_outcome("ok")  # the engine is done: from here on nobody can end the answer
+        return for_client
 
     def _with_errors(self, block: bytes, rewrite: Rewriter) -> bytes:
         """The same events; those in which the engine reports an error become the dialect's."""
