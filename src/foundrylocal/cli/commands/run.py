@@ -96,7 +96,10 @@ def command(
     """
     given = {"temperature": temperature, "max_tokens": max_tokens}
     sampling = {name: value for name, value in given.items() if value is not None}
-    options = RunOptions(model, prompt, once, port, server_port, keep, system, sampling)
+    _run(RunOptions(model, prompt, once, port, server_port, keep, system, sampling))
+
+
+def _run(options: RunOptions) -> None:
     # Read the question first: an incomplete command line must not start or download anything.
     question = _question(options)
     out = sys.stdout
