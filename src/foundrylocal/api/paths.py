@@ -15,8 +15,7 @@ from foundrylocal.errors import EndpointNotFound, MethodNotAllowed, ModelNotFoun
 
 BASE_PATH = "/iblink/v1/foundry-local"
 
-
-ANY_MODEL = "/models/{model_name:path}"
+ANY_NAME = "/{model_name:path}"  # the end of a route that takes any name, so it may match another route's path
 
 
 class _ModelName(Convertor[str]):
@@ -56,10 +55,10 @@ class MethodTable:
     def allowed(self, path: str) -> list[str]:
         """The methods allowed there, sorted; empty when no route has that path.
 
-        The routes that take any model's name count only where no other route matches.
+        The routes that take any name count only where no other route matches.
         """
         matches = [(route, methods) for route, pattern, methods in self._rows if pattern.match(path)]
-        found = {method for route, methods in matches if route != ANY_MODEL for method in methods}
+        found = {method for route, methods in matches if not route.endswith(ANY_NAME) for method in methods}
         found = found or {method for _, methods in matches for method in methods}
         return sorted(found | ({"HEAD"} if "GET" in found and has_head(path) else set()))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from foundrylocal.api.describe import OF_A_DOWNLOAD, StreamAnswer, describe_stream, refusals
+from foundrylocal.api.paths import model_at_path
 from foundrylocal.api.services import ServicesDep
 from foundrylocal.api.streams import EventStream, measured, stream_operation
 from foundrylocal.downloads.manager import Downloaded, DownloadStatus, EndedDownload
@@ -138,9 +139,9 @@ async def resume_download(model_name: str, services: ServicesDep) -> Any:
     responses=refusals(ModelNotFound),
     tags=["Downloads"],
 )
-async def cancel_download(model_name: str, services: ServicesDep) -> Any:
+async def cancel_download(model_name: str, request: Request, services: ServicesDep) -> Any:
     """Cancel a running or paused download. Received bytes are kept; it is no error if there is none."""
-    model = services.server.resolve(model_name)
+    model = model_at_path(request, model_name, services.server.resolve)
     was_running = await services.downloads.cancel(model.model_id)
     message = "Download cancelled successfully" if was_running else "Download is not running"
     return {"success": True, "message": message, "model_name": model.simple_name}
