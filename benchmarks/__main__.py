@@ -75,6 +75,7 @@ def main() -> int:
     given = parser.parse_args()
     # Raise an exception, so that every process is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed service has its byte code
     folder = Path(tempfile.mkdtemp(prefix="fl-bench-"))
     try:
         return _measure(folder, given.rounds, given.only, given.llama_server)

@@ -27,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ContractReport(), "contract-report")
     # A shell starts what is in its background with Ctrl-C ignored, and every child would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Programs that tests start keep their byte code, as an installed program does: it halves the start of each.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture

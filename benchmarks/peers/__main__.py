@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--only", choices=list(WORK), help="one row of the table")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed service has its byte code
     folder = Path(tempfile.mkdtemp(prefix="fl-peers-"))
     try:
         files = {FIRST: fetch_model(folder / "a", MODEL), SECOND: fetch_model(folder / "b", SECOND_MODEL)}

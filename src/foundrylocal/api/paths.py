@@ -15,7 +15,8 @@ from foundrylocal.errors import EndpointNotFound, MethodNotAllowed, ModelNotFoun
 
 BASE_PATH = "/iblink/v1/foundry-local"
 
-ANY_NAME = "/{model_name:path}"  # the end of a route that takes any name, so it may match another route's path
+# The end of a route that takes any name, so it may match another route's path too.
+ANY_NAME = "/{model_name:path}"
 
 
 class _ModelName(Convertor[str]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -18,6 +19,11 @@ def command(
     ] = False,
 ) -> None:
     """Run the service: the management API and the gateway."""
+    # What an import makes stays: collecting meanwhile costs a tenth of the start, and freezing it keeps every later
+    # collection from going through it again on the event loop.
+    gc.disable()
     from foundrylocal import runtime
 
+    gc.freeze()
+    gc.enable()
     raise typer.Exit(runtime.serve(host=host, port=port, verbose=verbose))
