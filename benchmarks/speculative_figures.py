@@ -1,7 +1,7 @@
 """Speculative decoding by `ngram` against none: where the answer repeats the prompt, and in prose.
 
 The rates are the engine's own (`timings`), so reading the prompt does not count. Prose, where `ngram` cannot help,
-decides whether it may be a default: it must lose nothing there, with the same text.
+shows what it costs when nothing is proposed; the text must be the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from benchmarks.quiet import gather
 from benchmarks.report import Figure, spread
 
 KINDS = ("off", "ngram")
-MIN_REPEATED, MIN_PROSE = 1.5, 0.98
+# It must pay where it is meant to, even with a model so small that checking a proposal costs nearly as much as
+# computing it. In prose it may lose little: that it loses anything is why it is not a default (decision 31).
+MIN_REPEATED, MIN_PROSE = 1.1, 0.95
 TIMEOUT_S = 300.0
 _FUNCTION = '''def area_of_{name}(width: float, height: float) -> float:
     """The area of a {name}, in square meters."""

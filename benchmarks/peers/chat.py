@@ -30,9 +30,10 @@ def ask(
     model: str | None,
     text: str | list[dict[str, str]],
     max_tokens: int,
+    limit_s: float = TIMEOUT_S,
     **options: Any,
 ) -> Chat:
-    """Ask once; a connection that fails or breaks is an answer that is not whole."""
+    """Ask once; an answer that fails, breaks or is left after `limit_s` is not whole."""
     messages = text if isinstance(text, list) else [{"role": "user", "content": text}]
     body = {"messages": messages, "max_tokens": max_tokens, "temperature": 0, "stream": True, **options}
     if model is not None:
@@ -46,14 +47,14 @@ def ask(
         if answer.status != 200:
             problem = answer.read(500).decode("utf-8", "replace")
             return Chat(answer.status, False, "", 0, 0.0, time.perf_counter() - began, problem)
-        return _read(answer, began)
+        return _read(answer, began, limit_s)
     except (OSError, http.client.HTTPException) as error:
         return Chat(0, False, "", 0, 0.0, time.perf_counter() - began, repr(error))
     finally:
         connection.close()
 
 
-def _read(answer: http.client.HTTPResponse, began: float) -> Chat:
+def _read(answer: http.client.HTTPResponse, began: float, limit_s: float) -> Chat:
     parts: list[str] = []
     chunks, first_s = 0, 0.0
     for line in iter(answer.readline, b""):
@@ -71,4 +72,6 @@ def _read(answer: http.client.HTTPResponse, began: float) -> Chat:
         if content:
             parts.append(content)
             first_s = first_s or took_s
+        if took_s > limit_s:
+            break
     return Chat(200, False, "".join(parts), chunks, first_s, time.perf_counter() - began, "no [DONE]")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from statistics import median
+from typing import Any
 
 import psutil
 from jsonschema import Draft202012Validator
@@ -21,11 +22,12 @@ CLIENTS = 3
 ANSWERS_BETWEEN = 3
 LONG_PROMPT_WORDS = 2_000
 RATE_TOKENS = 64
+RATE_S = 15.0  # a server that spins beside a busy program takes minutes for as many tokens
 NOTICE_S = 3.0
 SCHEMA_TOKENS = 128
 
 
-def _chat(peer: Peer, model: str, text: str | list[dict[str, str]], tokens: int, **options: object) -> Chat:
+def _chat(peer: Peer, model: str, text: str | list[dict[str, str]], tokens: int, **options: Any) -> Chat:
     return ask(peer.port, peer.key, peer.names[model], text, tokens, **options)
 
 
@@ -92,13 +94,13 @@ def beside_a_busy_program(peer: Peer) -> str:
     finally:
         burner.kill()
         burner.wait()
-    return f"{quiet:.0f} quiet, {beside:.0f} beside"
+    return f"{quiet:.3g} quiet, {beside:.2g} beside"
 
 
 def _rate(peer: Peer) -> float:
     rates = []
     for number in range(3):
-        one = _chat(peer, FIRST, f"Story {number} of the sea, long.", RATE_TOKENS)
+        one = _chat(peer, FIRST, f"Story {number} of the sea, long.", RATE_TOKENS, limit_s=RATE_S)
         rates.append((one.chunks - 1) / max(one.total_s - one.first_token_s, 1e-6))
     return median(rates)
 
@@ -127,18 +129,19 @@ def cpu_of_a_chunk(peer: Peer) -> str:
 
 
 def schemas_kept(peer: Peer) -> str:
-    """Of a list of strict schemas, how many an answer keeps; one that is refused says so, and is not kept."""
+    """Of a list of strict schemas, how many an answer keeps; the others were refused with a reason, or not kept."""
     peer.switch(FIRST)
-    kept = 0
+    kept, refused = 0, 0
     for schema in SCHEMAS:
         shape = {"name": "answer", "strict": True, "schema": schema}
         options = {"response_format": {"type": "json_schema", "json_schema": shape}}
         answer = _chat(peer, FIRST, "Give an example as JSON.", SCHEMA_TOKENS, **options)
+        refused += 400 <= answer.status < 500
         try:
             kept += Draft202012Validator(schema).is_valid(json.loads(answer.text))
         except ValueError:
             continue
-    return f"{kept} of {len(SCHEMAS)}"
+    return f"{kept} of {len(SCHEMAS)}, {refused} refused, {len(SCHEMAS) - kept - refused} broken"
 
 
 WORK = {

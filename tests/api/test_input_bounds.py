@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
 
 from foundrylocal.settings.schema import FILE_ONLY_SETTINGS, Settings
 from tests.hostile import BODIES, DIGITS, VALUES
-from tests.running import Service
+from tests.running import CHAT_MODEL, Service
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 FIELDS = [
@@ -81,3 +82,26 @@ def test_no_content_length_is_a_fault(service: Service, length: str) -> None:
         head = f"POST /iblink/v1/foundry-local/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(100).split()[1][:1] == b"4"
+
+
+LONGEST_TEXT = "\U0001f600" * 32_768
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/markdown", "text"), (f"/models/{CHAT_MODEL}/preset", "system_prompt")]
+)
+def test_the_longest_text_is_taken_however_its_characters_are_written(
+    service: Service, path: str, field: str
+) -> None:
+    for body in (json.dumps({field: LONGEST_TEXT}), json.dumps({field: LONGEST_TEXT}, ensure_ascii=False)):
+        answer = service.http.post(path, content=body.encode())
+        assert answer.status_code == 200, answer.text[:300]
+    longer = service.http.post(path, content=json.dumps({field: LONGEST_TEXT + "x"}).encode())
+    assert (longer.status_code, longer.json()["error"]["code"]) == (400, "invalid_request")
+
+
+def test_an_empty_body_changes_no_preset(service: Service) -> None:
+    path = f"/models/{CHAT_MODEL}/preset"
+    service.post(path, {"seed": 7})
+    answer = service.http.post(path)
+    assert (answer.status_code, answer.json()["saved"]) == (200, {"seed": 7})

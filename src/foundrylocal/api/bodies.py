@@ -12,12 +12,14 @@ from foundrylocal.errors import InvalidRequest, MissingModelName
 from foundrylocal.web.body import parse_json, read_body
 
 BODY_LIMIT = 64 * 1024
+# A text of 32,768 characters with room for the rest; JSON may take 12 bytes for one character (\ud83d\ude00).
+LONG_TEXT_LIMIT = 12 * 32_768 + BODY_LIMIT
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-async def json_object(request: Request) -> dict[str, Any]:
+async def json_object(request: Request, limit_bytes: int = BODY_LIMIT) -> dict[str, Any]:
     """The body as an object, empty if there is no body. Raises InvalidJson, InvalidRequest, RequestTooLarge."""
-    body = await read_body(request.scope, request.receive, BODY_LIMIT)
+    body = await read_body(request.scope, request.receive, limit_bytes)
     if not body.removeprefix(b"\xef\xbb\xbf").strip():
         return {}
     data = parse_json(body)
@@ -26,9 +28,9 @@ async def json_object(request: Request) -> dict[str, Any]:
     return data
 
 
-async def parse_body(request: Request, shape: type[Shape]) -> Shape:
+async def parse_body(request: Request, shape: type[Shape], limit_bytes: int = BODY_LIMIT) -> Shape:
     """The body as `shape`. Raises MissingModelName, as published, if a model name is missing or empty."""
-    data = await json_object(request)
+    data = await json_object(request, limit_bytes)
     if "model_name" in shape.model_fields and data.get("model_name") in (None, ""):
         raise MissingModelName
     return check(data, shape)

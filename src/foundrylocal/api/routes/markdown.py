@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from foundrylocal.api.bodies import parse_body
+from foundrylocal.api.bodies import LONG_TEXT_LIMIT, parse_body
 from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
 from foundrylocal.kit.threads import ThreadLane
 from foundrylocal.wire.markdown import MarkdownAnswer, MarkdownBody
@@ -24,7 +24,7 @@ _RENDERING = ThreadLane("rendering", 1)
 )
 async def render_markdown(request: Request) -> Any:
     """Parse Markdown into a tree of a few harmless elements."""
-    body = await parse_body(request, MarkdownBody)
+    body = await parse_body(request, MarkdownBody, LONG_TEXT_LIMIT)
     return {"nodes": await _RENDERING.run(_parse, body.text)}
 
 

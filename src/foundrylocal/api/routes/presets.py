@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
 from foundrylocal.api.answers import json_answer
-from foundrylocal.api.bodies import check, invalid_fields, json_object
+from foundrylocal.api.bodies import LONG_TEXT_LIMIT, check, invalid_fields, json_object
 from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
 from foundrylocal.api.routes import models
 from foundrylocal.api.services import Services, ServicesDep
@@ -31,12 +31,12 @@ async def show_preset(model_name: str, request: Request, services: ServicesDep) 
 @router.post(
     _PATH,
     response_model=PresetChangeAnswer,
-    openapi_extra=describe_body(PresetBody),
+    openapi_extra=describe_body(PresetBody, is_required=False),
     responses=refusals(ModelNotFound, ConfigurationUpdateFailed, *OF_A_BODY),
 )
 async def change_preset(model_name: str, request: Request, services: ServicesDep) -> Any:
     """Save values for a model; null removes one, values that are left out stay. `dry_run` saves nothing."""
-    given = await json_object(request)
+    given = await json_object(request, LONG_TEXT_LIMIT)
     body = check(given, PresetBody)
     values = body.model_dump(mode="json", exclude={"dry_run"})
     changes = {name: value for name, value in values.items() if name in given}

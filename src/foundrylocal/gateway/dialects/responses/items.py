@@ -58,7 +58,7 @@ def messages_of(items: list[Json], instructions: str | None = None) -> list[Mess
     if instructions:
         messages.append(Message("system", instructions))
     for number, given in enumerate(items):
-        if given.get("type") not in _HOSTED:
+        if str(given.get("type")) not in _HOSTED:
             place = f"input[{number}]"
             item = _parse(given, place)
             if not (

@@ -20,7 +20,7 @@ def as_items(given: str | list[Json] | None) -> list[Json]:
 
 def _item(given: Json) -> Json:
     item: Json = {"type": "message", **given}
-    kind = item["type"]
+    kind = str(item["type"])
     if not item.get("id"):
         item["id"] = f"{_PREFIXES.get(kind, 'msg')}_{secrets.token_hex(12)}"
     if kind == "reasoning":
