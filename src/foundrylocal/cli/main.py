@@ -27,9 +27,9 @@ def _serve(arguments: list[str]) -> int:
     parser.add_argument("--port", type=_port)
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args(arguments)
-    from foundrylocal import runtime
+    from foundrylocal.cli.lean_import import import_runtime
 
-    return runtime.serve(host=given.host, port=given.port, verbose=given.verbose)
+    return int(import_runtime().serve(host=given.host, port=given.port, verbose=given.verbose))
 
 
 def _port(text: str) -> int:
