@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
 
-from foundrylocal.engine.replica import Address, ReplicaEvent, ReplicaSpec, ReplicaState, ReplicaStatus
-from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, WorkerCrashed
+from foundrylocal.engine.replica import (
+    Address,
+    Adopted,
+    Cause,
+    ReplicaEvent,
+    ReplicaSpec,
+    ReplicaState,
+    ReplicaStatus,
+    Room,
+)
+from foundrylocal.errors import NodeLost, ServerStartFailed, ServerStartTimeout, WorkerCrashed
 from foundrylocal.kit.broadcast import Broadcast, Subscription
 
 
@@ -30,6 +39,7 @@ class FakeReplica:
 
     spec: ReplicaSpec
     incarnation: int
+    node: str = ""
     state: ReplicaState = ReplicaState.LOADING
     reason: str | None = None
     grown_bytes: int = 0  # what it takes beyond its estimate
@@ -37,10 +47,18 @@ class FakeReplica:
 
 
 class FakeLauncher:
-    """`running` are its replicas by id; `history` is what was asked of it, as `launch ID`, `stop ID`, `kill ID`."""
+    """`running` are its replicas by id; `history` is what was asked of it, as `launch ID`, `stop ID`, `kill ID`.
 
-    def __init__(self, total_bytes: int = 1 << 40) -> None:
-        self.total_bytes = total_bytes
+    `nodes` are the bytes of memory of each node; one that is in `suspects` is listed, but has not answered lately,
+    and the models of `lacking` have no files there. Without `nodes` there is this machine, with `total_bytes`.
+    """
+
+    def __init__(self, total_bytes: int = 1 << 40, nodes: Mapping[str, int] | None = None) -> None:
+        self.nodes = dict(nodes or {"": total_bytes})
+        self.suspects: set[str] = set()
+        self.dying: set[str] = set()  # still listed, but no replica starts there any more
+        self.lacking: dict[str, set[str]] = {}  # by node, model ids
+        self.adoptable: list[Adopted] = []
         self.behaviors: dict[str, Behavior] = {}
         self.running: dict[str, FakeReplica] = {}
         self.history: list[str] = []
@@ -51,12 +69,30 @@ class FakeLauncher:
 
     # --- what a test does -------------------------------------------------------------------------------
 
+    @property
+    def total_bytes(self) -> int:
+        """The memory of this machine."""
+        return self.nodes[""]
+
+    @total_bytes.setter
+    def total_bytes(self, total_bytes: int) -> None:
+        self.nodes[""] = total_bytes
+
     def behavior(self, model_id: str) -> Behavior:
         """The behavior of a model's replicas, to be changed."""
         return self.behaviors.setdefault(model_id, Behavior())
 
     def of(self, model_id: str) -> list[FakeReplica]:
         return [one for one in self.running.values() if one.spec.model_id == model_id]
+
+    def on(self, node: str) -> list[FakeReplica]:
+        return [one for one in self.running.values() if one.node == node]
+
+    def lose(self, node: str) -> None:
+        """Take the node away with everything that ran on it."""
+        self.nodes.pop(node)
+        for one in self.on(node):
+            self._end(one, ReplicaState.FAILED, f"Node '{node}' was lost.", Cause.NODE)
 
     def crash(self, model_id: str, reason: str = "The worker was killed by SIGSEGV.") -> None:
         """End the model's replicas as a crash does."""
@@ -65,18 +101,36 @@ class FakeLauncher:
 
     # --- the Launcher protocol --------------------------------------------------------------------------
 
-    async def capacity(self, reserve_bytes: int = 0) -> int:
+    async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
         await anyio.lowlevel.checkpoint()
-        return self.total_bytes - reserve_bytes - sum(map(_taken_bytes, self.running.values()))
+        return [
+            Room(
+                node,
+                total_bytes - reserve_bytes - sum(map(_taken_bytes, self.on(node))),
+                has_files=spec is None or spec.model_id not in self.lacking.get(node, ()),
+                is_suspect=node in self.suspects,
+            )
+            for node, total_bytes in self.nodes.items()
+        ]
 
-    async def launch(self, spec: ReplicaSpec) -> str:
+    async def adopted(self) -> list[Adopted]:
+        await anyio.lowlevel.checkpoint()
+        found, self.adoptable = self.adoptable, []
+        for one in found:
+            replica = FakeReplica(one.spec, one.address.incarnation, one.node, ReplicaState.READY)
+            self.running[one.spec.id] = replica
+        return found
+
+    async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
         await anyio.lowlevel.checkpoint()
         assert spec.id not in self.running
+        if node not in self.nodes or node in self.dying:
+            raise NodeLost(node)
         if (error := self.behavior(spec.model_id).raises) is not None:
             raise error
         self.history.append(f"launch {spec.id}")
-        self.running[spec.id] = FakeReplica(spec, next(self._incarnations))
-        if sum(one.spec.memory_bytes for one in self.running.values()) > self.total_bytes:
+        self.running[spec.id] = FakeReplica(spec, next(self._incarnations), node)
+        if sum(one.spec.memory_bytes for one in self.on(node)) > self.nodes[node]:
             self.was_overcommitted = True
         return spec.id
 
@@ -147,16 +201,22 @@ class FakeLauncher:
 
     # --- inside -----------------------------------------------------------------------------------------
 
-    def _end(self, one: FakeReplica, state: ReplicaState, reason: str | None) -> None:
+    def _end(
+        self, one: FakeReplica, state: ReplicaState, reason: str | None, cause: Cause = Cause.WORKER
+    ) -> None:
         if one.ended.is_set():
             return
         one.state, one.reason = state, reason
         self.running.pop(one.spec.id, None)
         one.ended.set()
-        self._events.publish(ReplicaEvent(one.spec.id, one.incarnation, state, reason))
+        failed_by = cause if state is ReplicaState.FAILED else None
+        self._events.publish(ReplicaEvent(one.spec.id, one.incarnation, state, reason, one.node, failed_by))
 
     def _status(self, one: FakeReplica) -> ReplicaStatus:
-        return ReplicaStatus(one.spec.id, one.spec.model_id, one.state, one.reason, None, _taken_bytes(one))
+        spec = one.spec
+        return ReplicaStatus(
+            spec.id, spec.model_id, one.state, one.reason, None, _taken_bytes(one), node=one.node
+        )
 
 
 def _taken_bytes(one: FakeReplica) -> int:

@@ -13,7 +13,7 @@ from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local import launcher as local
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.local.process import KILLED
-from foundrylocal.engine.replica import ReplicaSpec, ReplicaState
+from foundrylocal.engine.replica import ReplicaSpec, ReplicaState, Room
 from foundrylocal.errors import ServerStartTimeout
 from foundrylocal.wire.load_options import EffectiveOptions
 from tests.running import FAKE_WORKER
@@ -57,7 +57,7 @@ def test_of_a_model_on_a_gpu_only_what_stays_here_counts(
     async def scenario(launcher: LocalLauncher) -> None:
         await launcher.launch(spec(tmp_path, file_mb=40_000, memory_mb=600))
         await launcher.wait_ready("one", 30)
-        assert await launcher.capacity(100 * MB) == (10_000 - 100 - 600) * MB
+        assert await launcher.rooms(reserve_bytes=100 * MB) == [Room("", (10_000 - 100 - 600) * MB)]
 
     monkeypatch.setattr(local, "available_bytes", lambda: 10_000 * MB)
     run(tmp_path, scenario)

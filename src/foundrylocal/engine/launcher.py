@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from foundrylocal.engine.replica import Address, ReplicaEvent, ReplicaSpec, ReplicaStatus
+from foundrylocal.engine.replica import Address, Adopted, ReplicaEvent, ReplicaSpec, ReplicaStatus, Room
 from foundrylocal.kit.broadcast import Subscription
+
+MAX_KILL_S = 3.0
+"""How long `kill` takes at most, whatever the processes and the network do."""
 
 
 class Launcher(Protocol):
     """Runs replicas of models; the same id is the same replica."""
 
-    async def capacity(self, reserve_bytes: int = 0) -> int:
-        """Bytes of memory that a further replica could use now while `reserve_bytes` stay free."""
+    async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
+        """What each node could give a further replica now while `reserve_bytes` stay free on it.
 
-    async def launch(self, spec: ReplicaSpec) -> str:
-        """Begin to run `spec` and return its id.
-
-        Raises UnknownEngine, EngineUnavailable, ServerStartFailed, SystemExhausted.
+        With `spec`, each room says whether its node has the model's files. Raises ClusterUnreachable.
         """
+
+    async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
+        """Begin to run `spec` on the node, and return its id; its memory counts as taken from then on.
+
+        Raises UnknownEngine, EngineUnavailable, ServerStartFailed, SystemExhausted, ClusterUnreachable, and NodeLost:
+        another node may be tried.
+        """
+
+    async def adopted(self) -> list[Adopted]:
+        """The ready replicas of a service before this one that still run; none after the first call."""
 
     async def wait_ready(
         self,
@@ -50,7 +60,7 @@ class Launcher(Protocol):
         """End it and wait until it has ended; does nothing when there is no such replica."""
 
     async def kill(self, replica: str) -> None:
-        """End it at once, without time to clean up; it counts as failed."""
+        """End it at once, without time to clean up; it counts as failed. Returns within MAX_KILL_S."""
 
     def events(self) -> Subscription[ReplicaEvent]:
         """What happens to replicas from now on."""

@@ -1,4 +1,7 @@
-"""A replica: what to run, where it answers, and the states that its launcher reports."""
+"""A replica: what to run, in which room, where it answers, and the states that its launcher reports.
+
+A node is named as its launcher names it; the node "" is this machine.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,24 @@ class ReplicaState(StrEnum):
     UNAVAILABLE = "unavailable"
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+class Cause(StrEnum):
+    """Why a replica failed: its worker crashed, its node was lost, or its node could not get the model's files."""
+
+    WORKER = "worker"
+    NODE = "node"
+    FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a model on this machine; `name` is its plain file name, on every node."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,8 @@ class ReplicaSpec:
     has_long_context: bool = False
     draft_path: Path | None = None
     adapters: tuple[LoadedAdapter, ...] = ()
+    files: tuple[ModelFile, ...] = field(default=(), compare=False)
+    """The model's files, for a node that has to fetch them; `content_id` already says what is in them."""
     report: OptionsReport | None = field(default=None, compare=False)
     """What it was asked for beside `options`; None for one that nobody planned."""
 
@@ -119,6 +142,31 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What one node could give a further replica now: `free_bytes` of memory, and `gpus`, the free bytes of each GPU.
+
+    `free_bytes` is below 0 in a shortage. Every replica counts in full from the return of its `launch` on, so that
+    nothing is promised twice. `has_files` is whether the model is on the node already. A suspect node has not
+    answered lately: nothing new is placed on it.
+    """
+
+    node: str
+    free_bytes: int
+    has_files: bool = True
+    is_suspect: bool = False
+    gpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A ready replica that a service before this one launched, and that still runs on its node."""
+
+    spec: ReplicaSpec
+    node: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaStatus:
     """What is known of a replica; `reason` says why it failed, `memory_bytes` is its resident memory."""
 
@@ -128,13 +176,16 @@ class ReplicaStatus:
     reason: str | None
     pid: int | None
     memory_bytes: int
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaEvent:
-    """A replica moved to `state`; `reason` is for people."""
+    """A replica moved to `state`; `reason` is for people, `cause` is known when it FAILED."""
 
     id: str
     incarnation: int
     state: ReplicaState
     reason: str | None
+    node: str = ""
+    cause: Cause | None = None

@@ -13,10 +13,12 @@ from foundrylocal.errors.downloads import ChecksumMismatch as ChecksumMismatch
 from foundrylocal.errors.downloads import DiskRefused as DiskRefused
 from foundrylocal.errors.downloads import DownloadFailed as DownloadFailed
 from foundrylocal.errors.downloads import InsufficientDiskSpace as InsufficientDiskSpace
+from foundrylocal.errors.loading import ClusterUnreachable as ClusterUnreachable
 from foundrylocal.errors.loading import InsufficientMemory as InsufficientMemory
 from foundrylocal.errors.loading import LoadOutOfMemory as LoadOutOfMemory
 from foundrylocal.errors.loading import ModelLoading as ModelLoading
 from foundrylocal.errors.loading import ModelUnsupported as ModelUnsupported
+from foundrylocal.errors.loading import NodeLost as NodeLost
 from foundrylocal.errors.loading import ServerStartFailed as ServerStartFailed
 from foundrylocal.errors.loading import ServerStartTimeout as ServerStartTimeout
 from foundrylocal.errors.loading import WorkerCrashed as WorkerCrashed

@@ -45,6 +45,34 @@ class WorkerCrashed(FoundryLocalError):
         super().__init__("The model's process ended unexpectedly", f"{reason} It restarts automatically.")
 
 
+class ClusterUnreachable(FoundryLocalError):
+    """The cluster that replicas run on does not answer, so nothing new can be placed there for now."""
+
+    type, code = "unavailable_error", "cluster_unreachable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "The cluster cannot be reached",
+            f"{reason} Replicas that run keep answering. Retry in a few seconds; if it lasts, run "
+            "`foundrylocal cluster doctor`.",
+        )
+        self.retry_after_s = 5
+
+
+class NodeLost(FoundryLocalError):
+    """The node of a replica does not answer any more, which says nothing about the model."""
+
+    type, code = "unavailable_error", "node_lost"
+
+    def __init__(self, node: str) -> None:
+        super().__init__(
+            "The machine that ran the model cannot be reached",
+            f"Node '{node}' stopped answering. Retry: the model runs on another node as soon as one has room for it.",
+        )
+        self.node = node
+        self.retry_after_s = 1
+
+
 class ModelLoading(FoundryLocalError):
     """A model that is not ready; `loading` is how far its load has come, as clients are told."""
 

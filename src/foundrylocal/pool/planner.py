@@ -90,7 +90,8 @@ class Planner:
 
     async def free_bytes(self) -> int:
         """What a load may take now with nobody leaving; below 0 in a shortage."""
-        return await self._launcher.capacity(self.reserve_bytes)
+        rooms = await self._launcher.rooms(reserve_bytes=self.reserve_bytes)
+        return max((room.free_bytes for room in rooms if not room.is_suspect), default=0)
 
     async def room(self, candidates: Callable[[], Iterable[Candidate]]) -> tuple[int, tuple[Candidate, ...]]:
         """What is free now, and the candidates of the same moment with the memory that they really give back.

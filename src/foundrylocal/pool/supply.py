@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 
@@ -14,7 +15,7 @@ from foundrylocal.catalog.memory import MemoryEstimate, estimate
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.space import DiskNeed
-from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.engine.replica import ModelFile, ReplicaSpec
 from foundrylocal.errors import ModelCorrupted, ModelNotDownloaded, SystemExhausted
 from foundrylocal.events import Progress
 from foundrylocal.kit.exhaustion import is_exhaustion
@@ -151,5 +152,11 @@ class Supply:
             is_embedding=(header.is_embedding or "embedding" in model.capabilities) and not is_reranking,
             is_reranking=is_reranking,
             content_id=stored.content_id,
+            files=_files_of(stored),
             has_long_context=0 < (header.original_context_length or 0) < report.effective.context_size,
         )
+
+
+def _files_of(stored: Stored) -> tuple[ModelFile, ...]:
+    paths = [(file, Path(file.path_in(str(stored.folder)))) for file in stored.files]
+    return tuple(ModelFile(path.name, path, file.size_bytes, file.sha256) for file, path in paths)

@@ -33,7 +33,8 @@ async def trial_replica(
     """
     try:
         async with room:
-            free = await launcher.capacity(reserve_bytes)
+            rooms = await launcher.rooms(spec, reserve_bytes)
+            free = next((room.free_bytes for room in rooms if not room.node), 0)
             if spec.memory_bytes > free:
                 raise InsufficientMemory(format_bytes(spec.memory_bytes), format_bytes(max(0, free)))
             await launcher.launch(spec)

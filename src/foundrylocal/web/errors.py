@@ -53,6 +53,8 @@ _STATUS: dict[type[FoundryLocalError], int] = {
     errors.WorkerCrashed: 502,
     errors.ModelLoading: 503,
     errors.SystemExhausted: 503,
+    errors.ClusterUnreachable: 503,
+    errors.NodeLost: 503,
     errors.ServerShuttingDown: 503,
     errors.InsufficientDiskSpace: 507,
     errors.InsufficientMemory: 507,

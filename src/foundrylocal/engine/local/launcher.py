@@ -17,17 +17,21 @@ from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call
 from foundrylocal.engine.cpu.cores import read_cores
 from foundrylocal.engine.cpu.threads import auto_threads
 from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.launcher import MAX_KILL_S
 from foundrylocal.engine.local.crowd_watch import CrowdWatch
 from foundrylocal.engine.local.platform import processes
-from foundrylocal.engine.local.process import KILL_TIMEOUT_S, WorkerProcess
+from foundrylocal.engine.local.process import WorkerProcess
 from foundrylocal.engine.local.socket_folder import SocketFolder
 from foundrylocal.engine.replica import (
     Address,
+    Adopted,
+    Cause,
     ListenAddress,
     ReplicaEvent,
     ReplicaSpec,
     ReplicaState,
     ReplicaStatus,
+    Room,
 )
 from foundrylocal.errors import ServerStartFailed, ServerStartTimeout, SystemExhausted, WorkerCrashed
 from foundrylocal.kit.broadcast import Broadcast, Subscription
@@ -83,7 +87,11 @@ class LocalLauncher:
             self._group = None
             self._sockets.remove()
 
-    async def capacity(self, reserve_bytes: int = 0) -> int:
+    async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
+        """This machine: the one room there is, and it has the files of every model."""
+        return [Room("", await self._free_bytes(reserve_bytes))]
+
+    async def _free_bytes(self, reserve_bytes: int) -> int:
         """What is available, less mapped files (their pages count as available) and what loads will yet take.
 
         Of a model on a GPU only the layers that stay here count.
@@ -99,7 +107,11 @@ class LocalLauncher:
             free = min(free, budget - taken)
         return free
 
-    async def launch(self, spec: ReplicaSpec) -> str:
+    async def adopted(self) -> list[Adopted]:
+        """None: no worker on this machine outlives its service."""
+        return []
+
+    async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
         folder = await self._socket_folder()
         slots = await anyio.to_thread.run_sync(self._slot_folder)
         spec = await self._with_threads(spec)
@@ -142,7 +154,9 @@ class LocalLauncher:
             self._workers.pop(worker.spec.id, None)
 
     def _tell(self, worker: WorkerProcess) -> None:
-        self._events.publish(ReplicaEvent(worker.spec.id, worker.incarnation, worker.state, worker.reason))
+        cause = Cause.WORKER if worker.state is ReplicaState.FAILED else None
+        event = ReplicaEvent(worker.spec.id, worker.incarnation, worker.state, worker.reason, cause=cause)
+        self._events.publish(event)
 
     async def wait_ready(
         self,
@@ -207,7 +221,7 @@ class LocalLauncher:
         worker = self._workers.get(replica)
         if worker is not None:
             worker.kill()
-            with anyio.move_on_after(KILL_TIMEOUT_S):
+            with anyio.move_on_after(MAX_KILL_S):
                 await worker.ended.wait()
 
     def events(self) -> Subscription[ReplicaEvent]:
