@@ -75,6 +75,21 @@ def change_engines(folder: Path, name: str, path: str | None) -> None:
         write_atomically(file, encode_saved(saved), mode=0o600)
 
 
+def change_setting(folder: Path, name: str, value: object) -> None:
+    """Save one setting, or remove it (None), so that the service has it from its next start; blocking.
+
+    Raises OSError, and ValueError when the value, or what is saved already, is not valid.
+    """
+    file = folder / NAME
+    with locked(file):
+        saved = read_saved(file)
+        saved.pop(name, None)
+        if value is not None:
+            saved[name] = value
+        Settings.model_validate(saved, strict=True)
+        write_atomically(file, encode_saved(saved), mode=0o600)
+
+
 def stamp_of(path: Path) -> Stamp | None:
     """The file's stamp; None when there is none."""
     try:

@@ -20,6 +20,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 _HOST_NAME = re.compile(r"[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 _ADDRESS = re.compile(r"[A-Za-z0-9._\-:%\[\]]{1,253}")
 _ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CLUSTER_ADDRESS = re.compile(r"([A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 _ORIGIN = re.compile(r"null|https?://[^\s/?#@]{1,255}|[a-z][a-z0-9+.\-]{1,30}://[^\s/?#@]{1,255}")
 
 
@@ -101,7 +102,9 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         None,
         ge=1,
         le=67_108_864,
-        description="Memory in MB that all models may use together; null means what is free.",
+        description=(
+            "Memory in MB that all models on one node (one machine) may use together; null means what is free."
+        ),
     )
     request_limit_mb: int = Field(
         8, ge=1, le=1024, description="Maximum request body size in MB; large images need more."
@@ -169,6 +172,30 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         ),
     )
 
+    cluster_address: str | None = Field(
+        None,
+        description=(
+            "Address of a Ray cluster's head, HOST:PORT, on whose nodes models run; null runs them on this machine. "
+            "`foundrylocal cluster head` writes it."
+        ),
+    )
+    cluster_keep_seconds: int = Field(
+        60,
+        ge=5,
+        le=86_400,
+        description=(
+            "How long models on the nodes of a cluster stay loaded while this service is away, so that a restarted "
+            "service finds them again."
+        ),
+    )
+    cluster_files: Literal["service", "path", "hub"] = Field(
+        "service",
+        description=(
+            "Where nodes get a model's files: from this service, from the same path on a shared folder, or from "
+            "the hub."
+        ),
+    )
+
     @field_validator("cache_dir")
     @classmethod
     def _is_absolute(cls, value: str) -> str:
@@ -191,6 +218,14 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
                     "'built-in'"
                 )
         return {name: cls._is_absolute(path) for name, path in value.items()}
+
+    @field_validator("cluster_address")
+    @classmethod
+    def _is_cluster_address(cls, value: str | None) -> str | None:
+        found = None if value is None else _CLUSTER_ADDRESS.fullmatch(value)
+        if value is not None and (found is None or not 0 < int(found[2]) <= 65535):
+            raise ValueError("must be HOST:PORT, the address that `foundrylocal cluster head` printed")
+        return value
 
     @field_validator("api_host", "gateway_host")
     @classmethod
@@ -229,5 +264,6 @@ def _check_origin(origin: str) -> None:
 
 
 SECRET_SETTINGS = frozenset({"management_key"})
-# An HTTP caller must not choose which program is run or where the service may be redirected.
-FILE_ONLY_SETTINGS = frozenset({"worker_command", "hub_allowed_hosts", "engines"})
+# An HTTP caller must not choose which program is run, where the service may be redirected, or which machines take its
+# orders: whoever answers at cluster_address gets the models' keys and may run code here.
+FILE_ONLY_SETTINGS = frozenset({"worker_command", "hub_allowed_hosts", "engines", "cluster_address"})

@@ -10,7 +10,7 @@ import pytest
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
 from foundrylocal.settings.folders import Folders, default_cache_dir
 from foundrylocal.settings.key import load_or_make_key
-from foundrylocal.settings.saved_file import change_engines
+from foundrylocal.settings.saved_file import change_engines, change_setting
 from foundrylocal.settings.store import SettingsStore
 
 
@@ -225,3 +225,26 @@ def test_an_engine_needs_a_valid_name_and_an_absolute_path(tmp_path: Path, name:
     with pytest.raises(ValueError, match="engines"):
         change_engines(tmp_path, name, path)
     assert not (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:6379", "head.lan:1", "[fd00::1]:65535"])
+def test_the_address_of_a_cluster_is_saved_beside_the_service(tmp_path: Path, address: str) -> None:
+    store = SettingsStore(tmp_path)
+    change_setting(tmp_path, "cluster_address", address)
+    assert store.refresh().cluster_address == address
+    change_setting(tmp_path, "cluster_address", None)
+    assert SettingsStore(tmp_path).current.cluster_address is None
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "head:0", "head:65536", "head:6379 --x", "ray://head:6379", ":6379", ""]
+)
+def test_what_is_not_the_address_of_a_cluster_is_refused(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        change_setting(tmp_path, "cluster_address", address)
+    assert SettingsStore(tmp_path).current.cluster_address is None
+
+
+def test_the_address_of_a_cluster_is_not_set_over_http(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration):
+        SettingsStore(tmp_path).update({"cluster_address": "127.0.0.1:6379"})

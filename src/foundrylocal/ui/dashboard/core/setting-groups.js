@@ -1,7 +1,7 @@
 // How the settings are shown: group, plain label, unit, and when a change takes effect. A setting that is not listed here is
 // shown under "Other" with its own name, so that a new one is never missing.
 
-export const GROUPS = ['Network', 'Models and memory', 'Loading', 'Requests', 'Downloads', 'Logs', 'Other'];
+export const GROUPS = ['Network', 'Models and memory', 'Loading', 'Requests', 'Downloads', 'Cluster', 'Logs', 'Other'];
 
 const [NOW, LOAD, START] = ['at once', 'on the next load', 'when the service starts again'];
 
@@ -16,7 +16,7 @@ const ROWS = {
   allowed_origins: ['Network', 'Allowed web origins', '', NOW],
   ollama_port: ['Network', 'Port of Ollama’s API', '', START],
   memory_reserve_mb: ['Models and memory', 'Memory that stays free', 'MB', LOAD],
-  memory_budget_mb: ['Models and memory', 'Memory for all models together', 'MB', LOAD],
+  memory_budget_mb: ['Models and memory', 'Memory for all models on one machine', 'MB', LOAD],
   idle_unload_seconds: ['Models and memory', 'Unload an idle model after', 'seconds', NOW],
   load_at_start: ['Models and memory', 'Model to load when the service starts', '', START],
   aliases: ['Models and memory', 'Model aliases', '', NOW],
@@ -41,6 +41,9 @@ const ROWS = {
   cache_dir: ['Downloads', 'Model folder', '', NOW],
   model_folders: ['Downloads', 'Additional folders with models', '', NOW],
   hub_allowed_hosts: ['Downloads', 'Hosts that the hub may redirect to', '', START],
+  cluster_address: ['Cluster', 'Address of the cluster', '', START],
+  cluster_keep_seconds: ['Cluster', 'Keep models loaded while the service is away', 'seconds', START],
+  cluster_files: ['Cluster', 'Where nodes get model files', '', LOAD],
   default_log_level: ['Logs', 'Log level', '', NOW],
 };
 
