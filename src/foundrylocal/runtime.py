@@ -237,6 +237,7 @@ def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: Lo
         models.prompt_cache,
         models.engines,
         tuner,
+        store.current.cluster_address,
     )
     parts = (
         *(() if tracing is None else (tracing.run,)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from foundrylocal.engine.node import NodeState, NodeStatus, NodeVersions, own_versions
 from foundrylocal.engine.replica import (
     Address,
     Adopted,
@@ -18,7 +19,13 @@ from foundrylocal.engine.replica import (
     ReplicaStatus,
     Room,
 )
-from foundrylocal.errors import NodeLost, ServerStartFailed, ServerStartTimeout, WorkerCrashed
+from foundrylocal.errors import (
+    ClusterUnreachable,
+    NodeLost,
+    ServerStartFailed,
+    ServerStartTimeout,
+    WorkerCrashed,
+)
 from foundrylocal.kit.broadcast import Broadcast, Subscription
 
 
@@ -59,6 +66,8 @@ class FakeLauncher:
         self.dying: set[str] = set()  # still listed, but no replica starts there any more
         self.lacking: dict[str, set[str]] = {}  # by node, model ids
         self.adoptable: list[Adopted] = []
+        self.is_unreachable = False  # the cluster, when its nodes are asked for
+        self.versions: dict[str, NodeVersions] = {}  # by node; others run what this program is
         self.behaviors: dict[str, Behavior] = {}
         self.running: dict[str, FakeReplica] = {}
         self.history: list[str] = []
@@ -111,6 +120,23 @@ class FakeLauncher:
                 is_suspect=node in self.suspects,
             )
             for node, total_bytes in self.nodes.items()
+        ]
+
+    async def node_statuses(self) -> list[NodeStatus]:
+        if self.is_unreachable:
+            raise ClusterUnreachable("The head does not answer.")
+        return [
+            NodeStatus(
+                room.node,
+                room.node or "127.0.0.1",
+                NodeState.SUSPECT if room.is_suspect else NodeState.ALIVE,
+                is_service=room.node == next(iter(self.nodes)),
+                memory_bytes=self.nodes[room.node],
+                free_bytes=max(0, room.free_bytes),
+                versions=self.versions.get(room.node, own_versions()),
+                reason="It does not answer." if room.is_suspect else None,
+            )
+            for room in await self.rooms()
         ]
 
     async def adopted(self) -> list[Adopted]:

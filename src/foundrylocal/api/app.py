@@ -10,6 +10,7 @@ from foundrylocal.api import errors, openapi
 from foundrylocal.api.access import ManagementAccess
 from foundrylocal.api.paths import BASE_PATH, MethodTable, has_head
 from foundrylocal.api.routes import (
+    cluster,
     config,
     doctor,
     downloads,
@@ -60,6 +61,7 @@ ROUTERS = [
             health,
             doctor,
             engines,
+            cluster,
             events,
             prompt_cache,
         )

@@ -89,7 +89,10 @@ class GatewayFigures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Owners of the state; routes have no state of their own."""
+    """Owners of the state; routes have no state of their own.
+
+    `cluster_address` is the head of the cluster that this service joined when it started; None: it runs models here.
+    """
 
     server: Server
     registry: Registry
@@ -107,6 +110,7 @@ class Services:
     prompt_cache: PromptCache
     engines: Engines
     tuner: Tuner
+    cluster_address: str | None = None
 
 
 async def services(request: Request) -> Services:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from foundrylocal.engine.node import NodeStatus
 from foundrylocal.engine.replica import Address, Adopted, ReplicaEvent, ReplicaSpec, ReplicaStatus, Room
 from foundrylocal.kit.broadcast import Subscription
 
@@ -20,6 +21,9 @@ class Launcher(Protocol):
 
         With `spec`, each room says whether its node has the model's files. Raises ClusterUnreachable.
         """
+
+    async def node_statuses(self) -> list[NodeStatus]:
+        """Every node, lost ones for a while too, as GET /cluster shows them. Raises ClusterUnreachable."""
 
     async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
         """Begin to run `spec` on the node, and return its id; its memory counts as taken from then on.

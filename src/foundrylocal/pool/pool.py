@@ -20,6 +20,7 @@ import anyio.abc
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
+from foundrylocal.engine.node import NodeStatus
 from foundrylocal.engine.replica import Address, ReplicaSpec, ReplicaStatus
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.broadcast import Subscription
@@ -139,6 +140,10 @@ class Pool:
     async def statuses(self) -> list[ReplicaStatus]:
         """What the launcher knows of each replica: its process and its resident memory."""
         return await self._launcher.list()
+
+    async def nodes(self) -> list[NodeStatus]:
+        """The machines that run replicas. Raises ClusterUnreachable."""
+        return await self._launcher.node_statuses()
 
     async def plan(
         self,

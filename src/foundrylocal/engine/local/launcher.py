@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
+import psutil
 
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
@@ -22,6 +23,7 @@ from foundrylocal.engine.local.crowd_watch import CrowdWatch
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.local.process import WorkerProcess
 from foundrylocal.engine.local.socket_folder import SocketFolder
+from foundrylocal.engine.node import NodeStatus, own_versions
 from foundrylocal.engine.replica import (
     Address,
     Adopted,
@@ -90,6 +92,21 @@ class LocalLauncher:
     async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
         """This machine: the one room there is, and it has the files of every model."""
         return [Room("", await self._free_bytes(reserve_bytes))]
+
+    async def node_statuses(self) -> list[NodeStatus]:
+        """This machine alone."""
+        free = await self._free_bytes(0)
+        total, budget = psutil.virtual_memory().total, self._budget_bytes()
+        return [
+            NodeStatus(
+                "",
+                "127.0.0.1",
+                is_service=True,
+                memory_bytes=total if budget is None else min(total, budget),
+                free_bytes=max(0, free),
+                versions=own_versions(),
+            )
+        ]
 
     async def _free_bytes(self, reserve_bytes: int) -> int:
         """What is available, less mapped files (their pages count as available) and what loads will yet take.
