@@ -55,6 +55,11 @@ def _examine_locally() -> dict[str, Any]:
 def _show(answer: dict[str, Any], *, is_running: bool) -> None:
     if not is_running:
         say("No service is running here; the checks were made without it.")
+    show_checks(answer)
+
+
+def show_checks(answer: dict[str, Any]) -> None:
+    """Print each check on a line, with its next step below."""
     width = max(len(check["name"]) for check in answer["checks"])
     for check in answer["checks"]:
         say(f"{_MARKS[check['status']].ljust(7)}  {check['name'].ljust(width)}  {check['message']}")
