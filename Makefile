@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures clean
+.PHONY: cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -27,6 +27,10 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Two nodes on this machine, a model on both, and the loss of one while it answers.
+cluster-demo: $(VENV)/.ray
+	$(BIN)/python -m scripts.cluster_demo $(ARGS)
 
 # Fuzzing: two minutes of the API by its own description, two of hostile requests to both ports, ten of GGUF files.
 fuzz: $(VENV)/.fuzz
@@ -89,6 +93,10 @@ $(VENV)/bin/python:
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.ray: pyproject.toml | $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[ray]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.runtime

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    cluster_figures,
     dashboard_figures,
     engine_figures,
     hostile_figures,
@@ -55,6 +56,7 @@ GROUPS = (
     "hostile",
     "speculative",
     "dashboard",
+    "cluster",
 )
 
 
@@ -112,6 +114,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "speculative": lambda: speculative_figures.speculative_figures(folder, model_file, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
         "dashboard": lambda: dashboard_figures.dashboard_figures(folder, rounds),
+        "cluster": lambda: cluster_figures.cluster_figures(folder, rounds),
     }
     figures: list[Figure] = []
     for name, measure in groups.items():

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,9 @@ class Service:
 
 
 @contextmanager
-def service(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+def service(
+    home: Path, settings: Mapping[str, str] | None = None, program: Sequence[str] = ("-m", "foundrylocal")
+) -> Iterator[Service]:
     """Run `foundrylocal serve` on a free port with a home of its own and the cached models."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
     environment |= {"FOUNDRYLOCAL_HOME": str(home), "FOUNDRYLOCAL_CACHE_DIR": str(MODELS)}
@@ -68,7 +70,8 @@ def service(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[S
     with output.open("wb") as file:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "foundrylocal", "serve", "--port", "0"],
+            [sys.executable, *program, "serve", "--port", "0"],
+            cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
