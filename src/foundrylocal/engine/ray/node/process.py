@@ -20,6 +20,8 @@ READY_WORDS = b"Ray runtime started."
 RAYLET = "raylet"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
+# They end with their parent, most of them at once.
+CHILDREN_TIMEOUT_S = 2.0
 MAX_OUTPUT_BYTES = 1_000_000
 _POLL_S = 0.1
 _LAST_LINES = 8
@@ -74,7 +76,7 @@ class NodeProcess:
         return None if self._has_raylet() else "the raylet ended"
 
     def stop(self) -> None:
-        """End it and everything that it started; returns within 2 * STOP_TIMEOUT_S."""
+        """End it and everything that it started; returns within 2 * STOP_TIMEOUT_S + CHILDREN_TIMEOUT_S."""
         children = self._children()
         if self._process.poll() is None:
             self._process.terminate()
@@ -83,11 +85,9 @@ class NodeProcess:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
-        _, alive = psutil.wait_procs(children, timeout=2.0)
-        for child in alive:
+        for child in _alive_after(children, CHILDREN_TIMEOUT_S):
             with contextlib.suppress(psutil.Error):
                 child.kill()
-        psutil.wait_procs(alive, timeout=STOP_TIMEOUT_S / 2)
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -98,7 +98,7 @@ class NodeProcess:
     def _has_raylet(self) -> bool:
         try:
             children = psutil.Process(self._process.pid).children()
-            return any(one.name() == RAYLET and one.status() != psutil.STATUS_ZOMBIE for one in children)
+            return any(one.name() == RAYLET and _is_alive(one) for one in children)
         except psutil.Error:
             return self._process.poll() is None
 
@@ -110,6 +110,21 @@ class NodeProcess:
     def _last_lines(self) -> str:
         lines = [line for line in self._printed().decode("utf-8", "replace").splitlines() if line.strip()]
         return "\n".join(lines[-_LAST_LINES:])
+
+
+def _alive_after(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still run after `timeout_s`; one that has ended and only waits to be reaped does not run."""
+    deadline = time.monotonic() + timeout_s
+    while (alive := [one for one in processes if _is_alive(one)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _size_after_rotation(output: Path) -> int:
