@@ -1,0 +1,33 @@
+"""The cluster over HTTP: one node without one, and an address that no caller can set."""
+
+from __future__ import annotations
+
+from tests.running import CHAT_MODEL, Service
+
+
+def test_without_a_cluster_this_machine_is_the_one_node(service: Service) -> None:
+    service.start()
+    answer = service.get("/cluster").json()
+    assert (answer["state"], answer["address"], answer["total_count"]) == ("local", None, 1)
+    (node,) = answer["nodes"]
+    assert (node["name"], node["state"], node["is_service"]) == ("", "alive", True)
+    assert 0 < node["free_bytes"] <= node["memory_bytes"]
+    assert node["versions"]["foundrylocal"] and node["versions"]["python"]
+    (replica,) = answer["replicas"]
+    assert (replica["model"], replica["node"], replica["state"]) == (CHAT_MODEL, "", "ready")
+    assert replica["memory_bytes"] > 0
+    assert answer["suspects"] == []
+
+
+def test_a_node_offers_at_most_its_budget(service: Service) -> None:
+    service.post("/config", {"memory_budget_mb": 64})
+    (node,) = service.get("/cluster").json()["nodes"]
+    assert node["memory_bytes"] == 64 * 1024 * 1024
+    assert node["free_bytes"] <= 64 * 1024 * 1024
+
+
+def test_no_caller_can_name_a_cluster(service: Service) -> None:
+    answer = service.post("/config", {"cluster_address": "192.0.2.1:6379"})
+    assert answer.status_code == 400
+    assert "FOUNDRYLOCAL_CLUSTER_ADDRESS" in answer.json()["error"]["details"]
+    assert service.get("/cluster").json()["address"] is None
