@@ -42,7 +42,7 @@ class Supervisor:
         self,
         start: Callable[[], Node],
         say: Callable[[str], None],
-        wait: Callable[[float], None],
+        wait: Callable[[float], object],
         is_stopping: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
