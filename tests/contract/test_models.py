@@ -183,7 +183,9 @@ def test_details_of_a_model_that_is_not_on_disk(api: Service) -> None:
     assert_like(model, {**ENTRY, "is_downloaded": False})
     assert (model["gguf"], model["is_downloading"]) == (None, False)
     memory = model["memory"]
-    assert (memory["is_lower_bound"], memory["kv_cache_bytes"]) == (True, 0)
+    assert (
+        memory["is_lower_bound"] is False and memory["kv_cache_bytes"] > 0
+    )  # by its dimensions in the catalog
     assert [len(file["sha256"]) for file in model["files"]] == [64]
     assert model["source"].startswith("https://huggingface.co/")
     assert memory["total_bytes"] > memory["weights_bytes"] == model["file_size_bytes"]

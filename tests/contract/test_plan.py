@@ -80,7 +80,7 @@ def test_a_model_that_is_not_downloaded_says_what_the_disk_needs(service: Servic
     assert 0 < plan["disk"]["needed_bytes"] < plan["disk"]["free_bytes"]
     assert plan["seconds"]["basis"] == {"download": "estimated", "load": "estimated"}
     assert plan["seconds"]["download"] > 1
-    assert "lower bound" in plan["warnings"][0]
+    assert "not downloaded yet" in plan["warnings"][0]
     refused = plan_of(service, ABSENT, options={"auto_download": False})
     assert (refused["fits"], refused["refusal"]["code"]) == (False, "model_not_downloaded")
 

@@ -251,8 +251,8 @@ def test_the_verbs_against_a_service(service: Service) -> None:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
-    assert len(out("list").splitlines()) > 100
-    downloaded = out("list", "--downloaded")
+    assert len(out("list", "--all").splitlines()) > 100
+    downloaded = out("list")
     assert CHAT_MODEL in downloaded
     assert BASE_MODEL in downloaded
     assert "stopped" in out("status")
@@ -264,7 +264,7 @@ def test_the_verbs_against_a_service(service: Service) -> None:
     assert "FoundryLocalService" in out("logs", "-n", "50")
     assert out("stop") == "Server stopped successfully\n"
     assert "freed" in out("rm", BASE_MODEL)
-    assert BASE_MODEL not in out("list", "--downloaded")
+    assert BASE_MODEL not in out("list")
     assert "DEBUG" in out("config", "default_log_level=DEBUG")
     assert "INFO" in out("config", "--reset")
 

@@ -10,6 +10,7 @@ import pytest
 
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.catalog.shapes import expected_files
 from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.llama_cpp.engine import WORKER, BuiltInEngine
 from foundrylocal.engine.local.launcher import LocalLauncher
@@ -70,3 +71,14 @@ def test_twelve_loads_take_what_their_estimates_say(tmp_path: Path) -> None:
 
     anyio.run(main)
     assert {variant: share for variant, share in shares.items() if not 1 <= share <= MAX_SHARE} == {}
+
+
+@pytest.mark.parametrize("model_id", [CHAT_MODEL_ID, BASE_MODEL_ID])
+def test_the_catalog_knows_before_the_download_what_the_file_says_after_it(model_id: str) -> None:
+    fetch(model_id)
+    model = Registry.load().find(model_id)
+    found, expected = Library(TEST_MODELS).inspect(model), expected_files(model)
+    assert found is not None and expected is not None
+    for context_size in (512, 4_096, 8_192):
+        options = EffectiveOptions(context_size=context_size)
+        assert expected.estimate(options) == ModelFiles(*found).estimate(options)

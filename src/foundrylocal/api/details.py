@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.registry import HubSource, Model, PackageSource
+from foundrylocal.catalog.shapes import expected_files
 from foundrylocal.errors import EngineUnavailable, ModelCorrupted
 from foundrylocal.kit.clock import format_time
 from foundrylocal.kit.sizes import format_bytes
@@ -115,5 +116,5 @@ def _memory(plan: Plan, is_loaded: bool) -> dict[str, Any] | None:
         "available_bytes": memory.free_bytes,
         "reserve_bytes": memory.reserve_bytes,
         "fits_now": is_loaded or plan.fits_now,
-        "is_lower_bound": plan.files is None,
+        "is_lower_bound": plan.files is None and expected_files(plan.model) is None,
     }

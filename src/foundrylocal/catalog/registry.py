@@ -81,7 +81,8 @@ Source = HubSource | PackageSource | LocalSource
 class Model:
     """One model of the registry; `sources` are tried in order.
 
-    A LoRA adapter has an entry of its own: it `is_adapter`, and is loaded together with a model only.
+    A LoRA adapter has an entry of its own: it `is_adapter`, and is loaded together with a model only. `languages` are
+    those that the publisher names (ISO 639-1), `language_count` is how many it claims; None: it does not say.
     """
 
     model_id: str
@@ -94,6 +95,12 @@ class Model:
     capabilities: tuple[str, ...]
     sources: tuple[Source, ...]
     is_adapter: bool = False
+    is_base: bool = False
+    """It continues text: it was not trained for conversations."""
+    languages: tuple[str, ...] | None = None
+    language_count: int | None = None
+    shape: str | None = None
+    """The name of its dimensions in shapes.json; quantizations of one model share them."""
 
     @property
     def file_size_bytes(self) -> int:
@@ -173,6 +180,10 @@ def parse_model(entry: Mapping[str, Any]) -> Model:
         capabilities=tuple(entry["capabilities"]),
         sources=tuple(_parse_source(source) for source in entry["sources"]),
         is_adapter=entry.get("kind") == ADAPTER_KIND,
+        is_base=entry.get("is_base", False),
+        languages=tuple(entry["languages"]) if entry.get("languages") else None,
+        language_count=entry.get("language_count"),
+        shape=entry.get("shape"),
     )
 
 
@@ -189,7 +200,18 @@ def render_model(model: Model) -> dict[str, Any]:
         "capabilities": list(model.capabilities),
         "sources": [_render_source(source) for source in model.sources],
         **({"kind": ADAPTER_KIND} if model.is_adapter else {}),
+        **_render_optional(model),
     }
+
+
+def _render_optional(model: Model) -> dict[str, Any]:
+    facts = {
+        "is_base": model.is_base or None,
+        "languages": list(model.languages) if model.languages else None,
+        "language_count": model.language_count,
+        "shape": model.shape,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _parse_source(entry: Mapping[str, Any]) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The next step for each error code of the API; a verb may give a better one.
 NEXT_STEPS = {
-    "model_not_found": "foundrylocal list",
+    "model_not_found": "foundrylocal list --all",
     "model_not_downloaded": "foundrylocal pull MODEL",
     "server_already_running": "foundrylocal switch MODEL, or foundrylocal stop",
     "operation_in_progress": "foundrylocal status",
@@ -12,8 +12,8 @@ NEXT_STEPS = {
     "model_in_use": "foundrylocal stop",
     "download_failed": "run the same command again",
     "checksum_mismatch": "run the same command again",
-    "insufficient_disk_space": "foundrylocal list --downloaded, then foundrylocal rm MODEL",
-    "insufficient_memory": "foundrylocal list",
+    "insufficient_disk_space": "foundrylocal list, then foundrylocal rm MODEL",
+    "insufficient_memory": "foundrylocal list --all",
     "server_start_failed": "foundrylocal logs",
     "server_start_timeout": "foundrylocal logs",
     "worker_crashed": "foundrylocal logs",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from foundrylocal.catalog.memory import MemoryEstimate, estimate_from_size
 from foundrylocal.catalog.registry import Model
+from foundrylocal.catalog.shapes import ExpectedFiles, expected_files
 from foundrylocal.pool.context_size import auto_context_bounds, largest_fitting
 from foundrylocal.pool.drafts import add, memory_of
 from foundrylocal.pool.placement import Placement, place
@@ -18,6 +19,13 @@ from foundrylocal.pool.plan import Facts
 from foundrylocal.pool.room import Room, decide
 from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.wire.load_options import EffectiveOptions
+
+_LOWER_BOUND = (
+    "The model is not downloaded yet: the memory it needs is a lower bound, its file without its context."
+)
+_BY_THE_CATALOG = (
+    "The model is not downloaded yet: the memory it needs is calculated from its dimensions in the catalog."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +39,9 @@ class Fit:
     note: str | None = None
 
 
-def context_bounds(model: Model, files: ModelFiles | None) -> tuple[int, int]:
+def context_bounds(model: Model, files: ModelFiles | ExpectedFiles | None) -> tuple[int, int]:
     """The least and the most tokens that "auto" may be for this model, by its file or else by the catalog."""
+    files = files or expected_files(model)
     if files is None:
         return auto_context_bounds(model.context_length)
     header = files.header
@@ -40,9 +49,16 @@ def context_bounds(model: Model, files: ModelFiles | None) -> tuple[int, int]:
     return auto_context_bounds(header.context_length, is_single_batch=is_single_batch)
 
 
+def memory_basis(model: Model, files: ModelFiles | None) -> str | None:
+    """What the memory of a model that is not downloaded is known by; None for one that is on disk."""
+    if files is not None:
+        return None
+    return _LOWER_BOUND if expected_files(model) is None else _BY_THE_CATALOG
+
+
 def fit(model: Model, facts: Facts, options: EffectiveOptions, *, may_replace_current: bool = False) -> Fit:
     """Fit a load with these options, whose context is the least one when it is "auto"."""
-    files = facts.files
+    files = facts.files or expected_files(model)
     if files is None:
         need = estimate_from_size(model.file_size_bytes)
         placement = place(need, None, options.gpu_layers, facts.devices)
@@ -57,7 +73,7 @@ def fit(model: Model, facts: Facts, options: EffectiveOptions, *, may_replace_cu
     return _grow(model, files, facts, Fit(options, need, placement, room))
 
 
-def _grow(model: Model, files: ModelFiles, facts: Facts, smallest: Fit) -> Fit:
+def _grow(model: Model, files: ModelFiles | ExpectedFiles, facts: Facts, smallest: Fit) -> Fit:
     """The same with the largest context that fits into what is free, once those who leave have left."""
     least, most = context_bounds(model, files)
     if smallest.room.refusal is not None:
@@ -80,7 +96,9 @@ def _grow(model: Model, files: ModelFiles, facts: Facts, smallest: Fit) -> Fit:
     return Fit(options, need, placement, smallest.room, note)
 
 
-def _place(files: ModelFiles, facts: Facts, options: EffectiveOptions) -> tuple[MemoryEstimate, Placement]:
+def _place(
+    files: ModelFiles | ExpectedFiles, facts: Facts, options: EffectiveOptions
+) -> tuple[MemoryEstimate, Placement]:
     need = add(files.estimate(options), memory_of(options, files.header, facts.draft))
     need = add(need, MemoryEstimate(facts.adapter_bytes, 0, 0))
     return need, place(need, files.header.block_count, options.gpu_layers, facts.devices)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
+from foundrylocal.catalog.shapes import expected_files
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineReport, EngineState
 from foundrylocal.engine.launcher import Launcher
@@ -20,7 +21,7 @@ from foundrylocal.pool import options as load_options
 from foundrylocal.pool.adapters import AdapterNotStartable, Adapters, AdapterUnusable
 from foundrylocal.pool.drafts import Draft, DraftModelUnusable, Drafts, unsupported_by
 from foundrylocal.pool.eviction import Candidate
-from foundrylocal.pool.fitting import context_bounds, fit
+from foundrylocal.pool.fitting import context_bounds, fit, memory_basis
 from foundrylocal.pool.measured_times import NO_TIME, MeasuredTimes
 from foundrylocal.pool.placement import has_gpu
 from foundrylocal.pool.plan import Facts, MemoryPlan, Plan, PlannedTimes
@@ -35,9 +36,6 @@ ReportEngine = Callable[[str | None], Awaitable[EngineReport]]
 """What the engine of that name says of itself; raises UnknownEngine."""
 # What is free is not the same a moment later, when the model is loaded.
 AUTO_MARGIN_BYTES = 64 * 1024 * 1024
-_LOWER_BOUND = (
-    "The model is not downloaded yet: the memory it needs is a lower bound, its file without its context."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +261,7 @@ def _nothing_to_do(model: Model, facts: Facts, spec: ReplicaSpec, loaded: Replic
 
 def decide_options(model: Model, facts: Facts) -> EffectiveOptions:
     """The options that a replica gets; a context that is "auto" is the least one, which `fit` makes larger."""
-    asked, files = facts.wanted.values, facts.files
+    asked, files = facts.wanted.values, facts.files or expected_files(model)
     tokens = context_bounds(model, files)[0] if asked.context_size == "auto" else asked.context_size
     decided = {
         "context_size": files.limit(tokens) if files else tokens,
@@ -284,7 +282,7 @@ def make_plan(
     not_honored = report.not_honored()
     if fitted.note is not None:
         report = replace(report, reasons={**report.reasons, "context_size": fitted.note})
-    notes = [note for note in (None if files else _LOWER_BOUND, fitted.note) if note is not None]
+    notes = [note for note in (memory_basis(model, files), fitted.note) if note is not None]
     return Plan(
         model=model,
         action="load" if files else "download_and_load",

@@ -39,6 +39,14 @@ def _example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
+class DefaultMemory(BaseModel):
+    """The memory of a model with the context that `auto` gives it where there is enough memory."""
+
+    context_size: int
+    needed_bytes: int
+    needed_formatted: str
+
+
 class ModelEntry(BaseModel):
     model_config = _example(**_ENTRY)
 
@@ -57,8 +65,25 @@ class ModelEntry(BaseModel):
     license: str | None = None
     context_length: int | None = None
     capabilities: list[str] = []
+    purpose: Literal["embedding", "rerank", "vision", "code", "reasoning", "chat", "completion"] | None = (
+        Field(None, description="What it is for, in one word; null if unknown.")
+    )
+    tuning: Literal["chat", "base"] | None = Field(
+        None, description="chat: trained for conversations; base: it only continues text."
+    )
+    languages: list[str] | None = Field(
+        None, description="Languages that the publisher names (ISO 639-1); null if it names none."
+    )
+    language_count: int | None = Field(
+        None, description="How many languages the publisher claims, where it does not name them all."
+    )
     needed_memory_bytes: int | None = Field(
-        None, description="The least that loading it takes: its file, without the context."
+        None,
+        description="The least that loading it takes: with the smallest context that auto chooses, or its file "
+        "alone if its dimensions are not in the catalog.",
+    )
+    default_memory: DefaultMemory | None = Field(
+        None, description="null if the dimensions of the model are not in the catalog."
     )
 
 
@@ -130,7 +155,7 @@ class MemoryFacts(BaseModel):
     reserve_bytes: int = Field(description="What every load leaves free; not part of `available_bytes`.")
     fits_now: bool = Field(description="Whether it can be loaded now without unloading another model.")
     is_lower_bound: bool = Field(
-        description="The model is not downloaded yet, so the memory of its context is not counted."
+        description="It is not downloaded and its dimensions are not in the catalog: its context is not counted."
     )
 
 

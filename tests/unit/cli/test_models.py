@@ -60,6 +60,26 @@ def test_show_says_what_a_model_is_and_needs(service: Script, run: Run) -> None:
     assert json.loads(run("show", "Tiny-GGUF", "--json")[1]) == DETAILS
 
 
+def test_show_says_what_is_unknown(service: Script, run: Run) -> None:
+    unknown = {"license": None, "size": "unknown", "quantization": "unknown", "memory": None, "gguf": None}
+    service.on("GET /models/Tiny-GGUF", DETAILS | unknown | {"file_size_bytes": 0, "options": None})
+    lines = dict(line.split(maxsplit=1) for line in run("show", "Tiny-GGUF")[1].splitlines())
+    assert [lines[name] for name in ("License", "Purpose", "Size", "Quantization", "Context", "Memory")] == [
+        "unknown"
+    ] * 6
+    assert (lines["File"], lines["Languages"]) == ("unknown size", "not stated by the publisher")
+
+
+def test_show_says_the_catalog_facts(service: Script, run: Run) -> None:
+    facts = {"purpose": "completion", "tuning": "base", "languages": ["de", "en"], "language_count": 29}
+    memory = {"is_lower_bound": True, "total_formatted": "1.0 GB", "context_size": 2048, "fits_now": False}
+    service.on("GET /models/Tiny-GGUF", DETAILS | facts | {"memory": memory})
+    lines = dict(line.split(maxsplit=1) for line in run("show", "Tiny-GGUF")[1].splitlines())
+    assert lines["Purpose"].startswith("base model")
+    assert lines["Languages"] == "de en and others, 29+ in total"
+    assert lines["Memory"] == "at least 1.0 GB, its context not counted; does not fit now"
+
+
 def test_ps_shows_what_is_in_memory(service: Script, run: Run) -> None:
     service.on("GET /machine", MACHINE)
     assert run("ps")[1].splitlines() == [
@@ -163,16 +183,21 @@ def test_search_goes_on_without_the_hub(service: Script, run: Run) -> None:
     service.on("POST /models/search", (503, gone))
     code, out, _ = run("search", "tiny")
     assert code == 0
-    assert "Tiny-GGUF  1.0 MB  downloaded" in out
+    assert "Tiny-GGUF  1.0 MB    1.0 MB+  downloaded" in out
     assert out.splitlines()[-1] == "The hub could not be searched: x"
 
 
 def test_search_shows_what_the_hub_has(service: Script, run: Run) -> None:
     service.on("GET /machine", MACHINE)
-    choice = {"quantization": "Q4_0", "file_size_formatted": "2.0 GB", "fits_memory": False}
+    choice = {
+        "quantization": "Q4_0",
+        "file_size_formatted": "2.0 GB",
+        "needed_memory_bytes": 2 << 30,
+        "fits_memory": False,
+    }
     found = {"repo": "org/Other-GGUF", "choices": [choice]}
     service.on("POST /models/search", {"repositories": [found], "total_count": 1})
-    assert run("search", "other")[1].splitlines()[1] == "org/Other-GGUF:Q4_0  2.0 GB  no"
+    assert run("search", "other")[1].splitlines()[1] == "org/Other-GGUF:Q4_0  2.0 GB    2.0 GB+  no"
 
 
 def test_downloads_are_listed_and_steered(service: Script, run: Run) -> None:
@@ -198,6 +223,7 @@ def test_aliases_are_kept_when_one_is_added_or_removed(service: Script, run: Run
 
 
 def test_ls_is_list(service: Script, run: Run) -> None:
+    service.on("GET /models/downloaded", {"models": [MODEL], "total_count": 1})
     assert run("ls") == run("list")
 
 

@@ -37,18 +37,83 @@ def error(status: int, code: str, message: str, details: str | None = None) -> t
     return status, {"error": {"message": message, "type": "t", "code": code, "details": details}}
 
 
-def test_list_shows_the_registry(service: Script, run: Run) -> None:
+def test_list_shows_the_models_on_this_machine(service: Script, run: Run) -> None:
+    service.on("GET /models/downloaded", {"models": [MODEL], "total_count": 1})
     code, out, _ = run("list")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
         ["MODEL", "SIZE", "QUANTIZATION", "FILE", "STATE"],
         ["Tiny-GGUF", "1M", "Q8_0", "1.0", "MB", "downloaded"],
     ]
+    assert run("list", "--downloaded") == run("list")
 
 
-def test_list_downloaded_as_json(service: Script, run: Run) -> None:
+def test_list_says_how_to_get_the_first_model(service: Script, run: Run) -> None:
+    service.on("GET /models/downloaded", {"models": [], "total_count": 0})
+    assert "foundrylocal list --all" in run("list")[1]
+
+
+def test_list_as_json(service: Script, run: Run) -> None:
     service.on("GET /models/downloaded", {"models": [MODEL], "total_count": 1})
-    assert json.loads(run("list", "--downloaded", "--json")[1])["models"] == [MODEL]
+    assert json.loads(run("list", "--json")[1]) == {"models": [MODEL], "total_count": 1}
+
+
+CATALOG = [
+    MODEL
+    | {
+        "purpose": "chat",
+        "languages": ["en", "de"],
+        "default_memory": {"needed_formatted": "1.5 GB", "needed_bytes": 3 << 29},
+    },
+    MODEL
+    | {
+        "simple_name": "Big-GGUF",
+        "is_downloaded": False,
+        "purpose": "completion",
+        "languages": ["en"],
+        "file_size_formatted": "8.0 GB",
+        "needed_memory_bytes": 8 << 30,
+    },
+    MODEL
+    | {
+        "simple_name": "New-GGUF",
+        "is_downloaded": False,
+        "file_size_formatted": "unknown",
+        "language_count": 119,
+    },
+]
+
+
+def test_list_all_shows_what_each_model_is_for_and_needs(service: Script, run: Run) -> None:
+    service.on("GET /models", {"models": CATALOG, "total_count": 3})
+    assert run("list", "--all")[1].splitlines() == [
+        "MODEL      FOR      DOWNLOAD  MEMORY",
+        "Tiny-GGUF  chat     on disk   1.5 GB",
+        "Big-GGUF   base     8.0 GB    8.0 GB+",
+        "New-GGUF   unknown  unknown   unknown",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--language", "de"], ["Tiny-GGUF", "New-GGUF"]),
+        (["--language", "en"], ["Tiny-GGUF", "Big-GGUF", "New-GGUF"]),
+        (["--max-memory", "8"], ["Tiny-GGUF", "Big-GGUF"]),
+        (["--max-memory", "7.5"], ["Tiny-GGUF"]),
+        (["--for", "base"], ["Big-GGUF"]),
+        (["--for", "code"], []),
+    ],
+)
+def test_list_finds_models_by_what_they_are_for_and_need(
+    service: Script, run: Run, options: list[str], names: list[str]
+) -> None:
+    service.on("GET /models", {"models": CATALOG, "total_count": 3})
+    found = json.loads(run("list", "--all", *options, "--json")[1])
+    assert [model["simple_name"] for model in found["models"]] == names
+    assert found["total_count"] == len(names)
+    if not names:
+        assert run("list", "--all", *options)[1].startswith("No model matches. Next:")
 
 
 def test_pull_prints_a_line_for_each_tenth(service: Script, run: Run) -> None:

@@ -6,18 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import anyio
-import msgspec
 from fastapi import APIRouter, Request
 
 from foundrylocal.api import details
-from foundrylocal.api.answers import encode, json_answer
+from foundrylocal.api.answers import json_answer
 from foundrylocal.api.bodies import parse_body
 from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
+from foundrylocal.api.entries import entry_of, idle_entry
 from foundrylocal.api.paths import model_at_path
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.catalog.library import Stored
-from foundrylocal.catalog.memory import estimate_from_size
-from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import (
     InsufficientMemory,
     ModelCorrupted,
@@ -66,38 +64,6 @@ _OF_A_LOAD = (
 )
 
 
-def _entry(model: Model, stored: Stored | None, loaded: set[str]) -> dict[str, Any]:
-    size = stored.size_bytes if stored else model.file_size_bytes
-    return {
-        "model_id": model.model_id,
-        "simple_name": model.simple_name,
-        "kind": "adapter" if model.is_adapter else "model",
-        "size": model.size or "unknown",
-        "quantization": model.quantization or "unknown",
-        # A loaded model counts as downloaded, even if its file is in a previous cache folder.
-        "is_downloaded": stored is not None or model.model_id in loaded,
-        "is_loaded": model.model_id in loaded,
-        "file_size_bytes": size,
-        "file_size_formatted": format_bytes(size),
-        "family": model.family,
-        "license": model.license,
-        "context_length": model.context_length,
-        "capabilities": list(model.capabilities),
-        "needed_memory_bytes": estimate_from_size(size).total_bytes if size else None,
-    }
-
-
-# Most models of a large registry are neither on disk nor loaded, and their entries never change.
-_idle_entries: dict[str, tuple[Model, msgspec.Raw]] = {}
-
-
-def _idle_entry(model: Model) -> msgspec.Raw:
-    cached = _idle_entries.get(model.model_id)
-    if cached is None or cached[0] is not model:
-        cached = _idle_entries[model.model_id] = (model, msgspec.Raw(encode(_entry(model, None, set()))))
-    return cached[1]
-
-
 def _list(entries: Iterable[Any]) -> dict[str, Any]:
     models = list(entries)
     return {"models": models, "total_count": len(models)}
@@ -117,9 +83,9 @@ async def list_models(services: ServicesDep) -> Any:
     stored, loaded = await _stored(services), _loaded(services)
     return json_answer(
         _list(
-            _entry(model, stored.get(model.model_id), loaded)
+            entry_of(model, stored.get(model.model_id), loaded)
             if model.model_id in stored or model.model_id in loaded
-            else _idle_entry(model)
+            else idle_entry(model)
             for model in services.registry.all()
         )
     )
@@ -131,7 +97,7 @@ async def list_downloaded(services: ServicesDep) -> Any:
     stored, loaded = await _stored(services), _loaded(services)
     return json_answer(
         _list(
-            _entry(model, found, loaded) | {"download_date": format_time(found.downloaded_at)}
+            entry_of(model, found, loaded) | {"download_date": format_time(found.downloaded_at)}
             for model in services.registry.all()
             if (found := stored.get(model.model_id))
         )
@@ -145,7 +111,7 @@ async def list_loaded(services: ServicesDep) -> Any:
     replicas = services.server.pool.replicas()
     loaded = {replica.model.model_id for replica in replicas}
     return _list(
-        _entry(replica.model, stored.get(replica.model.model_id), loaded)
+        entry_of(replica.model, stored.get(replica.model.model_id), loaded)
         | {"loaded_at": format_time(replica.loaded_at)}
         for replica in replicas
     )
@@ -200,7 +166,7 @@ async def show(model_name: str, request: Request, services: ServicesDep) -> Any:
     """Details of one model: facts from its file, memory it needs, and whether that is free now."""
     model = model_at_path(request, model_name, services.server.resolve)
     stored = await anyio.to_thread.run_sync(services.library.get, model.model_id)
-    return _entry(model, stored, _loaded(services)) | await details.of_model(services, model)
+    return entry_of(model, stored, _loaded(services)) | await details.of_model(services, model)
 
 
 @router.delete(

@@ -21,7 +21,7 @@ def command(as_json: AsJson = False) -> None:
         titles = ("MODEL", "STATE", "MEMORY", "CONTEXT", "LEAVES")
         table(titles, [_row(model) for model in machine["models"]])
     else:
-        say("No model is loaded. Next: foundrylocal load MODEL; foundrylocal list shows their names.")
+        say("No model is loaded. Next: foundrylocal load MODEL; foundrylocal list --all shows their names.")
     memory = machine["memory"]
     say(f"Free for models: {format_bytes(memory['free_bytes'])} of {format_bytes(memory['total_bytes'])}")
 

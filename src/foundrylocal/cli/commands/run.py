@@ -178,7 +178,7 @@ def _ask_once(conversation: Conversation, question: str, options: RunOptions, ou
         raise Failure(
             "The model returned an empty answer",
             None,
-            "run the same command again, or try another model: foundrylocal list",
+            "run the same command again, or try another model: foundrylocal list --all",
         )
     say(f"({answer.figures()})")
     if answer.tokens >= limits["max_tokens"]:

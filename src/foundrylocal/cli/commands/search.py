@@ -10,6 +10,7 @@ import typer
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Refused
+from foundrylocal.cli.model_facts import memory_of
 from foundrylocal.cli.render import say, table
 
 SEARCH_TIMEOUT_S = 60.0
@@ -24,7 +25,8 @@ def command(
 ) -> None:
     """Find models in the catalogue and on the hub.
 
-    FITS says whether a model could be loaded now without unloading another one.
+    MEMORY is what a model takes with the context that it gets where there is enough memory; with a + it takes more.
+    FITS says whether it could be loaded now without unloading another one.
     """
     api = ManagementClient()
     words = query.lower().split()
@@ -39,7 +41,7 @@ def command(
     rows = [_known_row(model, free_bytes) for model in known]
     rows += [row for repository in hub["repositories"] for row in _hub_rows(repository)]
     if rows:
-        table(("MODEL", "SIZE", "FITS"), rows)
+        table(("MODEL", "DOWNLOAD", "MEMORY", "FITS"), rows)
         say("Next: foundrylocal pull MODEL")
     else:
         say(f"No model matches '{query}'.")
@@ -62,7 +64,8 @@ def _known_row(model: dict[str, Any], free_bytes: int) -> tuple[str, ...]:
     needed = model["needed_memory_bytes"]
     fits = "unknown" if needed is None else _fits(needed <= free_bytes)
     size = model["file_size_formatted"] if model["file_size_bytes"] else "unknown"
-    return str(model["simple_name"]), str(size), "downloaded" if model["is_downloaded"] else fits
+    fits = "downloaded" if model["is_downloaded"] else fits
+    return str(model["simple_name"]), str(size), memory_of(model) or "unknown", fits
 
 
 def _hub_rows(repository: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -70,6 +73,7 @@ def _hub_rows(repository: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             f"{repository['repo']}:{choice['quantization']}",
             str(choice["file_size_formatted"] or "unknown"),
+            memory_of(choice) or "unknown",
             "unknown" if choice["fits_memory"] is None else _fits(choice["fits_memory"]),
         )
         for choice in repository["choices"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import ManagementClient, model_path
+from foundrylocal.cli.model_facts import languages_of, purpose_of
 from foundrylocal.cli.render import facts
 from foundrylocal.cli.values import written
 
@@ -25,9 +26,11 @@ def command(model: Model, as_json: AsJson = False) -> None:
             ("State", _state(answer)),
             ("Problem", answer["problem"]),
             ("Family", answer["family"]),
-            ("License", answer["license"]),
+            ("License", answer["license"] or "unknown"),
+            ("Purpose", _purpose(answer)),
+            ("Languages", languages_of(answer)),
             ("Size", _size(answer)),
-            ("Quantization", _known(answer["quantization"])),
+            ("Quantization", answer["quantization"]),
             ("File", answer["file_size_formatted"] if answer["file_size_bytes"] else "unknown size"),
             ("Context", _tokens(gguf.get("context_length") or answer["context_length"])),
             ("Can do", ", ".join(answer["capabilities"]) or None),
@@ -51,26 +54,32 @@ def _state(answer: dict[str, Any]) -> str:
     return "downloaded" if answer["is_downloaded"] else "not downloaded"
 
 
-def _known(text: str) -> str | None:
-    return None if text == "unknown" else text
+def _purpose(answer: dict[str, Any]) -> str:
+    if answer.get("tuning") == "base":
+        return "base model: it continues text and is not made for conversations"
+    return purpose_of(answer) or "unknown"
 
 
-def _size(answer: dict[str, Any]) -> str | None:
-    size = _known(answer["size"])
-    return f"{size} parameters" if size else None
+def _size(answer: dict[str, Any]) -> str:
+    size = answer["size"]
+    return str(size) if size == "unknown" else f"{size} parameters"
 
 
-def _tokens(count: int | None) -> str | None:
-    return f"{count:,} tokens" if count else None
+def _tokens(count: int | None) -> str:
+    return f"{count:,} tokens" if count else "unknown"
 
 
-def _memory(memory: dict[str, Any] | None) -> str | None:
+def _memory(memory: dict[str, Any] | None) -> str:
     if memory is None:
-        return None
+        return "unknown"
     at_least = "at least " if memory["is_lower_bound"] else ""
-    context = "" if memory["is_lower_bound"] else f" with {memory['context_size']:,} tokens of context"
+    context = ", its context not counted" if memory["is_lower_bound"] else _with_context(memory)
     fits = "fits now" if memory["fits_now"] else "does not fit now"
     return f"{at_least}{memory['total_formatted']}{context}; {fits}"
+
+
+def _with_context(memory: dict[str, Any]) -> str:
+    return f" with {memory['context_size']:,} tokens of context"
 
 
 def _pairs(options: dict[str, Any] | None) -> str | None:
