@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from foundrylocal import __version__
 from foundrylocal.catalog import names
 from foundrylocal.catalog.ollama_names import without_latest
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidRequest
@@ -28,6 +29,7 @@ log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
 FILE_NAME: Final = "presets.json"
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_SHOWN_CHARS: Final = 200
 _NONE: Final = Preset.model_validate({})
 
 
@@ -121,7 +123,10 @@ class PresetStore:
             if len(data) > MAX_FILE_BYTES:
                 raise ValueError("it is too large")
             saved = json.loads(data)["presets"]
-            return {names.key(str(key)): Preset.model_validate(one) for key, one in saved.items()}
+            return {
+                names.key(str(key)): Preset.model_validate(_without_unknown(str(key), one))
+                for key, one in saved.items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -137,6 +142,19 @@ class PresetStore:
         except OSError as error:
             where = f"they could not be set aside ({error.strerror})"
         log.error("Cannot read the saved presets (%s); %s and no preset is in force", reason, where)
+
+
+def _without_unknown(key: str, preset: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that this version knows: another one, used before with this home, may have saved more."""
+    unknown = sorted(name for name in preset if name not in Preset.model_fields)
+    if unknown:
+        log.warning(
+            "Ignored values of the preset of %s that FoundryLocal %s does not know: %s",
+            key,
+            __version__,
+            ", ".join(unknown)[:MAX_SHOWN_CHARS],
+        )
+    return {name: value for name, value in preset.items() if name in Preset.model_fields}
 
 
 def _reason(error: Exception) -> str:

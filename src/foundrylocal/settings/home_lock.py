@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from foundrylocal.errors import FoundryLocalError
+from foundrylocal.settings.home_version import claim_home
 
 LOCK_NAME = "service.lock"
 
@@ -38,7 +39,11 @@ class HomeUnusable(FoundryLocalError):
 
 @contextmanager
 def hold_home(state: Path) -> Iterator[None]:
-    """Hold the lock of this state folder. Raises HomeInUse, or HomeUnusable when the lock cannot be written."""
+    """Hold the lock of this state folder.
+
+    Raises HomeInUse, HomeTooNew when a newer version wrote what this one cannot read, or HomeUnusable when the lock
+    cannot be written.
+    """
     lock = FileLock(state / LOCK_NAME, timeout=0, mode=0o600)
     try:
         lock.acquire()
@@ -48,6 +53,7 @@ def hold_home(state: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         raise HomeUnusable(state / LOCK_NAME, reason) from None
     try:
+        claim_home(state)
         yield
     finally:
         lock.release()

@@ -1,13 +1,15 @@
 """The saved settings as a file: read and checked as a whole, replaced as a whole.
 
-Invariant: whoever changes the file holds its lock from reading to writing, so that a change by the command line and
-one by the service are both kept.
+A name that this version does not know, saved by another one, is ignored and reported; a value that is not valid makes
+the whole file invalid. Invariant: whoever changes the file holds its lock from reading to writing, so that a change
+by the command line and one by the service are both kept.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +17,17 @@ from typing import Any
 
 from filelock import FileLock
 
+from foundrylocal import __version__
 from foundrylocal.kit.atomic_file import write_atomically
 from foundrylocal.settings.schema import Settings
+
+log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
 NAME = "config.json"
 MAX_FILE_BYTES = 256 * 1024
 LOCK_TIMEOUT_S = 10.0
+MAX_SHOWN_NAME = 60
+MAX_SHOWN_NAMES = 10
 
 Stamp = tuple[int, int, int]
 """Differs when the file was replaced."""
@@ -48,9 +55,23 @@ def read_saved(path: Path) -> dict[str, Any]:
     saved = json.loads(data)
     if not isinstance(saved, dict):
         raise ValueError("it is not a JSON object")
-    # As strict as POST /config: what an update would refuse must not be accepted from the file.
-    Settings.model_validate(saved, strict=True)
-    return saved
+    known = _without_unknown(saved)
+    # As strict as POST /config: a value that an update would refuse must not be accepted from the file.
+    Settings.model_validate(known, strict=True)
+    return known
+
+
+def _without_unknown(saved: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(name[:MAX_SHOWN_NAME] for name in saved if name not in Settings.model_fields)
+    if unknown:
+        log.warning(
+            "Ignored saved settings that FoundryLocal %s does not know: %s. Another version saved them; they are "
+            "removed from %s by the next change of a setting.",
+            __version__,
+            ", ".join(unknown[:MAX_SHOWN_NAMES]),
+            NAME,
+        )
+    return {name: value for name, value in saved.items() if name in Settings.model_fields}
 
 
 def encode_saved(saved: Mapping[str, Any]) -> bytes:

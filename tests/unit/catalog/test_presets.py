@@ -64,7 +64,6 @@ def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:
         b"{}",
         b'{"presets": []}',
         b'{"presets": {"a": 1}}',
-        b'{"presets": {"a": {"surprise": 1}}}',
         b"[" * 100_000,
     ],
 )
@@ -87,3 +86,14 @@ def test_a_disk_that_refuses_keeps_what_was_saved(tmp_path: Path) -> None:
     with pytest.raises(PresetNotSaved):
         store.change(ONE, {"seed": 2})
     assert store.of(ONE).saved() == {"seed": 1}
+
+
+def test_a_value_that_only_a_newer_version_knows_is_ignored_and_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved = {"presets": {"a": {"seed": 1, "surprise": 2}, "b": {"seed": 3}}}
+    (tmp_path / FILE_NAME).write_text(json.dumps(saved))
+    store = PresetStore(tmp_path)
+    assert (store.of("a").saved(), store.of("b").saved()) == ({"seed": 1}, {"seed": 3})
+    assert "surprise" in caplog.text
+    assert not list(tmp_path.glob("presets.corrupt-*"))
