@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures clean
+.PHONY: cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures package dist release sbom audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -86,6 +86,37 @@ bench-peers: .venv-engines/.built .venv-peers/.built $(VENV)/.dev
 	fi
 	@touch $@
 
+# The wheel and the sdist, installed alone into fresh environments: downloads their dependencies.
+package: $(VENV)/.dev
+	FOUNDRYLOCAL_TEST_INSTALL=1 $(BIN)/python -m pytest tests/package -n 0 $(ARGS)
+
+# Wheel, sdist and checksums in dist/: `dist` is a draft, `release` wants a section in CHANGELOG.md and a clean tree.
+dist: .venv-release/.tools
+	.venv-release/bin/python -m scripts.release --draft
+
+release: .venv-release/.tools
+	.venv-release/bin/python -m scripts.release
+	$(MAKE) sbom audit
+
+# What an installation consists of, as CycloneDX, and whether any of it has a known vulnerability.
+sbom: .venv-release/.tools .venv-runtime/.installed
+	mkdir -p dist
+	.venv-release/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
+	  --output-file dist/foundrylocal.cdx.json .venv-runtime/bin/python
+
+audit: .venv-release/.tools .venv-runtime/.installed
+	.venv-release/bin/pip-audit --path .venv-runtime/lib/python3*/site-packages $(ARGS)
+
+.venv-release/.tools: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-release
+	.venv-release/bin/python -m pip install --quiet --disable-pip-version-check ".[release]"
+	@touch $@
+
+.venv-runtime/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-runtime
+	.venv-runtime/bin/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -112,4 +143,4 @@ $(VENV)/.clients: $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients .venv-engines .mypy_cache .ruff_cache .test-models .test-schemas .test-agents .venv-peers
+	rm -rf $(VENV) .venv-clients .venv-engines .mypy_cache .ruff_cache .test-models .test-schemas .test-agents .venv-peers .venv-release .venv-runtime dist
