@@ -13,7 +13,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EarlierHome:
-    """Files by their path in the home; `manifest_fields` are what a manifest said of a file, `settings` what is in force."""
+    """Files by their path in the home.
+
+    `manifest_fields` are what a manifest said of a file; `settings` must be in force after the upgrade.
+    """
 
     name: str
     files: dict[str, str]

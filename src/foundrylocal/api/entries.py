@@ -84,4 +84,4 @@ def memory_before_download(model: Model) -> tuple[int | None, dict[str, Any] | N
 
 
 def _bytes_with(expected: ExpectedFiles, context_size: int) -> int:
-    return expected.estimate(EffectiveOptions(context_size=context_size)).total_bytes
+    return expected.estimate(EffectiveOptions.model_validate({"context_size": context_size})).total_bytes
