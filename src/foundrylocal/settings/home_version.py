@@ -25,8 +25,8 @@ class HomeTooNew(FoundryLocalError):
 
     def __init__(self, state: Path, version: str, home_format: int) -> None:
         super().__init__(
-            f"This home belongs to FoundryLocal {version}, and this is {__version__}",
-            f"Its files have format {home_format}, and this version reads formats up to {HOME_FORMAT}; nothing was "
+            f"This home belongs to a newer FoundryLocal, {version}",
+            f"Its files have format {home_format}, and this version reads formats up to {HOME_FORMAT}. Nothing was "
             f"changed. Install {version} or newer again, or give this version its own folder with "
             f"FOUNDRYLOCAL_HOME (now {state}).",
         )

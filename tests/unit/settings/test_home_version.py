@@ -24,7 +24,7 @@ def test_a_home_of_a_newer_version_is_refused_and_stays_as_it_was(tmp_path: Path
     (tmp_path / FILE_NAME).write_text(record)
     with pytest.raises(HomeTooNew) as caught, hold_home(tmp_path):
         pytest.fail("the home was opened")
-    assert "9.1.0" in caught.value.message and __version__ in caught.value.message
+    assert "9.1.0" in caught.value.message
     assert "Install 9.1.0 or newer again" in (caught.value.details or "")
     assert (tmp_path / FILE_NAME).read_text() == record
     with pytest.raises(HomeTooNew), hold_home(tmp_path):  # the lock was released
