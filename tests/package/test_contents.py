@@ -25,6 +25,7 @@ pytest.importorskip("hatchling", reason="pip install hatchling")
 BUILD_TIMEOUT_S = 100
 # What an installation may choose; the others are for people who develop it.
 EXTRAS_OF_USERS = {"otel"}
+EXTRAS_OF_DEVELOPERS = {"clients", "dev", "fuzz", "release"}
 
 
 def build(folder: Path, *targets: str) -> list[Path]:
@@ -81,7 +82,9 @@ def test_the_metadata_has_one_version_and_says_what_is_needed(packages: tuple[Pa
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     extras = set(metadata.get_all("Provides-Extra", []))
-    assert extras >= EXTRAS_OF_USERS | {"dev", "release"}
+    assert extras - EXTRAS_OF_DEVELOPERS == EXTRAS_OF_USERS
+    page = (REPOSITORY / "docs" / "how-to" / "install.md").read_text("utf-8")
+    assert [extra for extra in EXTRAS_OF_USERS if f"| `{extra}` |" not in page] == []
     needed = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one]
     assert [one for one in needed if "<" not in one] == [one for one in needed if one.startswith("pip>")]
 

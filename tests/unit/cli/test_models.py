@@ -200,6 +200,16 @@ def test_search_shows_what_the_hub_has(service: Script, run: Run) -> None:
     assert run("search", "other")[1].splitlines()[1] == "org/Other-GGUF:Q4_0  2.0 GB    2.0 GB+  no"
 
 
+def test_search_finds_catalog_models_by_their_purpose(service: Script, run: Run) -> None:
+    service.on(
+        "GET /models", {"models": [MODEL | {"purpose": "code", "needed_memory_bytes": 1}], "total_count": 1}
+    )
+    service.on("GET /machine", MACHINE)
+    service.on("POST /models/search", {"repositories": [], "total_count": 0})
+    assert "Tiny-GGUF" in run("search", "tiny code")[1]
+    assert run("search", "tiny vision")[1].startswith("No model matches")
+
+
 def test_downloads_are_listed_and_steered(service: Script, run: Run) -> None:
     progress = {"stage": "downloading", "percent": 12.4, "eta_seconds": 30}
     entry = {"model_name": "Tiny-GGUF", "state": "downloading", "progress": progress}

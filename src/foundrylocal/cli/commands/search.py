@@ -10,14 +10,14 @@ import typer
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Refused
-from foundrylocal.cli.model_facts import memory_of
+from foundrylocal.cli.model_facts import memory_of, purpose_of
 from foundrylocal.cli.render import say, table
 
 SEARCH_TIMEOUT_S = 60.0
 
 
 def command(
-    query: Annotated[str, typer.Argument(help="Words in the name, such as `qwen coder`.")],
+    query: Annotated[str, typer.Argument(help="Words in the name or the purpose, such as `qwen code`.")],
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=50, help="Maximum number of repositories of the hub.")
     ] = 10,
@@ -30,9 +30,7 @@ def command(
     """
     api = ManagementClient()
     words = query.lower().split()
-    known = [
-        one for one in api.get("/models")["models"] if all(word in one["model_id"].lower() for word in words)
-    ]
+    known = [one for one in api.get("/models")["models"] if all(word in _described(one) for word in words)]
     hub, problem = _on_hub(api, query, limit)
     if as_json:
         print(json.dumps({"catalogue": known, "hub": hub["repositories"], "problem": problem}, indent=2))
@@ -47,6 +45,11 @@ def command(
         say(f"No model matches '{query}'.")
     if problem:
         say(f"The hub could not be searched: {problem}")
+
+
+def _described(model: dict[str, Any]) -> str:
+    """What the words of a search are looked for in: its names and what it is for."""
+    return f"{model['model_id']} {model.get('family')} {purpose_of(model)}".lower()
 
 
 def _on_hub(api: ManagementClient, query: str, limit: int) -> tuple[dict[str, Any], str | None]:
