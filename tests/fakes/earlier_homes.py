@@ -119,7 +119,7 @@ BEFORE_PRESETS = EarlierHome(
 }""",
     },
     manifest_fields=frozenset({"name", "size_bytes", "mtime_ns", "sha256", "is_linked"}),
-    settings={"queue_size": 7, "context_size": 2048, "request_limit_mb": 16, "threads": "auto"},
+    settings={"queue_size": 7, "context_size": 2048, "request_limit_mb": 16, "threads": None},
 )
 
 # The first of all, which had a setting that is gone (22 November 2026).
