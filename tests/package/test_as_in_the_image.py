@@ -38,10 +38,9 @@ def _prefix() -> list[str]:
         pytest.skip("needs root, unshare and setpriv")
     if not _runs([*AS_PROCESS_1, "true"]):
         pytest.skip("no namespace of processes can be made here")
-    return [
-        *AS_PROCESS_1,
-        *(AS_USER if _runs([*AS_USER, sys.executable, "-c", "import foundrylocal"]) else []),
-    ]
+    # A Python in root's home folder cannot be run by anybody else.
+    start_another = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    return [*AS_PROCESS_1, *(AS_USER if _runs([*AS_USER, sys.executable, "-c", start_another]) else [])]
 
 
 def _runs(command: list[str]) -> bool:
