@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
@@ -69,6 +69,9 @@ from foundrylocal.tuning.tuner import Tuner
 from foundrylocal.web.asgi import App
 from foundrylocal.web.listener import MANAGEMENT_SHARE, Listener, bind_or_name_owner
 from foundrylocal.web.security import CallerCheck, allowed_names
+
+if TYPE_CHECKING:
+    from foundrylocal.engine.ray.launcher import RayLauncher
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
@@ -155,7 +158,7 @@ class _Models:
 
     registry: Registry
     downloads: DownloadManager
-    launcher: LocalLauncher
+    launcher: LocalLauncher | RayLauncher
     supply: Supply
     devices: EngineDevices
     engines: Engines
@@ -180,7 +183,9 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
     devices = EngineDevices()
     built_in = BuiltInEngine(store.current.worker_command, devices)
     engines = Engines(built_in, lambda: _configured_engines(store))
-    launcher, prompt_cache = _make_launcher(folders, store, engines)
+    saved_prompts = PromptStore(folders.state / "prompt-cache", limit_bytes(store.current))
+    launcher = _make_launcher(folders, store, engines, saved_prompts, library, registry)
+    prompt_cache = PromptCache(saved_prompts, HttpSlotEngine(), store)
     supply, presets = Supply(library, downloads), PresetStore(folders.config)
     planner = Planner(
         supply,
@@ -284,14 +289,22 @@ def _make_server(models: _Models, store: SettingsStore, port_opener: GatewayPort
 
 
 def _make_launcher(
-    folders: Folders, store: SettingsStore, engines: Engines
-) -> tuple[LocalLauncher, PromptCache]:
-    """The launcher, and the prompt cache into whose folder its engines write."""
-    saved_prompts = PromptStore(folders.state / "prompt-cache", limit_bytes(store.current))
-    launcher = LocalLauncher(
-        folders.state, engines, lambda: _budget_bytes(store.current), saved_prompts.folder
-    )
-    return launcher, PromptCache(saved_prompts, HttpSlotEngine(), store)
+    folders: Folders,
+    store: SettingsStore,
+    engines: Engines,
+    saved_prompts: PromptStore,
+    library: Library,
+    registry: Registry,
+) -> LocalLauncher | RayLauncher:
+    """The launcher of this machine, or of the cluster that the settings name."""
+    address = store.current.cluster_address
+    if address is None:
+        return LocalLauncher(
+            folders.state, engines, lambda: _budget_bytes(store.current), saved_prompts.folder
+        )
+    from foundrylocal.engine.ray.make import make_ray_launcher
+
+    return make_ray_launcher(address, folders.state, store, library, registry, saved_prompts.folder)
 
 
 def _checked(app: App, gateway: Gateway, store: SettingsStore, bound_host: Callable[[], str]) -> CallerCheck:

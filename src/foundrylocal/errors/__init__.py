@@ -19,6 +19,7 @@ from foundrylocal.errors.loading import LoadOutOfMemory as LoadOutOfMemory
 from foundrylocal.errors.loading import ModelLoading as ModelLoading
 from foundrylocal.errors.loading import ModelUnsupported as ModelUnsupported
 from foundrylocal.errors.loading import NodeLost as NodeLost
+from foundrylocal.errors.loading import NodeUnusable as NodeUnusable
 from foundrylocal.errors.loading import ServerStartFailed as ServerStartFailed
 from foundrylocal.errors.loading import ServerStartTimeout as ServerStartTimeout
 from foundrylocal.errors.loading import WorkerCrashed as WorkerCrashed

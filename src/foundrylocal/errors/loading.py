@@ -73,6 +73,14 @@ class NodeLost(FoundryLocalError):
         self.retry_after_s = 1
 
 
+class NodeUnusable(NodeLost):
+    """A node of the cluster cannot run replicas of this service; another node may."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(node)
+        self.message, self.details = f"Node '{node}' cannot run the model", reason
+
+
 class ModelLoading(FoundryLocalError):
     """A model that is not ready; `loading` is how far its load has come, as clients are told."""
 

@@ -14,10 +14,11 @@ import anyio.abc
 import psutil
 
 from foundrylocal.catalog.memory import available_bytes
-from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, can_call_tools, opens_thoughts, probe
+from foundrylocal.engine.client import can_call_tools, opens_thoughts
 from foundrylocal.engine.cpu.cores import read_cores
 from foundrylocal.engine.cpu.threads import auto_threads
 from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.health_check import check_health
 from foundrylocal.engine.launcher import MAX_KILL_S
 from foundrylocal.engine.local.crowd_watch import CrowdWatch
 from foundrylocal.engine.local.platform import processes
@@ -53,7 +54,10 @@ STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 
 
 class LocalLauncher:
-    """The owner of all worker processes of this service; they end with `run`."""
+    """The owner of all worker processes of this service; they end with `run`.
+
+    With `host` they are reached from other machines: each listens on a port of that address, and has a random key.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,9 @@ class LocalLauncher:
         engines: Engines,
         budget_bytes: Callable[[], int | None] = lambda: None,
         slot_folder: Callable[[], Path | None] = lambda: None,
+        host: str | None = None,
     ) -> None:
+        self._host = host
         self._budget_bytes = budget_bytes
         self._slot_folder = slot_folder
         self._engines = engines
@@ -74,7 +80,8 @@ class LocalLauncher:
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the workers until cancelled; then end every one of them."""
-        await anyio.to_thread.run_sync(self._sockets.ensure)
+        if self._has_sockets:
+            await anyio.to_thread.run_sync(self._sockets.ensure)
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -129,13 +136,13 @@ class LocalLauncher:
         return []
 
     async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
-        folder = await self._socket_folder()
+        folder = await self._socket_folder() if self._has_sockets else None
         slots = await anyio.to_thread.run_sync(self._slot_folder)
         spec = await self._with_threads(spec)
         incarnation = next(self._incarnations)
-        socket = folder / f"{incarnation}.sock" if processes.HAS_UNIX_SOCKETS else None
+        socket = folder / f"{incarnation}.sock" if folder else None
         key = "" if socket else secrets.token_urlsafe(32)
-        address = ListenAddress(socket, "127.0.0.1", 0, key, slots)
+        address = ListenAddress(socket, self._host or "127.0.0.1", 0, key, slots)
         engine = await self._engines.get(spec.options.engine)
         launch = await engine.prepare(spec, address)
         # From here to the end nothing is awaited: a worker that runs is always one that `stop` finds.
@@ -147,6 +154,11 @@ class LocalLauncher:
         self._workers[spec.id] = worker
         self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id
+
+    @property
+    def _has_sockets(self) -> bool:
+        """Whether its workers listen on UNIX sockets; else each on a port, with a key of its own."""
+        return self._host is None and processes.HAS_UNIX_SOCKETS
 
     async def _with_threads(self, spec: ReplicaSpec) -> ReplicaSpec:
         """With a number of threads where an engine that counts the machine's cores would start too many."""
@@ -209,17 +221,7 @@ class LocalLauncher:
         worker = self._workers.get(replica)
         if worker is None or worker.endpoint is None:
             raise WorkerCrashed((worker.reason if worker else None) or "The worker is not running.")
-        began = anyio.current_time()
-        try:
-            await probe(worker.endpoint, timeout_s)
-        except WorkerUnreachable as error:
-            if error.is_own_shortage:
-                raise SystemExhausted(error.reason) from None
-            raise WorkerCrashed(f"The worker cannot be reached: {error.reason}.") from None
-        except (AnswerBroken, TimeoutError) as error:
-            reason = str(error) or f"no answer within {timeout_s:g} s"
-            raise WorkerCrashed(f"The worker did not pass a health check: {reason}.") from None
-        return anyio.current_time() - began
+        return await check_health(worker.endpoint, timeout_s)
 
     async def inspect(self, replica: str) -> ReplicaStatus | None:
         worker = self._workers.get(replica)

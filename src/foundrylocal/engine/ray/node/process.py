@@ -54,6 +54,11 @@ class NodeProcess:
                 preexec_fn=_end_with_parent(),
             )
 
+    @property
+    def pid(self) -> int:
+        """The process of `ray start`."""
+        return self._process.pid
+
     def wait_ready(self, is_stopping: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> bool:
         """Wait until the node has joined; False when it is to stop instead. Raises NodeFailed."""
         deadline = time.monotonic() + timeout_s

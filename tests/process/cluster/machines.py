@@ -1,0 +1,144 @@
+"""A Ray cluster on this machine: a head and nodes on loopback addresses, each with a home of its own.
+
+Not a fake: the nodes are those that `foundrylocal cluster` starts. Invariant: when it is closed, none of its
+processes is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from foundrylocal.engine.node import own_versions
+from foundrylocal.engine.ray.node.address import HeadAddress
+from foundrylocal.engine.ray.node.command import NodeOffer, head_command, join_command, session_folder
+from foundrylocal.engine.ray.node.environment import ray_environment
+from foundrylocal.engine.ray.node.process import NodeProcess
+
+MB = 1024 * 1024
+HEAD = "127.0.1.1"
+FIRST, SECOND = "127.0.1.2", "127.0.1.3"
+# The link gives a cluster up after this time without its control service; Ray's own value is 60.
+RECONNECT_TIMEOUT_S = 5
+ALL_MEMORY_MB = 4000
+
+
+class Node:
+    """One started node; `cache` is where it keeps models."""
+
+    def __init__(self, folder: Path, address: str, process: NodeProcess, pid: int) -> None:
+        self.address = address
+        self.cache = folder / "cache"
+        self._process = process
+        self._pid = pid
+
+    def family(self) -> list[psutil.Process]:
+        """All its processes."""
+        try:
+            process = psutil.Process(self._pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+    def named(self, words: str) -> list[psutil.Process]:
+        """Those whose command line or title has these words."""
+        found = []
+        for process in self.family():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and words in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes that run on it."""
+        return self.named("fakes/worker.py")
+
+    def kill(self) -> None:
+        """End all of it at once, as when the machine loses power."""
+        family = self.family()
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGSTOP)  # so that none of them tells of another's end
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(family, timeout=10)
+        self.stop()
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+class Machines:
+    """The cluster; nodes join one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = _free_port(HEAD)
+        self.head_address = HeadAddress(HEAD, self._port)
+        self.nodes: dict[str, Node] = {}
+
+    @property
+    def address(self) -> str:
+        return str(self.head_address)
+
+    def start(self, address: str, memory_mb: int = ALL_MEMORY_MB, version: str | None = None) -> Node:
+        """Start a node, and wait until it has joined; the head is the node at HEAD, which offers no memory."""
+        folder = self._folder / address
+        folder.mkdir(parents=True, exist_ok=True)
+        versions = replace(own_versions(), foundrylocal=version or own_versions().foundrylocal)
+        is_head = address == HEAD
+        offer = NodeOffer(address, 0 if is_head else memory_mb * MB, 0)
+        state = self._folder / "state"  # the session folder is that of the cluster
+        command = (
+            head_command(offer, self.head_address, state, versions)
+            if is_head
+            else join_command(offer, self.head_address, state, versions)
+        )
+        command = [*command, "--num-cpus=2"]
+        own = {
+            "FOUNDRYLOCAL_HOME": str(folder),
+            "FOUNDRYLOCAL_CACHE_DIR": str(folder / "cache"),
+            "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_TIMEOUT_S),
+        }
+        base = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
+        process = NodeProcess(command, ray_environment(None, base | own), folder / "ray.log")
+        node = self.nodes[address] = Node(folder, address, process, process.pid)
+        process.wait_ready(lambda: False)
+        return node
+
+    def kill_gcs(self) -> None:
+        """End the cluster's control service at once."""
+        for process in self.nodes[HEAD].family():
+            with contextlib.suppress(psutil.Error):
+                if process.name() == "gcs_server":
+                    process.kill()
+
+    def close(self) -> None:
+        families = [process for node in self.nodes.values() for process in node.family()]
+        for node in reversed(self.nodes.values()):
+            node.stop()
+        _, alive = psutil.wait_procs(families, timeout=5)
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        shutil.rmtree(session_folder(self._folder / "state"), ignore_errors=True)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def short_folder() -> Path:
+    """A folder with a short path, as sockets need it."""
+    return Path(tempfile.mkdtemp(prefix="fl-"))
