@@ -28,9 +28,9 @@ from foundrylocal.downloads.imports.importer import Importer
 from foundrylocal.downloads.manager import DownloadManager
 from foundrylocal.downloads.sources.hugging_face import HuggingFaceFetcher
 from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.launchers import make_launcher
 from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
 from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
-from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.slot_files import HttpSlotEngine
 from foundrylocal.errors import FoundryLocalError, PortInUse
 from foundrylocal.gateway.app import Gateway
@@ -62,7 +62,6 @@ from foundrylocal.settings.exposure import exposure_problem
 from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.home_lock import HomeUnusable, hold_home
 from foundrylocal.settings.key import KEY_NAME, load_or_make_key
-from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.service_address import find_address, forget_address, recorded_address
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.tuning.tuner import Tuner
@@ -71,7 +70,7 @@ from foundrylocal.web.listener import MANAGEMENT_SHARE, Listener, bind_or_name_o
 from foundrylocal.web.security import CallerCheck, allowed_names
 
 if TYPE_CHECKING:
-    from foundrylocal.engine.ray.launcher import RayLauncher
+    from foundrylocal.engine.launchers import AnyLauncher
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
@@ -158,7 +157,7 @@ class _Models:
 
     registry: Registry
     downloads: DownloadManager
-    launcher: LocalLauncher | RayLauncher
+    launcher: AnyLauncher
     supply: Supply
     devices: EngineDevices
     engines: Engines
@@ -184,7 +183,7 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
     built_in = BuiltInEngine(store.current.worker_command, devices)
     engines = Engines(built_in, lambda: _configured_engines(store))
     saved_prompts = PromptStore(folders.state / "prompt-cache", limit_bytes(store.current))
-    launcher = _make_launcher(folders, store, engines, saved_prompts, library, registry)
+    launcher = make_launcher(folders.state, store, engines, saved_prompts.folder, library, registry)
     prompt_cache = PromptCache(saved_prompts, HttpSlotEngine(), store)
     supply, presets = Supply(library, downloads), PresetStore(folders.config)
     planner = Planner(
@@ -288,25 +287,6 @@ def _make_server(models: _Models, store: SettingsStore, port_opener: GatewayPort
     )
 
 
-def _make_launcher(
-    folders: Folders,
-    store: SettingsStore,
-    engines: Engines,
-    saved_prompts: PromptStore,
-    library: Library,
-    registry: Registry,
-) -> LocalLauncher | RayLauncher:
-    """The launcher of this machine, or of the cluster that the settings name."""
-    address = store.current.cluster_address
-    if address is None:
-        return LocalLauncher(
-            folders.state, engines, lambda: _budget_bytes(store.current), saved_prompts.folder
-        )
-    from foundrylocal.engine.ray.make import make_ray_launcher
-
-    return make_ray_launcher(address, folders.state, store, library, registry, saved_prompts.folder)
-
-
 def _checked(app: App, gateway: Gateway, store: SettingsStore, bound_host: Callable[[], str]) -> CallerCheck:
     """An app of the gateway behind the check of Host and Origin."""
     return CallerCheck(
@@ -346,10 +326,6 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
 async def _configured_engines(store: SettingsStore) -> Mapping[str, str]:
     """The setting `engines` as the file has it now: `foundrylocal engine add` writes there beside the service."""
     return (await anyio.to_thread.run_sync(store.refresh)).engines
-
-
-def _budget_bytes(settings: Settings) -> int | None:
-    return None if settings.memory_budget_mb is None else settings.memory_budget_mb * 1024 * 1024
 
 
 @contextlib.asynccontextmanager
