@@ -10,8 +10,12 @@ import msgspec
 from foundrylocal.gateway.limits.json_depth import check_arguments
 
 
-def engine_arguments(arguments: str, place: str) -> str:
-    """The arguments as a JSON object; text that is none becomes the value of one. Raises InvalidRequest."""
+def engine_arguments(given: object, place: str) -> str:
+    """The arguments as a JSON object; text that is none becomes the value of one. Raises InvalidRequest.
+
+    They are text in the published APIs. Some agents send the object itself, or nothing.
+    """
+    arguments = given if isinstance(given, str) else msgspec.json.encode(given).decode()
     check_arguments(arguments, place)
     try:
         value = msgspec.json.decode(arguments)

@@ -52,6 +52,34 @@ def split_tools(tools: msgspec.Raw, function_types: Collection[str | None]) -> t
     return msgspec.Raw(msgspec.json.encode(functions)), hosted
 
 
+def functions_of_choice(choice: msgspec.Raw, function_types: Collection[str | None]) -> msgspec.Raw:
+    """A choice among allowed tools, without those that are left out. Raises InvalidRequest when none is left.
+
+    Any other choice is returned as it is, and a malformed one too: its shape refuses it by name.
+    """
+    try:
+        given = msgspec.json.decode(choice)
+    except msgspec.DecodeError:
+        return choice
+    if not isinstance(given, dict) or given.get("type") != "allowed_tools":
+        return choice
+    # The chat has the list one level deeper than the responses have it.
+    place, holder = "tool_choice", given
+    if "allowed_tools" in given:
+        place, holder = "tool_choice.allowed_tools", given["allowed_tools"]
+    tools = holder.get("tools") if isinstance(holder, dict) else None
+    if not isinstance(tools, list):
+        return choice
+    kinds = [tool.get("type") if isinstance(tool, dict) else None for tool in tools]
+    hosted = [kind for kind in kinds if isinstance(kind, str) and kind not in function_types]
+    if not hosted:
+        return choice
+    if len(hosted) == len(tools):
+        refuse(f"{place}.tools", f"has only tools that this service does not run ('{hosted[0][:64]}')")
+    holder["tools"] = [tool for tool, kind in zip(tools, kinds, strict=True) if kind not in hosted]
+    return msgspec.Raw(msgspec.json.encode(given))
+
+
 def known_name(kind: str) -> str:
     """The published name of a tool's type, for logs and metrics: without its date, `other` for an unknown one."""
     name, _, date = kind.rpartition("_")

@@ -9,7 +9,7 @@ import msgspec
 
 from foundrylocal.errors import InvalidJson
 from foundrylocal.gateway.dialects.body import Body
-from foundrylocal.gateway.dialects.hosted_tools import split_tools
+from foundrylocal.gateway.dialects.hosted_tools import functions_of_choice, split_tools
 from foundrylocal.gateway.dialects.refusals import refuse, refuse_invalid
 from foundrylocal.gateway.limits.json_depth import MAX_DEPTH, is_too_deep
 
@@ -44,6 +44,8 @@ def parse_body(
         hosted: list[str] = []
         if function_types and "tools" in fields:
             fields["tools"], hosted = split_tools(fields["tools"], function_types)
+            if hosted and "tool_choice" in fields:
+                fields["tool_choice"] = functions_of_choice(fields["tool_choice"], function_types)
             raw = msgspec.json.encode(fields) if hosted else raw
         body = _decode(raw, decoder)
         body.unsupported_tools = hosted

@@ -96,7 +96,7 @@ def check_sampling(body: Sampling) -> None:
     if body.grammar is not None and body.json_schema is not None:
         refuse("json_schema", "cannot be combined with 'grammar'")
     for key in body.logit_bias or {}:
-        if not key.isdecimal() or len(key) > 10 or int(key) >= 2**31:
+        if not (key.isascii() and key.isdecimal()) or len(key) > 10 or int(key) >= 2**31:
             refuse("logit_bias", "must have token numbers as its keys")
 
 

@@ -129,6 +129,17 @@ def test_what_cannot_be_kept_is_refused_with_its_place_and_reason(
     assert reason in str(caught.value.details) and reason in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "options", [{"lenient": True}, {"whitespace_pattern": "x*"}, {"key_separator": "="}, 5]
+)
+def test_options_of_llguidance_are_not_the_callers_to_set(options: object) -> None:
+    def rules(**more: object) -> str:
+        schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "null"} | more}}}
+        return schema_constraint(schema | more, "schema", SchemaBudget()).rules
+
+    assert rules(**{"x-guidance": options}) == rules()
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "grammar",

@@ -6,7 +6,6 @@ Anthropic's own servers can read (its hosted tools, redacted thoughts) are left 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import msgspec
@@ -20,10 +19,12 @@ from foundrylocal.gateway.dialects.anthropic.shapes import (
     SearchResultBlock,
     TextBlock,
     ThinkingBlock,
+    ToolReferenceBlock,
     ToolResultBlock,
     ToolUseBlock,
     Turn,
 )
+from foundrylocal.gateway.dialects.arguments import engine_arguments
 from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.chat_content import Parts, content_of, join_content
 from foundrylocal.gateway.dialects.openai_chat.shapes import (
@@ -35,7 +36,6 @@ from foundrylocal.gateway.dialects.openai_chat.shapes import (
     ToolCall,
 )
 from foundrylocal.gateway.dialects.refusals import refuse, refuse_invalid
-from foundrylocal.gateway.limits.json_depth import check_arguments
 
 # Claude Code's first line of a system prompt changes from request to request and would defeat the prompt cache.
 _BILLING_LINE = "x-anthropic-billing-header:"
@@ -101,8 +101,7 @@ def _message(role: str, blocks: list[tuple[Block, str]]) -> Message:
     parts: Parts = []
     for block, place in blocks:
         if isinstance(block, ToolUseBlock):
-            arguments = json.dumps(block.input, ensure_ascii=False)
-            check_arguments(arguments, f"{place}.input")
+            arguments = engine_arguments(block.input, f"{place}.input")
             calls.append(ToolCall(CalledFunction(block.name, arguments), block.id))
         elif isinstance(block, ThinkingBlock):
             reasoning.append(block.thinking)
@@ -136,6 +135,8 @@ def _parts(block: Block, place: str, role: str) -> Parts:
 def _part(block: Block, place: str, role: str) -> TextPart | ImagePart:
     if isinstance(block, TextBlock):
         return TextPart(block.text)
+    if isinstance(block, ToolReferenceBlock):
+        return TextPart(f"Tool: {block.tool_name}")
     if not isinstance(block, ImageBlock) or role == "assistant":
         refuse(place, f"is a block that a message of the role '{role}' cannot hold")
     return ImagePart(ImageUrl(f"data:{block.source.media_type};base64,{block.source.data}"))

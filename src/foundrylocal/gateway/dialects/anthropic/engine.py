@@ -48,7 +48,9 @@ def _add_tools(chat: ChatBody, body: CountBody) -> None:
     tools = body.tools or []
     choice = body.tool_choice
     if choice is not None and choice.type == "tool" and choice.name not in {tool.name for tool in tools}:
-        refuse("tool_choice.name", "names a tool that is not in 'tools'")
+        hosted = ", ".join(sorted({str(kind)[:64] for kind in body.unsupported_tools or ()}))
+        others = f", or one that this service does not run ({hosted})" if hosted else ""
+        refuse("tool_choice.name", f"names a tool that is not in 'tools'{others}")
     if not tools:
         if choice is not None and choice.type == "any":
             refuse("tool_choice", "requires a call, but there are no 'tools'")

@@ -41,7 +41,7 @@ class SearchResultBlock(Part, tag_field="type", tag="search_result"):
 class ToolUseBlock(Part, tag_field="type", tag="tool_use"):
     id: str
     name: Name
-    input: Json
+    input: Any = None  # an object; agents send back what was cut short as well
 
 
 class ToolResultBlock(Part, tag_field="type", tag="tool_result"):
@@ -54,6 +54,12 @@ class ThinkingBlock(Part, tag_field="type", tag="thinking"):
     thinking: str
 
 
+class ToolReferenceBlock(Part, tag_field="type", tag="tool_reference"):
+    """A tool that a search for tools has found."""
+
+    tool_name: Name
+
+
 Block = (
     TextBlock
     | ImageBlock
@@ -62,6 +68,7 @@ Block = (
     | ToolUseBlock
     | ToolResultBlock
     | ThinkingBlock
+    | ToolReferenceBlock
 )
 
 # --- bodies ---------------------------------------------------------------------------------------------
@@ -142,6 +149,14 @@ class MessagesBody(CountBody, kw_only=True):
 def _has_image(content: object) -> bool:
     """Whether blocks hold an image, the results of tools included."""
     return isinstance(content, list) and any(
-        isinstance(block, dict) and (block.get("type") == "image" or _has_image(block.get("content")))
+        isinstance(block, dict)
+        and (
+            block.get("type") == "image" or _has_image(block.get("content")) or _is_seen(block.get("source"))
+        )
         for block in content
     )
+
+
+def _is_seen(source: object) -> bool:
+    """Whether the source of a document holds images."""
+    return isinstance(source, dict) and _has_image(source.get("content"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foundrylocal.gateway.dialects.arguments import engine_arguments
 from foundrylocal.gateway.dialects.openai_chat.shapes import (
+    CalledFunction,
     ChatBody,
     ChosenTool,
     ImagePart,
@@ -12,6 +13,7 @@ from foundrylocal.gateway.dialects.openai_chat.shapes import (
     RefusalPart,
     SchemaFormat,
     TextPart,
+    ToolCall,
 )
 from foundrylocal.gateway.dialects.refusals import refuse
 from foundrylocal.gateway.dialects.sampling import check_sampling, check_stream_options
@@ -64,18 +66,33 @@ def check_messages(messages: list[Message]) -> None:
         if message.role == "developer":
             message.role = "system"  # the newer name of the same thing, which few templates know
         _write_refusals(message)
-        if not isinstance(message.content, str | list):
-            if message.role != "assistant" or not message.tool_calls:
-                refuse(f"{place}.content", "is required")
-            message.content = None
+        _check_content(message, place)
         for index, call in enumerate(message.tool_calls or ()):
-            at = f"{place}.tool_calls[{index}].function.arguments"
-            call.function.arguments = engine_arguments(call.function.arguments, at)
+            _check_call(call, f"{place}.tool_calls[{index}]")
         if message.role == "tool" and not message.tool_call_id:
             refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if isinstance(part, ImagePart):
                 check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")
+
+
+def _check_content(message: Message, place: str) -> None:
+    """A tool may have returned nothing, and a model may have said nothing; everybody else says something."""
+    if isinstance(message.content, str | list) and (message.content or message.role != "tool"):
+        return
+    if message.role not in ("assistant", "tool"):
+        refuse(f"{place}.content", "is required")
+    message.content = None if message.tool_calls else ""
+
+
+def _check_call(call: ToolCall, place: str) -> None:
+    """Make a call of an earlier turn one that templates can show: a function with an object as its arguments."""
+    if call.custom is not None:
+        arguments = {"input": call.custom.input}
+        call.function, call.custom, call.type = CalledFunction(call.custom.name, arguments), None, "function"
+    if call.function is None:
+        refuse(f"{place}.function", "is required")
+    call.function.arguments = engine_arguments(call.function.arguments, f"{place}.function.arguments")
 
 
 def join_prefill(messages: list[Message]) -> None:

@@ -43,15 +43,23 @@ Content = str | list[TextPart | ImagePart | AudioPart | RefusalPart]
 
 class CalledFunction(Part):
     name: Name
-    arguments: str
+    arguments: Any = None
+    """Text once the conversation is checked: agents send the object itself, or nothing, as well."""
+
+
+class CalledCustom(Part):
+    name: Name
+    input: str = ""
 
 
 class ToolCall(Part):
-    function: CalledFunction
+    function: CalledFunction | None = None
     id: str | None = None
     # A factory, since a plain default would be left out, and the engine wants it.
-    type: Literal["function"] = msgspec.field(default_factory=lambda: "function")
+    type: Literal["function", "custom"] = msgspec.field(default_factory=lambda: "function")
     index: int | None = None
+    custom: CalledCustom | None = None
+    """A call of a tool that takes text; a function takes its place once the conversation is checked."""
 
 
 class Message(Part):

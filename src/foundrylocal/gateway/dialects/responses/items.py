@@ -6,7 +6,6 @@ tools, which nothing here could have run, are left out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,12 +104,12 @@ def _reasoning(item: ReasoningItem) -> str:
 
 def _call(item: CallItem | CustomCallItem | ShellCallItem, place: str) -> Message:
     if isinstance(item, CallItem):
-        name, arguments = item.name, item.arguments
+        name, given = item.name, item.arguments
     elif isinstance(item, CustomCallItem):
-        name, arguments = item.name, json.dumps({"input": item.input})
+        name, given = item.name, {"input": item.input}
     else:
-        name, arguments = "local_shell", json.dumps(item.action)
-    arguments = engine_arguments(arguments, f"{place}.arguments")
+        name, given = "local_shell", item.action
+    arguments = engine_arguments(given, f"{place}.arguments")
     return Message("assistant", None, tool_calls=[ToolCall(CalledFunction(name, arguments), item.call_id)])
 
 

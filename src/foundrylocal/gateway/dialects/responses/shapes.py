@@ -59,7 +59,7 @@ class MessageItem(Part, tag_field="type", tag="message"):
 class CallItem(Part, tag_field="type", tag="function_call"):
     call_id: str
     name: Name
-    arguments: str
+    arguments: Any = None  # text; agents send the object itself, or nothing, as well
 
 
 class CallOutputItem(Part, tag_field="type", tag="function_call_output"):

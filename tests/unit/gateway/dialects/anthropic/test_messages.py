@@ -51,7 +51,7 @@ def test_a_call_and_its_result() -> None:
     sent = messages_to_engine(
         PATH, body(user("a"), assistant([thought, text("b"), call]), user([text("c"), result]))
     )
-    function = {"name": "look", "arguments": '{"a": 5}'}
+    function = {"name": "look", "arguments": '{"a":5}'}
     assert sent[1:] == [
         {
             "role": "assistant",

@@ -41,7 +41,7 @@ def test_what_the_model_said_in_one_turn_is_one_message() -> None:
     ]
     calls = [
         {"function": {"name": "f", "arguments": "{}"}, "id": "c", "type": "function"},
-        {"function": {"name": "patch", "arguments": '{"input": "x"}'}, "id": "d", "type": "function"},
+        {"function": {"name": "patch", "arguments": '{"input":"x"}'}, "id": "d", "type": "function"},
     ]
     assert messages_to_engine(PATH, {"input": items, "instructions": "Hello."}) == [
         said("system", "Hello.\n\nBe brief.\n\nBe kind."),
