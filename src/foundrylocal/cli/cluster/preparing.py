@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 from foundrylocal.catalog.memory import available_bytes
@@ -84,13 +85,19 @@ def offered_bytes(folders: Folders, memory_mb: int | None) -> int:
     return max(0, available_bytes() - RAY_BYTES) if budget_mb is None else budget_mb * _MB
 
 
+def _own_uid() -> int:
+    if sys.platform == "win32":  # where no node runs
+        return 0
+    return os.getuid()
+
+
 def private_session_folder(folders: Folders) -> Path:
     """Make the folder of Ray's sockets, which only this user may enter. Raises Failure."""
     path = session_folder(folders.state)
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
-        is_ours = path.is_dir() and not path.is_symlink() and found.st_uid == os.getuid()
+        is_ours = path.is_dir() and not path.is_symlink() and found.st_uid == _own_uid()
         if is_ours and found.st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
