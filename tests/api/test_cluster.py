@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foundrylocal.engine.ray.node.installed import installation_problem
 from tests.running import CHAT_MODEL, Service
 
 
@@ -31,3 +39,21 @@ def test_no_caller_can_name_a_cluster(service: Service) -> None:
     assert answer.status_code == 400
     assert "FOUNDRYLOCAL_CLUSTER_ADDRESS" in answer.json()["error"]["details"]
     assert service.get("/cluster").json()["address"] is None
+
+
+@pytest.mark.skipif(installation_problem() is not None, reason="Ray is not installed")
+def test_beyond_loopback_a_service_does_not_start_without_a_token(home: Path) -> None:
+    without = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    kept = {name: value for name, value in os.environ.items() if name not in without}
+    settings = {"FOUNDRYLOCAL_HOME": str(home), "FOUNDRYLOCAL_CLUSTER_ADDRESS": "192.0.2.1:6379"}
+    done = subprocess.run(
+        [sys.executable, "-m", "foundrylocal", "serve", "--port", "0"],
+        env=kept | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "no token for 192.0.2.1:6379" in done.stderr
+    assert "foundrylocal cluster token --set" in done.stderr
+    assert "Traceback" not in done.stderr
