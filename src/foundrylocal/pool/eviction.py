@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A replica in memory as eviction sees it; `last_used` in seconds of any one clock.
+    """A replica in the memory of a node as eviction sees it; `last_used` in seconds of any one clock.
 
     `is_current` is the server's own model, `is_pinned` one that its user pinned. `is_leaving` is one that takes no
     new requests already: to wait for it costs nobody anything.
@@ -26,6 +26,7 @@ class Candidate:
     is_pinned: bool = False
     is_busy: bool = False
     is_leaving: bool = False
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""How a model gets into memory: room is made, a worker is launched, and when it is ready it takes the requests.
+"""How a model gets into memory: a room is claimed, and when the worker there is ready it takes the requests.
 
-Invariants: one load at a time makes room and launches, so that two cannot be promised the same memory, and a context
-that is "auto" is settled by what is free then; a load that fails or is cancelled leaves no worker; callers that want
-the same model on demand share one load.
+Invariants: a load that fails or is cancelled leaves no worker; callers that want the same model on demand share one
+load.
 """
 
 from __future__ import annotations
@@ -16,12 +15,14 @@ from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import (
+    ClusterUnreachable,
     FoundryLocalError,
     InsufficientMemory,
     InvalidRequest,
     ModelInUse,
     ModelLoading,
     ModelNotDownloaded,
+    NodeLost,
     OperationCancelled,
     ServerStartFailed,
     SystemExhausted,
@@ -29,12 +30,11 @@ from foundrylocal.errors import (
 from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
-from foundrylocal.pool.eviction import Refusal, choose_victims
 from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.load_status import LoadStatus, load_status
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
-from foundrylocal.pool.room import no_room
+from foundrylocal.pool.room_claims import RoomClaims
 from foundrylocal.pool.roster import Entry, Replica, Roster, State
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
@@ -42,7 +42,6 @@ from foundrylocal.wire.load_options import LoadOptions
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 FAILED_LOAD_PAUSE_S = 15.0
-BUSY_RETRY_AFTER_S = 5
 # Nothing was tried, so the next try costs nothing and may end differently.
 _NOT_TRIED = (
     InvalidRequest,
@@ -51,6 +50,8 @@ _NOT_TRIED = (
     ModelInUse,
     ModelLoading,
     SystemExhausted,
+    ClusterUnreachable,
+    NodeLost,
 )
 
 
@@ -67,7 +68,7 @@ class Loading:
         prompts: PromptCache,
         cooldowns: Cooldowns,
         tasks: TaskHost,
-        room: anyio.Lock,
+        rooms: RoomClaims,
     ) -> None:
         self._launcher = launcher
         self._planner = planner
@@ -77,8 +78,7 @@ class Loading:
         self._prompts = prompts
         self._cooldowns = cooldowns
         self._tasks = tasks
-        # Held while memory is checked and claimed, so that nothing is promised twice.
-        self._room = room
+        self._rooms = rooms
 
     # --- one load ---------------------------------------------------------------------------------------
 
@@ -101,11 +101,7 @@ class Loading:
         """
         replica = self._roster.add(model, spec)
         try:
-            async with self._room:
-                spec = await self._planner.settle(model, spec, self._roster.candidates)
-                await self._make_room(spec, may_interrupt)
-                await self._launcher.launch(spec)
-                self._roster.set_launched(replica, spec)
+            spec = await self._rooms.claim(replica, spec, may_interrupt=may_interrupt)
             on_spawned()
             address = await self._wait_ready(replica, timeout_s, on_progress)
             await self._prompts.restore(replica, address)
@@ -138,33 +134,6 @@ class Loading:
         address = await self._launcher.wait_ready(spec.id, timeout_s, report)
         self._planner.times.note_load(spec, anyio.current_time() - began)
         return address
-
-    async def _make_room(self, spec: ReplicaSpec, may_interrupt: bool) -> None:
-        while True:
-            free, candidates = await self._planner.room(self._roster.candidates)
-            outcome = choose_victims(spec.memory_bytes, free, candidates, for_model_id=spec.model_id)
-            if isinstance(outcome, Refusal):
-                raise no_room(outcome, self._roster.candidates(), spec.model_id)
-            victim = self._roster.find(outcome[0].id) if outcome else None
-            if victim is None:
-                return
-            if victim.state is State.LOADING:
-                # It can leave only when it is READY, after the requests that wait for it; its load bounds the wait.
-                await victim.loaded()
-                continue
-            # One after the other: what is free is asked again, since it is never exactly what was estimated.
-            log.info("Unloading %s to make room for %s", victim.model.simple_name, spec.model_id)
-            if may_interrupt:
-                await self._leaving.unload(victim, self._settings.current.drain_seconds)
-            elif not await self._leaving.free_without_interrupting(victim):
-                raise _busy(spec, victim.model)
-
-    async def fits_beside(self, model: Model, spec: ReplicaSpec) -> bool:
-        """Whether it can be loaded while the server's own model stays; others may have to leave for it."""
-        spec = await self._planner.settle(model, spec, self._roster.candidates)
-        free, candidates = await self._planner.room(self._roster.candidates)
-        outcome = choose_victims(spec.memory_bytes, free, candidates, for_model_id=spec.model_id)
-        return not isinstance(outcome, Refusal)
 
     # --- on demand --------------------------------------------------------------------------------------
 
@@ -254,13 +223,6 @@ class Loading:
             return former
         plan.raise_if_refused()
         return await self.load(model, plan.spec, may_interrupt=is_own)
-
-
-def _busy(spec: ReplicaSpec, other: Model) -> ModelLoading:
-    reason = (
-        f"There is not enough memory until {other.simple_name} has answered its requests. Try again later."
-    )
-    return ModelLoading(spec.model_id.rpartition("/")[2], reason, BUSY_RETRY_AFTER_S)
 
 
 def _log_fault(error: Exception) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from foundrylocal.catalog.registry import Model
 from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device
-from foundrylocal.engine.replica import ReplicaSpec
+from foundrylocal.engine.replica import ReplicaSpec, Room
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.pool.drafts import Draft
 from foundrylocal.pool.eviction import Candidate
@@ -22,9 +22,10 @@ Action = Literal["none", "load", "download_and_load"]
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Bytes of the machine's memory: `free_bytes` is what a load may take now, the reserve already left out.
+    """Bytes of memory of the node that it would run on.
 
-    `gpu_bytes` is what goes to the memory of a GPU and is not part of `needed_bytes`; `gpu_free_bytes` is free there.
+    `free_bytes` is what a load may take now, the reserve already left out. `gpu_bytes` is what goes to the memory of
+    a GPU and is not part of `needed_bytes`; `gpu_free_bytes` is free there.
     """
 
     needed_bytes: int
@@ -66,6 +67,8 @@ class Plan:
     files: ModelFiles | None = None
     replaces_current: bool = False
     """The server's own model has to leave first: there is no room for both."""
+    node: str = ""
+    """Where it would run; "" is this machine."""
 
     @property
     def options(self) -> EffectiveOptions:
@@ -89,15 +92,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a plan is decided by; `free_bytes` is below 0 in a shortage, `wanted` may still be "auto".
+    """What a plan is decided by; `wanted` may still be "auto". `rooms` and `candidates` are of the same moment.
 
-    A context that is "auto" leaves `margin_bytes` more free than the reserve.
+    A context that is "auto" leaves `margin_bytes` more free than the reserve. `devices` are those of the engine on
+    this machine.
     """
 
     files: ModelFiles | None
     disk: DiskNeed | None
     wanted: WantedOptions
-    free_bytes: int
+    rooms: tuple[Room, ...]
     reserve_bytes: int
     margin_bytes: int = 0
     devices: tuple[Device, ...] = ()

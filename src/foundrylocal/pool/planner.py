@@ -1,34 +1,32 @@
-"""The answer to "does it fit, who leaves, what will it cost": start, switch, load, details and search ask here.
+"""The answer to "does it fit, where, who leaves, at what cost": start, switch, load, details and search ask here.
 
-`make_plan` is pure; `Planner` gathers the facts that it decides by. Invariant: a plan changes nothing, and what it
+It gathers the facts that `make_plan` (pool/decision.py) decides by. Invariant: a plan changes nothing, and what it
 says is what a load at the same moment would do: both leave the same reserve and choose victims by the same rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
-from foundrylocal.catalog.shapes import expected_files
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineReport, EngineState
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.engine.replica import LoadedAdapter, ReplicaSpec
+from foundrylocal.engine.replica import LoadedAdapter, ReplicaSpec, Room
 from foundrylocal.errors import EngineUnavailable, FoundryLocalError, ModelCorrupted, UnknownEngine
 from foundrylocal.pool import options as load_options
 from foundrylocal.pool.adapters import AdapterNotStartable, Adapters, AdapterUnusable
+from foundrylocal.pool.decision import make_plan, nothing_to_do
 from foundrylocal.pool.drafts import Draft, DraftModelUnusable, Drafts, unsupported_by
 from foundrylocal.pool.eviction import Candidate
-from foundrylocal.pool.fitting import context_bounds, fit, memory_basis
 from foundrylocal.pool.measured_times import NO_TIME, MeasuredTimes
-from foundrylocal.pool.placement import has_gpu
-from foundrylocal.pool.plan import Facts, MemoryPlan, Plan, PlannedTimes
-from foundrylocal.pool.room import Room
+from foundrylocal.pool.plan import Facts, Plan, PlannedTimes
 from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.settings.store import SettingsStore
-from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions
+from foundrylocal.wire.load_options import LoadOptions
 from foundrylocal.wire.options_report import WantedOptions
 from foundrylocal.wire.presets import Preset
 
@@ -87,22 +85,27 @@ class Planner:
             return ()
 
     async def free_bytes(self) -> int:
-        """What a load may take now with nobody leaving; below 0 in a shortage."""
+        """What a load may take now with nobody leaving, in the roomiest room; below 0 in a shortage.
+
+        Raises ClusterUnreachable.
+        """
         rooms = await self._launcher.rooms(reserve_bytes=self.reserve_bytes)
         return max((room.free_bytes for room in rooms if not room.is_suspect), default=0)
 
-    async def room(self, candidates: Callable[[], Iterable[Candidate]]) -> tuple[int, tuple[Candidate, ...]]:
-        """What is free now, and the candidates of the same moment with the memory that they really give back.
+    async def rooms(
+        self, candidates: Callable[[], Iterable[Candidate]], spec: ReplicaSpec | None = None
+    ) -> tuple[tuple[Room, ...], tuple[Candidate, ...]]:
+        """The rooms now, and the candidates of the same moment with the memory that they really give back.
 
         That is their estimate, or what their workers have grown to: context checkpoints and cached prompts are not
-        estimated.
+        estimated. With `spec`, the rooms say which of them have its files. Raises ClusterUnreachable.
         """
         taken = {one.id: one.memory_bytes for one in await self._launcher.list()}
-        free_bytes = await self.free_bytes()
+        rooms = await self._launcher.rooms(spec, self.reserve_bytes)
         measured = (
             replace(one, memory_bytes=max(one.memory_bytes, taken.get(one.id, 0))) for one in candidates()
         )
-        return free_bytes, tuple(measured)
+        return tuple(rooms), tuple(measured)
 
     def want(self, model: Model, options: LoadOptions, preset: Preset | None = None) -> WantedOptions:
         """What a load with these options asks for, the model's preset (or this one) and the settings included."""
@@ -135,12 +138,12 @@ class Planner:
         disk = None if files else await self._supply.disk_need(model)
         wanted = self.want(model, options, preset)
         companions = await self._find_companions(model, files, wanted)
-        free_bytes, those = await self.room(candidates)
+        rooms, those = await self.rooms(candidates)
         facts = Facts(
             files=files,
             disk=disk,
             wanted=wanted,
-            free_bytes=free_bytes,
+            rooms=rooms,
             reserve_bytes=self.reserve_bytes,
             margin_bytes=AUTO_MARGIN_BYTES,
             devices=companions.engine.devices,
@@ -149,12 +152,17 @@ class Planner:
             adapter_bytes=companions.adapter_bytes,
             engine_refusal=companions.refusal,
         )
-        plan = make_plan(model, facts, may_replace_current=may_replace_current, is_strict=is_strict)
+        decide = partial(make_plan, model, may_replace_current=may_replace_current, is_strict=is_strict)
+        plan = decide(facts)
         if files is None:
             return replace(plan, times=self._times_with_download(plan))
         spec = self._make_spec(model, files, plan, companions)
+        if len(rooms) > 1:  # only now can they say which of them have the files
+            rooms, those = await self.rooms(candidates, spec)
+            plan = decide(replace(facts, rooms=rooms, candidates=those))
+            spec = replace(self._make_spec(model, files, plan, companions), id=spec.id)
         if loaded is not None and spec.is_like(loaded):
-            none = _nothing_to_do(model, facts, spec, loaded)
+            none = nothing_to_do(model, facts, spec, loaded)
             is_refused = isinstance(plan.refusal, load_options.OptionNotHonored)
             return replace(none, refusal=plan.refusal) if is_refused else none
         return replace(plan, spec=spec, times=PlannedTimes(NO_TIME, self.times.load(spec)))
@@ -165,7 +173,7 @@ class Planner:
             files=None,
             disk=None,
             wanted=self.want(model, options),
-            free_bytes=await self.free_bytes(),
+            rooms=(await self.rooms(tuple))[0],
             reserve_bytes=self.reserve_bytes,
             devices=await self.devices(),
         )
@@ -184,12 +192,12 @@ class Planner:
         assert spec.report is not None  # noqa: S101 - it has an "auto" context
         files = await self._supply.require(model)
         companions = await self._find_companions(model, files, spec.report.wanted)
-        free_bytes, those = await self.room(candidates)
+        rooms, those = await self.rooms(candidates)
         facts = Facts(
             files=files,
             disk=None,
             wanted=spec.report.wanted,
-            free_bytes=free_bytes,
+            rooms=rooms,
             reserve_bytes=self.reserve_bytes,
             devices=companions.engine.devices,
             candidates=those,
@@ -240,75 +248,3 @@ class Planner:
             return PlannedTimes(None, None)
         left_bytes = min(size_bytes, plan.disk.needed_bytes)
         return PlannedTimes(self.times.download(left_bytes), self.times.load_of_size(size_bytes))
-
-
-def _nothing_to_do(model: Model, facts: Facts, spec: ReplicaSpec, loaded: ReplicaSpec) -> Plan:
-    """The plan for a model that is in memory as it is wanted; a context that is "auto" stays as it was loaded."""
-    kept = facts.wanted.values.model_copy(update={"context_size": loaded.context_size})
-    plan = make_plan(model, replace(facts, wanted=replace(facts.wanted, values=kept)))
-    return replace(
-        plan,
-        action="none",
-        report=replace(plan.report, wanted=facts.wanted, effective=loaded.options),
-        refusal=None,
-        unloads=(),
-        drains=(),
-        replaces_current=False,
-        spec=replace(loaded, id=spec.id),
-        times=PlannedTimes(NO_TIME, NO_TIME),
-    )
-
-
-def decide_options(model: Model, facts: Facts) -> EffectiveOptions:
-    """The options that a replica gets; a context that is "auto" is the least one, which `fit` makes larger."""
-    asked, files = facts.wanted.values, facts.files or expected_files(model)
-    tokens = context_bounds(model, files)[0] if asked.context_size == "auto" else asked.context_size
-    decided = {
-        "context_size": files.limit(tokens) if files else tokens,
-        "threads": asked.threads if isinstance(asked.threads, int) else None,
-        "gpu_layers": 0 if asked.gpu_layers and not has_gpu(facts.devices) else asked.gpu_layers,
-    }
-    return EffectiveOptions(**{name: getattr(asked, name) for name in type(asked).model_fields} | decided)
-
-
-def make_plan(
-    model: Model, facts: Facts, *, may_replace_current: bool = False, is_strict: bool = False
-) -> Plan:
-    """The plan by the facts alone."""
-    files = facts.files
-    fitted = fit(model, facts, decide_options(model, facts), may_replace_current=may_replace_current)
-    need, placement, room = fitted.need, fitted.placement, fitted.room
-    report = load_options.report(facts.wanted, fitted.options, facts.devices)
-    not_honored = report.not_honored()
-    if fitted.note is not None:
-        report = replace(report, reasons={**report.reasons, "context_size": fitted.note})
-    notes = [note for note in (memory_basis(model, files), fitted.note) if note is not None]
-    return Plan(
-        model=model,
-        action="load" if files else "download_and_load",
-        report=report,
-        memory=MemoryPlan(
-            needed_bytes=placement.host_bytes,
-            weights_bytes=need.weights_bytes,
-            kv_cache_bytes=need.kv_cache_bytes,
-            compute_bytes=need.compute_bytes,
-            free_bytes=max(0, facts.free_bytes),
-            reserve_bytes=facts.reserve_bytes,
-            gpu_bytes=placement.gpu_bytes,
-            gpu_free_bytes=placement.gpu_free_bytes,
-        ),
-        disk=facts.disk,
-        unloads=tuple(one.model_id for one in room.victims),
-        drains=tuple(one.model_id for one in room.victims if one.is_busy),
-        refusal=_refusal(facts, not_honored if is_strict else {}, room),
-        warnings=(*notes, *not_honored.values()),
-        files=files,
-        replaces_current=room.replaces_current,
-    )
-
-
-def _refusal(facts: Facts, not_honored: Mapping[str, str], room: Room) -> FoundryLocalError | None:
-    """Why nothing is loaded: the engine cannot run, an option cannot be honored, or memory or disk are short."""
-    if not_honored and facts.engine_refusal is None:
-        return load_options.OptionNotHonored(not_honored)
-    return facts.engine_refusal or room.refusal or (facts.disk.refusal if facts.disk else None)

@@ -14,6 +14,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
+from dataclasses import replace
 
 import anyio
 import anyio.abc
@@ -34,6 +35,7 @@ from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
+from foundrylocal.pool.room_claims import RoomClaims
 from foundrylocal.pool.roster import IN_MEMORY, LoadState, Replica, Roster, State
 from foundrylocal.pool.stay import StayRules
 from foundrylocal.pool.trial import trial_replica
@@ -64,7 +66,7 @@ class Pool:
         self._cooldowns = Cooldowns(clock)
         self._losses = Losses(self._roster, self._cooldowns, settings)
         self._leaving = Leaving(launcher, self._roster, settings, stays, prompts, self._tasks, clock)
-        self._room = anyio.Lock()
+        self._rooms = RoomClaims(launcher, planner, settings, self._roster, self._leaving)
         self._loading = Loading(
             launcher,
             planner,
@@ -74,13 +76,13 @@ class Pool:
             prompts,
             self._cooldowns,
             self._tasks,
-            self._room,
+            self._rooms,
         )
         # The jobs themselves, documented where they are done.
         self.load = self._loading.load
         self.ensure = self._loading.ensure
         self.load_with = self._loading.load_with
-        self.fits_beside = self._loading.fits_beside
+        self.fits_beside = self._rooms.fits_beside
         self.unload = self._leaving.unload
         self.retire = self._leaving.retire
         self.recall = self._leaving.recall
@@ -159,7 +161,7 @@ class Pool:
         A switch `may_replace_current`, the server's own model. Raises ModelCorrupted.
         """
         replica = self.get(model)
-        return await self._planner.plan(
+        plan = await self._planner.plan(
             model,
             options,
             self._roster.candidates,
@@ -168,6 +170,7 @@ class Pool:
             is_strict=is_strict,
             preset=preset,
         )
+        return replace(plan, node=replica.node) if replica and plan.action == "none" else plan
 
     async def plan_damaged(self, model: Model, options: LoadOptions, error: ModelCorrupted) -> Plan:
         """The plan for a model whose files cannot be read: it is refused, whatever memory there is."""
@@ -200,14 +203,7 @@ class Pool:
 
         Raises InsufficientMemory when it does not fit beside what is loaded, and what a load raises.
         """
-        return trial_replica(
-            self._launcher,
-            spec,
-            timeout_s,
-            reserve_bytes=self._planner.reserve_bytes,
-            room=self._room,
-            on_progress=on_progress,
-        )
+        return trial_replica(self._launcher, self._rooms, spec, timeout_s, on_progress)
 
     def note_reuse(self, replica: Replica, tokens_in: int | None, tokens_cached: int | None) -> None:
         """An answer of this replica is complete: how many of its prompt's tokens came from the engine's cache."""

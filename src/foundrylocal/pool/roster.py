@@ -62,6 +62,7 @@ IN_MEMORY = (State.READY, State.YIELDING, State.DRAINING)
 class Replica:
     """One running copy of a model; `last_used` and `ready_at` by the monotonic clock, `loaded_at` since the epoch.
 
+    `node` is where its worker runs, "" on this machine.
     A LOADING replica `is_launched` when its worker has been started and takes memory. A DRAINING one that
     `is_recallable` leaves when its last request has ended, so until then it may be called back. `lost_reason` says
     why its worker crashed; it is None for one that was ended on purpose. `load_status` is how far its load has come,
@@ -73,6 +74,7 @@ class Replica:
     entry: Entry
     spec: ReplicaSpec
     last_used: float
+    node: str = ""
     ready_at: float = 0.0
     loaded_at: float = 0.0
     in_flight: int = 0
@@ -212,6 +214,7 @@ class Roster:
                 is_pinned=self._is_pinned(replica),
                 is_busy=replica.in_flight > 0 or replica.state is State.LOADING,
                 is_leaving=replica.is_leaving,
+                node=replica.node,
             )
             for replica in [*self.replicas(*IN_MEMORY), *launched]
         ]
@@ -257,9 +260,9 @@ class Roster:
         """It stays for so long after its last request, the server's own model too; infinite is for good."""
         replica.keep_alive_s = seconds
 
-    def set_launched(self, replica: Replica, spec: ReplicaSpec) -> None:
-        """Its worker has been started with `spec`: from now on it counts as one that has memory."""
-        replica.spec, replica.is_launched = spec, True
+    def set_launched(self, replica: Replica, spec: ReplicaSpec, node: str = "") -> None:
+        """Its worker has been started with `spec`: from now on it counts as one that has memory on the node."""
+        replica.spec, replica.node, replica.is_launched = spec, node, True
 
     def set_load_status(self, replica: Replica, status: LoadStatus) -> None:
         """Its worker has come so far with the load."""

@@ -15,11 +15,13 @@ from foundrylocal.catalog.manifest import Stored, StoredFile
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
 from foundrylocal.downloads.space import DiskNeed
 from foundrylocal.engine.devices import Device, DeviceKind
+from foundrylocal.engine.replica import Room
 from foundrylocal.errors import InsufficientDiskSpace, InsufficientMemory
+from foundrylocal.pool.decision import make_plan
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.options import want
 from foundrylocal.pool.plan import Facts, Plan
-from foundrylocal.pool.planner import AUTO_MARGIN_BYTES, make_plan
+from foundrylocal.pool.planner import AUTO_MARGIN_BYTES
 from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.settings.schema import Settings
 from foundrylocal.wire.load_options import LoadOptions
@@ -84,7 +86,7 @@ def plan_of(
         files=files,
         disk=None if files else disk,
         wanted=want(asked, Preset.model_validate({}), Settings()),
-        free_bytes=free_bytes,
+        rooms=(Room("", free_bytes),),
         reserve_bytes=512 * MB,
         margin_bytes=AUTO_MARGIN_BYTES,
         devices=devices,

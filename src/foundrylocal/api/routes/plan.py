@@ -18,7 +18,7 @@ from foundrylocal.wire.plan import PlanAnswer
 from foundrylocal.wire.server import StartBody
 
 router = APIRouter(tags=["Server Management"])
-# The only node of a service that is on its own.
+# What this machine is called as a node.
 LOCAL = "local"
 
 
@@ -52,7 +52,7 @@ def _render(found: Plan, services: Services) -> dict[str, Any]:
         "unloads": names(found.unloads),
         "drains": names(found.drains),
         "seconds": _seconds(found.times),
-        "node": LOCAL,
+        "node": found.node or LOCAL,
         "refusal": error_object(found.refusal) if found.refusal else None,
         "warnings": list(found.warnings),
     }

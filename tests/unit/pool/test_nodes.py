@@ -1,0 +1,132 @@
+"""Loads in a cluster of several nodes: which one they go to, what they leave alone, and nodes that are lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from foundrylocal.errors import InsufficientMemory, NodeLost
+from foundrylocal.wire.load_options import LoadOptions
+from tests.unit.pool.rig import MB, PoolRunner, Rig
+
+
+def cluster(rig: Rig, **nodes_mb: int) -> None:
+    rig.launcher.nodes = {node: size * MB for node, size in nodes_mb.items()}
+
+
+def where(rig: Rig) -> dict[str, list[str]]:
+    """The models on each node."""
+    return {
+        node: sorted(one.spec.model_id.rpartition("/")[2] for one in rig.launcher.on(node))
+        for node in rig.launcher.nodes
+    }
+
+
+def test_loads_at_once_never_plan_the_same_memory(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=50, b=50, c=50)
+        async with anyio.create_task_group() as group:
+            for model in (rig.chat, rig.base, rig.third):
+                group.start_soon(rig.load, model, 40)
+        assert [len(models) for models in where(rig).values()] == [1, 1, 1]
+        assert len(rig.launcher.history) == 3  # nobody has left
+
+    on_pool(scenario)
+
+
+def test_a_model_that_fits_on_no_node_unloads_nobody(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=60, b=60)
+        await rig.load(rig.chat, 40)
+        await rig.load(rig.base, 40)
+        before = where(rig)
+        with pytest.raises(InsufficientMemory) as refused:
+            await rig.load(rig.third, 100)
+        assert "Needed: 100.0 MB, free: 20.0 MB" in str(refused.value.details)
+        assert where(rig) == before
+
+    on_pool(scenario)
+
+
+def test_only_the_model_on_the_chosen_node_leaves(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=60, b=60)
+        await rig.load(rig.chat, 40)
+        await rig.load(rig.base, 40)
+        await rig.load(rig.third, 50)
+        assert where(rig) == {"a": [rig.third.simple_name], "b": [rig.base.simple_name]}
+
+    on_pool(scenario)
+
+
+def test_once_somebody_has_left_a_room_nobody_leaves_another_one(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=80, b=80)
+        models = [model for model in rig.registry.all() if model is not rig.third][:4]
+        for model in models:  # in turn on a, b, a, b; each is used later than the one before
+            await rig.load(model, 40)
+        on_b = rig.launcher.on("b")[-1].spec.model_id
+
+        async def free_the_other_room_at_the_first_departure() -> None:
+            with rig.launcher.events() as events:
+                async for _ in events:
+                    break
+            rig.launcher.crash(on_b)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(free_the_other_room_at_the_first_departure)
+            replica = await rig.pool.load(rig.third, rig.spec(rig.third, 80), 180)
+        assert replica.node == "a"
+        assert len(rig.launcher.on("b")) == 1
+
+    on_pool(scenario)
+
+
+def test_a_node_that_is_lost_at_the_launch_is_passed_over(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=100, b=50)
+        rig.launcher.dying = {"a"}
+        assert (await rig.load(rig.chat)).node == "b"
+        rig.launcher.dying = {"a", "b"}
+        with pytest.raises(NodeLost):
+            await rig.load(rig.base, 5)
+
+    on_pool(scenario)
+
+
+def test_a_lost_node_says_nothing_about_the_model(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=100)
+        rig.launcher.dying = {"a"}
+        for _ in range(3):
+            with pytest.raises(NodeLost):
+                async with rig.pool.lease(rig.chat):
+                    pass
+        rig.launcher.dying = set()
+        async with rig.pool.lease(rig.chat) as replica:  # it is tried again at once
+            assert replica.node == "a"
+
+    on_pool(scenario)
+
+
+def test_a_plan_names_the_node_and_whom_it_unloads_there(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        plan = await rig.pool.plan(rig.chat, LoadOptions(context_size=512))
+        needed_mb = plan.memory.needed_bytes // MB + 1
+        assert (plan.node, plan.unloads) == ("", ())
+        cluster(rig, a=needed_mb, b=needed_mb + 9)
+        rig.launcher.lacking = {"b": {rig.chat.model_id}}
+        facts: dict[str, Any] = {"context_size": 512}
+        plan = await rig.pool.plan(rig.chat, LoadOptions(**facts))
+        assert (plan.node, plan.memory.free_bytes) == ("a", needed_mb * MB)
+        await rig.load(rig.base, needed_mb - 1)
+        await rig.load(rig.third, needed_mb - 1)
+        plan = await rig.pool.plan(rig.chat, LoadOptions(**facts))
+        assert len(plan.unloads) == 1
+        async with rig.pool.lease(rig.chat, LoadOptions(**facts)) as replica:
+            assert replica.node == plan.node
+        assert len(rig.launcher.running) == 2
+
+    on_pool(scenario)
