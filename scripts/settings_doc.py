@@ -25,7 +25,7 @@ else from the saved configuration, else from its default. `POST /config` saves a
 `api_port` and `gateway_host` apply when the port is next opened; load options ({_LOAD_OPTIONS}) apply to the
 next load of a model; all other changes apply immediately.
 
-In the environment, lists are written `a, b` and aliases `name=model, name=model`.
+In the environment, lists are written `a, b` and mappings `name=value, name=value`.
 
 Pages inside apps, such as the webviews of editors, have origins with a scheme of their own. `allowed_origins`
 takes them one by one (`app://obsidian.md`) or, as `vscode-webview://*`, all hosts of that scheme. There are no

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from foundrylocal.settings.folders import default_cache_dir
+from foundrylocal.settings.replica_counts import ReplicaCounts
 from foundrylocal.wire.load_options import IdleUnload, LoadSettings
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -104,6 +105,13 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         le=67_108_864,
         description=(
             "Memory in MB that all models on one node (one machine) may use together; null means what is free."
+        ),
+    )
+    replicas: ReplicaCounts = Field(
+        1,
+        description=(
+            "Replicas of a loaded model: a number, or a range such as `1-4` within which the load decides; by model "
+            'name, `{"NAME": "1-4"}`, where others have one.'
         ),
     )
     request_limit_mb: int = Field(

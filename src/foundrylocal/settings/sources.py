@@ -34,8 +34,10 @@ class _Environment(EnvSettingsSource):
             return super().decode_complex_value(field_name, field, value)
         if field_name == "worker_command":
             return shlex.split(text)
+        if field_name == "replicas" and "=" not in text:
+            return text
         parts = [part.strip() for part in text.split(",") if part.strip()]
-        if get_origin(field.annotation) is dict:
+        if get_origin(field.annotation) is dict or field_name == "replicas":
             return dict(part.split("=", 1) for part in parts)
         return parts
 

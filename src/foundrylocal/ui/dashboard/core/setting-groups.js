@@ -17,6 +17,7 @@ const ROWS = {
   ollama_port: ['Network', 'Port of Ollama’s API', '', START],
   memory_reserve_mb: ['Models and memory', 'Memory that stays free', 'MB', LOAD],
   memory_budget_mb: ['Models and memory', 'Memory for all models on one machine', 'MB', LOAD],
+  replicas: ['Models and memory', 'Replicas of a model', '', NOW],
   idle_unload_seconds: ['Models and memory', 'Unload an idle model after', 'seconds', NOW],
   load_at_start: ['Models and memory', 'Model to load when the service starts', '', START],
   aliases: ['Models and memory', 'Model aliases', '', NOW],
