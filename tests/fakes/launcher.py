@@ -103,6 +103,10 @@ class FakeLauncher:
         for one in self.on(node):
             self._end(one, ReplicaState.FAILED, f"Node '{node}' was lost.", Cause.NODE)
 
+    def fail(self, replica: str, reason: str = "The worker was killed by SIGSEGV.") -> None:
+        """End one replica as a crash does."""
+        self._end(self.running[replica], ReplicaState.FAILED, reason)
+
     def crash(self, model_id: str, reason: str = "The worker was killed by SIGSEGV.") -> None:
         """End the model's replicas as a crash does."""
         for one in self.of(model_id):

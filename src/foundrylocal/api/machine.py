@@ -15,6 +15,7 @@ from foundrylocal.catalog.library import Stored
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.downloads.space import disk_usage
 from foundrylocal.engine.devices import Device, DeviceKind
+from foundrylocal.engine.replica import node_name
 from foundrylocal.kit.clock import format_time, now_s
 from foundrylocal.pool.roster import Replica
 
@@ -87,6 +88,8 @@ def _model(services: Services, replica: Replica, resident_bytes: int) -> dict[st
     return {
         "model": replica.model.simple_name,
         "model_id": replica.model.model_id,
+        "replica": replica.id,
+        "node": node_name(replica.node),
         "state": replica.state.value,
         "memory_bytes": _rounded(resident_bytes),
         "estimated_bytes": replica.spec.memory_bytes,

@@ -20,6 +20,7 @@ import anyio
 import httptools
 import msgspec
 
+from foundrylocal.engine.keepalive import keep_watch
 from foundrylocal.engine.replica import Address
 from foundrylocal.kit.exhaustion import CONNECT_SHORTAGES
 
@@ -205,7 +206,8 @@ async def ask(
                 _, answer = await loop.create_unix_connection(Answer, path)
             else:
                 at = urlsplit(endpoint.url)
-                _, answer = await loop.create_connection(Answer, at.hostname or "", at.port or 0)
+                transport, answer = await loop.create_connection(Answer, at.hostname or "", at.port or 0)
+                keep_watch(transport.get_extra_info("socket"))
     except (OSError, TimeoutError) as error:
         raise WorkerUnreachable(error) from error
     try:

@@ -13,6 +13,11 @@ from foundrylocal.wire.load_options import EffectiveOptions
 from foundrylocal.wire.options_report import OptionsReport
 
 
+def node_name(node: str) -> str:
+    """A node as users are told of it."""
+    return node or "local"
+
+
 class ReplicaState(StrEnum):
     """Where a replica of a model stands; FAILED and STOPPED are final."""
 

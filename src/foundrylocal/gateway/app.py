@@ -28,6 +28,7 @@ from foundrylocal.gateway.endpoints import READ_METHODS, Call, Endpoint
 from foundrylocal.gateway.errors import client_headers, log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue, QueueStats
+from foundrylocal.gateway.flow.replica_watch import ReplicaWatch
 from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import Kill, StuckEngines
 from foundrylocal.gateway.inference import REQUEST_HEADERS, Inference
@@ -43,6 +44,7 @@ from foundrylocal.gateway.traces.tracing import Tracing
 from foundrylocal.gateway.wrong_paths import MODELS_PATH, ROOT_TEXT, hint_for
 from foundrylocal.keys.api_key import Caller
 from foundrylocal.keys.keyring import Keyring
+from foundrylocal.kit.contain import contain
 from foundrylocal.server.server import Server
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.web.asgi import Receive, Scope, Send, headers_named, send_whole
@@ -82,6 +84,7 @@ class Gateway:
         self._responses = ResponseStore(lambda: settings.current.responses_kept)
         self._routes = build_routes(self._responses)
         self._queue = FairQueue(lambda: settings.current.queue_size)
+        self._replica_watch = ReplicaWatch(server, self._queue)
         self._metrics = Metrics(self._queue, keyring.has)
         self._stuck = StuckEngines(kill_replica)
         dispatcher = Dispatcher(
@@ -98,8 +101,10 @@ class Gateway:
         keyring.on_removed(self._metrics.forget_key)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Look after the engines that requests are under way on, until cancelled."""
-        await self._stuck.run(task_status=task_status)
+        """Look after the engines that requests are under way on, and after the replicas, until cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(contain, log, self._replica_watch.run)
+            await self._stuck.run(task_status=task_status)
 
     # --- figures ----------------------------------------------------------------------------------------
 

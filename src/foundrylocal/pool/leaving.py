@@ -14,7 +14,7 @@ from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
-from foundrylocal.pool.roster import IN_MEMORY, Replica, Roster, State
+from foundrylocal.pool.roster import IN_MEMORY, Entry, Replica, Roster, State
 from foundrylocal.pool.stay import StayRules
 from foundrylocal.settings.store import SettingsStore
 
@@ -61,10 +61,11 @@ class Leaving:
         if was_there:
             log.info("Model unloaded: %s", replica.model.simple_name)
 
-    async def unload_all(self, drain_s: float) -> None:
-        """Unload everything in memory, all at the same time."""
+    async def unload_all(self, drain_s: float, entry: Entry | None = None) -> None:
+        """Unload everything in memory, or all of one model, at the same time."""
+        those = entry.of(*IN_MEMORY) if entry else self._roster.replicas(*IN_MEMORY)
         async with anyio.create_task_group() as group:
-            for replica in self._roster.replicas(*IN_MEMORY):
+            for replica in those:
                 group.start_soon(self.unload, replica, drain_s)
 
     def retire(self, replica: Replica) -> None:
@@ -72,6 +73,11 @@ class Leaving:
         if replica.state in (State.READY, State.YIELDING) and self._tasks.is_open:
             self._roster.set_draining(replica, is_recallable=True)
             self._tasks.spawn(self._unload_when_drained, replica)
+
+    def retire_all(self, entry: Entry) -> None:
+        """Retire all replicas of a model."""
+        for replica in entry.of(State.READY, State.YIELDING):
+            self.retire(replica)
 
     async def _unload_when_drained(self, replica: Replica) -> None:
         await replica.wait_until(lambda: replica.in_flight == 0 or replica.state is not State.DRAINING)
@@ -115,22 +121,28 @@ class Leaving:
 
     def _resume(self, replica: Replica) -> None:
         """Serve again, unless a load that was under way has replaced it."""
-        if replica.entry.ready() is None:
+        others = replica.entry.of(State.READY)
+        if all(other.spec.is_like(replica.spec) for other in others):
             self._roster.set_ready(replica)
         else:
             self.retire(replica)
 
     async def unload_idle(self) -> None:
-        """Retire replicas that nobody has used for as long as they may be idle, until cancelled."""
+        """Retire models that nobody has used for as long as they may be idle, until cancelled."""
         while True:
             await anyio.sleep(IDLE_CHECK_PERIOD_S)
             for replica in self._roster.replicas(State.READY):
                 limit_s = self.idle_limit_s(replica)
-                if limit_s is None or replica.in_flight:
-                    continue
-                if self._clock() - replica.last_used > limit_s:
+                if limit_s is not None and self._idle_s(replica) > limit_s:
                     log.info("Unloading %s after %d idle seconds", replica.model.simple_name, limit_s)
-                    self.retire(replica)
+                    self.retire_all(replica.entry)
+
+    def _idle_s(self, replica: Replica) -> float:
+        """For how long nobody has used any replica of its model."""
+        those = replica.entry.of(State.READY) or [replica]
+        if any(one.in_flight for one in those):
+            return 0.0
+        return self._clock() - max(one.last_used for one in those)
 
     def idle_limit_s(self, replica: Replica) -> float | None:
         """How long it may be idle before it leaves; None when it stays."""
@@ -139,7 +151,4 @@ class Leaving:
     def expires_in_s(self, replica: Replica) -> float | None:
         """How long it stays if nobody uses it from now on; None when that is for good."""
         limit_s = self.idle_limit_s(replica)
-        if limit_s is None:
-            return None
-        idle_s = 0.0 if replica.in_flight else self._clock() - replica.last_used
-        return max(0.0, limit_s - idle_s)
+        return None if limit_s is None else max(0.0, limit_s - self._idle_s(replica))

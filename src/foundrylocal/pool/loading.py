@@ -7,7 +7,7 @@ load.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -100,23 +100,59 @@ class Loading:
         ModelInUse, and ModelLoading when there is no room for now.
         """
         replica = self._roster.add(model, spec)
-        try:
-            spec = await self._rooms.claim(replica, spec, may_interrupt=may_interrupt)
+
+        async def work() -> Address:
+            await self._rooms.claim(replica, spec, may_interrupt=may_interrupt)
             on_spawned()
             address = await self._wait_ready(replica, timeout_s, on_progress)
             await self._prompts.restore(replica, address)
+            return address
+
+        await self._see_through(replica, work)
+        self._leaving.supersede(replica)
+        log.info("Model loaded: %s", model.simple_name)
+        return replica
+
+    async def load_another(self, model: Model) -> Replica:
+        """One more replica of a loaded model, exactly as its others are; nobody leaves for it, nor are they replaced.
+
+        Raises InsufficientMemory and what a load raises, and OperationCancelled when its model is not loaded so any
+        more by the time that it is ready.
+        """
+        entry = self._roster.entry(model)
+        sibling = entry.ready()
+        if sibling is None:
+            raise OperationCancelled(f"Loading another replica of {model.simple_name}")
+        spec = self._planner.spec_of_another(sibling.spec)
+        replica = self._roster.add(model, spec)
+        if sibling.keep_alive_s is not None:
+            self._roster.set_keep_alive(replica, sibling.keep_alive_s)
+
+        async def work() -> Address:
+            await self._rooms.claim_free(replica, spec)
+            address = await self._wait_ready(replica, None, lambda status: None)
+            await self._prompts.restore(replica, address, replaces_others=False)
+            if not _is_wanted_beside(sibling, spec):
+                raise OperationCancelled(f"Loading another replica of {model.simple_name}")
+            return address
+
+        await self._see_through(replica, work)
+        log.info("Replica %s is ready: %s has %d", replica.id, model.simple_name, len(entry.of(State.READY)))
+        return replica
+
+    async def _see_through(self, replica: Replica, work: Callable[[], Awaitable[Address]]) -> None:
+        """Do the work of a load; the replica is READY after it, or gone without a trace."""
+        try:
+            address = await work()
             if replica.state is State.GONE:
                 reason = replica.lost_reason or "The worker exited as soon as it was ready."
                 raise ServerStartFailed(reason)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._launcher.kill(spec.id)
+                await self._launcher.kill(replica.id)
                 self._roster.set_gone(replica)
             raise
         self._roster.set_ready(replica, address)
-        self._leaving.supersede(replica)
-        log.info("Model loaded: %s", model.simple_name)
-        return replica
 
     async def _wait_ready(
         self, replica: Replica, timeout_s: float | None, on_progress: Callable[[LoadStatus], None]
@@ -223,6 +259,14 @@ class Loading:
             return former
         plan.raise_if_refused()
         return await self.load(model, plan.spec, may_interrupt=is_own)
+
+
+def _is_wanted_beside(sibling: Replica, spec: ReplicaSpec) -> bool:
+    """Whether the model is still loaded as it was when the load of another replica began."""
+    others = sibling.entry.of(State.READY)
+    if not others:
+        return sibling.lost_reason is not None  # then it is the one that is left, else the model was unloaded
+    return all(other.spec.is_like(spec) for other in others)
 
 
 def _log_fault(error: Exception) -> None:

@@ -1,11 +1,14 @@
-"""Workers that end by themselves: noted in the roster, counted, and told to whoever brings the model back."""
+"""Workers that end by themselves: noted in the roster, counted, and told to whoever brings the model back.
+
+Invariant: a lost node, or one that could not get the files, says nothing about the model, so it is not counted.
+"""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
 
-from foundrylocal.engine.replica import ReplicaEvent, ReplicaState
+from foundrylocal.engine.replica import Cause, ReplicaEvent, ReplicaState
 from foundrylocal.kit.broadcast import Broadcast, Subscription
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.loading import FAILED_LOAD_PAUSE_S
@@ -17,7 +20,7 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 @dataclass(frozen=True, slots=True)
 class ReplicaLost:
-    """The worker of a replica that took requests has crashed.
+    """The worker of a replica that took requests has crashed, or its node was lost.
 
     `restart_delay_s` is how long to wait before it is loaded again; None: it crashed too often, do not try.
     """
@@ -47,9 +50,15 @@ class Losses:
             return
         took_requests = replica.state in (State.READY, State.YIELDING)
         reason = event.reason or "The worker exited without an error message."
-        self._roster.set_gone(replica, reason)
+        self._roster.set_gone(replica, reason, event.cause or Cause.WORKER)
         if took_requests:
-            self._events.publish(ReplicaLost(replica, reason, self._count(replica, reason)))
+            self._events.publish(ReplicaLost(replica, reason, self._restart_delay_s(replica, reason)))
+
+    def _restart_delay_s(self, replica: Replica, reason: str) -> float | None:
+        if replica.lost_cause is Cause.WORKER:
+            return self._count(replica, reason)
+        log.error("%s was lost with its node '%s': %s", replica.id, replica.node, reason)
+        return 0.0
 
     def _count(self, replica: Replica, reason: str) -> float | None:
         count = self._cooldowns.count(replica.model)

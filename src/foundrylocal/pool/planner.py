@@ -209,6 +209,10 @@ class Planner:
             return spec
         return replace(self._make_spec(model, files, plan, companions), id=spec.id)
 
+    def spec_of_another(self, spec: ReplicaSpec) -> ReplicaSpec:
+        """The same for one more replica, with an id of its own."""
+        return replace(spec, id=self._supply.next_id(spec.model_id))
+
     async def _find_companions(
         self, model: Model, files: ModelFiles | None, wanted: WantedOptions
     ) -> _Companions:

@@ -7,6 +7,7 @@ leaving, losses (crashes), cooldown, prompt_cache (saved prompts).
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -15,6 +16,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import replace
+from typing import NamedTuple
 
 import anyio
 import anyio.abc
@@ -35,15 +37,26 @@ from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
+from foundrylocal.pool.replicas import pick, slots_of
 from foundrylocal.pool.room_claims import RoomClaims
 from foundrylocal.pool.roster import IN_MEMORY, LoadState, Replica, Roster, State
+from foundrylocal.pool.scaling import Scaling
 from foundrylocal.pool.stay import StayRules
+from foundrylocal.pool.suspects import Suspects
 from foundrylocal.pool.trial import trial_replica
+from foundrylocal.settings.replica_counts import ReplicaRange, range_of
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
 from foundrylocal.wire.presets import Preset
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
+
+
+class Slots(NamedTuple):
+    """Requests that a model's replicas answer at the same time, together and the largest of them."""
+
+    total: int
+    per_replica: int
 
 
 class Pool:
@@ -56,13 +69,16 @@ class Pool:
         settings: SettingsStore,
         prompts: PromptCache,
         clock: Callable[[], float] = anyio.current_time,
+        chance: random.Random | None = None,
     ) -> None:
         self._launcher = launcher
         self._planner = planner
         self._prompts = prompts
         self._tasks = TaskHost(log)
         stays = StayRules(planner.presets, settings)
-        self._roster = Roster(clock, stays.is_pinned)
+        self._settings = settings
+        self._chance = chance or random.Random()  # noqa: S311 - only spreads requests
+        self._roster = Roster(clock, stays.is_pinned, lambda model: self.replica_range(model).least)
         self._cooldowns = Cooldowns(clock)
         self._losses = Losses(self._roster, self._cooldowns, settings)
         self._leaving = Leaving(launcher, self._roster, settings, stays, prompts, self._tasks, clock)
@@ -78,6 +94,15 @@ class Pool:
             self._tasks,
             self._rooms,
         )
+        self._scaling = Scaling(
+            self._roster,
+            self._loading,
+            self._leaving,
+            self._cooldowns,
+            self._tasks,
+            self.replica_range,
+            clock,
+        )
         # The jobs themselves, documented where they are done.
         self.load = self._loading.load
         self.ensure = self._loading.ensure
@@ -87,6 +112,8 @@ class Pool:
         self.retire = self._leaving.retire
         self.recall = self._leaving.recall
         self.want = planner.want
+        self.suspect = Suspects(launcher, self._roster, self._tasks).suspect
+        self.note_demand = self._scaling.note_demand
         self.expires_in_s = self._leaving.expires_in_s
         self.stay = stays.of
 
@@ -95,25 +122,43 @@ class Pool:
         with self._launcher.events() as events:
             async with self._tasks.open():
                 self._tasks.spawn(self._leaving.unload_idle)
+                self._tasks.spawn(self._scaling.run)
                 task_status.started()
                 async for event in events:
                     self._losses.note(event)
+                    self._scaling.look_soon()
 
     # --- what is loaded ---------------------------------------------------------------------------------
 
     def get(self, model: Model) -> Replica | None:
-        """The replica that takes the model's next request; None when none does."""
+        """A replica of the model that takes requests, the least busy one; None when none does."""
         return self._roster.entry(model).ready()
 
-    def wanted_slots(self, model: Model) -> int:
-        """How many requests at a time the model will answer once it is loaded on demand."""
+    def replicas_of(self, model: Model) -> list[Replica]:
+        """Its replicas that take requests, oldest first."""
+        return self._roster.entry(model).of(State.READY)
+
+    def has_trusted(self, model: Model) -> bool:
+        """Whether a replica takes its requests that has not broken a connection since it last answered."""
+        return any(not replica.is_suspect for replica in self.replicas_of(model))
+
+    def replica_range(self, model: Model) -> ReplicaRange:
+        """How many replicas the model is to have while it is loaded."""
+        return range_of(self._settings.current.replicas, (model.simple_name, model.model_id))
+
+    def slots(self, model: Model) -> Slots:
+        """How many requests its replicas answer at a time; one that is not loaded, once it is loaded on demand."""
+        if ready := self.replicas_of(model):
+            return Slots(slots_of(ready), max(replica.slots for replica in ready))
         asked = self._roster.entry(model).asked or LoadOptions()
-        return self._planner.want(model, asked).values.parallel
+        parallel = self._planner.want(model, asked).values.parallel
+        return Slots(parallel, parallel)
 
     def load_status(self, model: Model) -> LoadStatus | None:
-        """How far the model's load has come; None when no worker of it is being loaded."""
-        loading = self._roster.entry(model).of(State.LOADING)
-        return loading[-1].load_status if loading else None
+        """How far the model's load has come; None when no worker of it is being loaded, or others answer already."""
+        entry = self._roster.entry(model)
+        loading = entry.of(State.LOADING)
+        return loading[-1].load_status if loading and not entry.of(State.READY) else None
 
     def load_state(self, model: Model) -> LoadState:
         """Whether the model is loaded, loading, failed a moment ago, or none of these."""
@@ -130,6 +175,10 @@ class Pool:
     def replicas(self) -> list[Replica]:
         """The replicas that take requests."""
         return self._roster.replicas(State.READY)
+
+    def loaded(self) -> list[Replica]:
+        """The oldest replica that takes requests of each model that has one."""
+        return [entry.of(State.READY)[0] for entry in self._roster.loaded()]
 
     def in_memory(self) -> list[Replica]:
         """The replicas that take requests, and those that still answer some before they leave."""
@@ -187,12 +236,17 @@ class Pool:
     # --- use --------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def lease(self, model: Model, options: LoadOptions | None = None) -> AsyncIterator[Replica]:
+    async def lease(
+        self, model: Model, options: LoadOptions | None = None, opening: bytes = b""
+    ) -> AsyncIterator[Replica]:
         """A ready replica for the time of one request; `options` are those of the server's own model.
+
+        Requests with the same `opening` go to the same replica as long as it is not much busier than others.
 
         Raises ModelLoading, InsufficientMemory, ServerStartFailed, ModelCorrupted, ModelNotDownloaded.
         """
-        replica = await self._loading.ensure(model, options)
+        await self._loading.ensure(model, options)
+        replica = pick(self.replicas_of(model), opening, self._chance)
         with self._roster.use(replica):
             yield replica
 
@@ -218,12 +272,13 @@ class Pool:
         if seconds is None:
             yield
             return
-        self._roster.set_keep_alive(replica, seconds)
+        for one in replica.entry.replicas:
+            self._roster.set_keep_alive(one, seconds)
         try:
             yield
         finally:
             if self.stay(replica).idle_limit_s == 0:
-                self.retire(replica)
+                self.retire_model(replica.model)
 
     def block_loads(self, model: Model) -> AbstractContextManager[None]:
         """Keep the model out of memory while its files change. Raises ModelInUse when it is in there."""
@@ -252,9 +307,22 @@ class Pool:
             load.cancel()
         return loads
 
+    def retire_model(self, model: Model) -> None:
+        """Take the model out of service; its replicas leave in the background once their requests have ended."""
+        entry = self._roster.entry(model)
+        self._scaling.cancel(entry)
+        self._leaving.retire_all(entry)
+
+    async def unload_model(self, model: Model, drain_s: float) -> None:
+        """Unload all replicas of the model; their requests have `drain_s` to end."""
+        entry = self._roster.entry(model)
+        self._scaling.cancel(entry)
+        await self._leaving.unload_all(drain_s, entry)
+
     async def unload_all(self, drain_s: float) -> None:
-        """Empty the memory: cancel loads on demand, drain replicas for `drain_s` at most, end their workers."""
+        """Empty the memory: cancel loads, drain replicas for `drain_s` at most, end their workers."""
         self._roster.forget_options()
         for load in self.cancel_loads():
             await load.ended()
+        self._scaling.cancel()
         await self._leaving.unload_all(drain_s)

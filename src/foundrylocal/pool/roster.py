@@ -19,13 +19,14 @@ from enum import StrEnum
 import anyio
 
 from foundrylocal.catalog.registry import Model
-from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.engine.replica import Address, Cause, ReplicaSpec
 from foundrylocal.errors import ModelInUse
 from foundrylocal.kit.changes import Changes
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.eviction import Candidate
 from foundrylocal.pool.load_status import LoadStatus
+from foundrylocal.pool.replicas import trusted
 from foundrylocal.wire.load_options import LoadOptions
 
 
@@ -65,8 +66,9 @@ class Replica:
     `node` is where its worker runs, "" on this machine.
     A LOADING replica `is_launched` when its worker has been started and takes memory. A DRAINING one that
     `is_recallable` leaves when its last request has ended, so until then it may be called back. `lost_reason` says
-    why its worker crashed; it is None for one that was ended on purpose. `load_status` is how far its load has come,
-    None until its worker has been started.
+    why its worker crashed, or its node was lost, which `lost_cause` tells apart; both are None for one that was ended
+    on purpose. One that `is_suspect` gets requests only when no other replica can. `load_status` is how far its load
+    has come, None until its worker has been started.
     `keep_alive_s` is how long it stays when nobody uses it, as the last request that said so wants it: infinite is
     for good, None is by the settings.
     """
@@ -80,15 +82,26 @@ class Replica:
     in_flight: int = 0
     is_launched: bool = False
     is_recallable: bool = False
+    is_suspect: bool = False
     lost_reason: str | None = None
+    lost_cause: Cause | None = None
     load_status: LoadStatus | None = None
     keep_alive_s: float | None = None
     _state: State = State.LOADING
     _address: Address | None = None
 
     @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
     def model(self) -> Model:
         return self.entry.model
+
+    @property
+    def slots(self) -> int:
+        """Requests that it answers at the same time."""
+        return self.spec.parallel
 
     @property
     def state(self) -> State:
@@ -148,8 +161,8 @@ class Entry:
     changes: Changes = field(default_factory=Changes)
 
     def ready(self) -> Replica | None:
-        """The replica for the next request: the one with the fewest in flight."""
-        ready = self.of(State.READY)
+        """One that takes requests: that with the fewest in flight, a suspect one only if there is no other."""
+        ready = trusted(self.of(State.READY))
         return min(ready, key=lambda replica: replica.in_flight) if ready else None
 
     def of(self, *states: State) -> list[Replica]:
@@ -164,9 +177,11 @@ class Roster:
         self,
         clock: Callable[[], float] = anyio.current_time,
         is_pinned: Callable[[Replica], bool] = lambda replica: False,
+        least_replicas: Callable[[Model], int] = lambda model: 1,
     ) -> None:
         self._clock = clock
         self._is_pinned = is_pinned
+        self._least_replicas = least_replicas
         self._entries: dict[str, Entry] = {}
         self._arrival = anyio.Event()
 
@@ -182,6 +197,10 @@ class Roster:
     def replicas(self, *states: State) -> list[Replica]:
         """All replicas in one of these states."""
         return [replica for entry in self._entries.values() for replica in entry.of(*states)]
+
+    def loaded(self) -> list[Entry]:
+        """The models that take requests."""
+        return [entry for entry in self._entries.values() if entry.of(State.READY)]
 
     def load_state(self, model: Model) -> LoadState:
         """Whether the model is in memory, loading or neither; failures are not known here."""
@@ -202,22 +221,30 @@ class Roster:
         return [entry.load for entry in self._entries.values() if entry.load is not None]
 
     def candidates(self) -> list[Candidate]:
-        """The replicas that have memory, as eviction sees them; one that is LOADING is busy until it is READY."""
+        """The replicas that have memory, as eviction sees them; one that is LOADING is busy until it is READY.
+
+        Replicas beyond the number that their model is to have at least may leave even where the model may not.
+        """
         launched = [replica for replica in self.replicas(State.LOADING) if replica.is_launched]
+        surplus = {one for entry in self._entries.values() for one in self._surplus(entry)}
         return [
             Candidate(
                 id=replica.spec.id,
                 model_id=replica.spec.model_id,
                 memory_bytes=replica.spec.memory_bytes,
                 last_used=replica.last_used,
-                is_current=replica.is_current,
-                is_pinned=self._is_pinned(replica),
+                is_current=replica.is_current and replica not in surplus,
+                is_pinned=replica not in surplus and self._is_pinned(replica),
                 is_busy=replica.in_flight > 0 or replica.state is State.LOADING,
                 is_leaving=replica.is_leaving,
                 node=replica.node,
             )
             for replica in [*self.replicas(*IN_MEMORY), *launched]
         ]
+
+    def _surplus(self, entry: Entry) -> list[Replica]:
+        """The replicas that the model has beyond the number that it is to have; the newest ones."""
+        return entry.of(State.READY)[self._least_replicas(entry.model) :]
 
     async def arrival(self) -> None:
         """Wait until any replica has become READY; the caller bounds the wait."""
@@ -289,11 +316,18 @@ class Roster:
             self._move(replica, State.DRAINING)
             replica.is_recallable = is_recallable
 
-    def set_gone(self, replica: Replica, lost_reason: str | None = None) -> bool:
+    def set_suspect(self, replica: Replica, is_suspect: bool) -> None:
+        """Its connection broke, so that it gets nothing while others can answer; or it has answered again."""
+        replica.is_suspect = is_suspect
+        replica.entry.changes.notify()
+
+    def set_gone(
+        self, replica: Replica, lost_reason: str | None = None, lost_cause: Cause | None = None
+    ) -> bool:
         """Its worker has ended, by itself if there is a `lost_reason`; False when that was known already."""
         if replica.state is State.GONE:
             return False
-        replica.lost_reason = lost_reason
+        replica.lost_reason, replica.lost_cause = lost_reason, lost_cause
         replica.entry.replicas.remove(replica)
         self._move(replica, State.GONE)
         return True

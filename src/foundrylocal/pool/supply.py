@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,6 +133,15 @@ class Supply:
             )
             raise ModelCorrupted(model.simple_name, reason) from None
 
+    def next_id(self, model_id: str) -> str:
+        """The id of one more replica of the model."""
+        return f"{model_id}#{next(self._numbers)}"
+
+    def number_after(self, replica_ids: Iterable[str]) -> None:
+        """Number further replicas after these, which a service before this one launched."""
+        taken = [int(number) for one in replica_ids if (number := one.rpartition("#")[2]).isdecimal()]
+        self._numbers = itertools.count(max(taken, default=0) + 1)
+
     def make_spec(
         self, model: Model, files: ModelFiles, report: OptionsReport, memory_bytes: int
     ) -> ReplicaSpec:
@@ -141,7 +150,7 @@ class Supply:
         self._loaded_from[model.model_id] = stored
         is_reranking = header.is_reranker or "rerank" in model.capabilities
         return ReplicaSpec(
-            id=f"{model.model_id}#{next(self._numbers)}",
+            id=self.next_id(model.model_id),
             model_id=model.model_id,
             model_path=stored.model_path,
             projector_path=stored.projector_path,

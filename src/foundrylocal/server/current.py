@@ -8,7 +8,7 @@ from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import FoundryLocalError, OperationCancelled, ServerStartFailed
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.pool import Pool
-from foundrylocal.pool.roster import Replica
+from foundrylocal.pool.roster import Replica, State
 from foundrylocal.server.health import HealthMonitor
 from foundrylocal.server.port import ServerPort
 from foundrylocal.server.requests import StartRequest
@@ -42,7 +42,7 @@ class CurrentModel:
         """
         if is_stopping:
             raise OperationCancelled("The start")
-        if replica.is_gone or self._pool.get(replica.model) is not replica:
+        if replica.state is not State.READY:
             raise ServerStartFailed(replica.lost_reason or "The worker exited as soon as it was ready.")
         self._pool.set_current(replica.model)
         self._options = request.options

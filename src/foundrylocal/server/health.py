@@ -67,14 +67,18 @@ class HealthMonitor:
         changed.set()
 
     def health(self) -> Health:
-        """Healthy is a worker of the server's own model that has answered within the last three periods."""
-        own = next((replica for replica in self._pool.replicas() if replica.is_current), None)
-        if own is None:
+        """Healthy is a server one of whose own model's workers has answered within the last three periods."""
+        own = [replica for replica in self._pool.replicas() if replica.is_current]
+        if not own:
             return Health(False, 0, self._checked_at_s)
-        first = _Answer(own.ready_at, own.address.first_probe_s)
-        last = self._answers.get(own.spec.id, first)
+        last = max(map(self._last_answer, own), key=lambda answer: answer.at)
         is_recent = anyio.current_time() - last.at <= MAX_MISSED * self._period_s
-        return Health(is_recent, round(last.took_s * 1000), max(self._checked_at_s, own.loaded_at))
+        loaded_at_s = max(replica.loaded_at for replica in own)
+        return Health(is_recent, round(last.took_s * 1000), max(self._checked_at_s, loaded_at_s))
+
+    def _last_answer(self, replica: Replica) -> _Answer:
+        first = _Answer(replica.ready_at, replica.address.first_probe_s)
+        return self._answers.get(replica.spec.id, first)
 
     async def run(self) -> None:
         """Check until cancelled."""

@@ -55,12 +55,11 @@ class ModelManager:
     async def unload(self, model: Model) -> bool:
         """Unload the model when its requests have ended; False when it is not loaded."""
         self._pool.forget_options(model)
-        replica = self._pool.get(model)
-        if replica is None:
+        if self._pool.get(model) is None:
             return False
         # A caller that disconnects must not cut short the requests that still run.
         with anyio.CancelScope(shield=True):
-            await self._pool.unload(replica, self._settings.current.drain_seconds)
+            await self._pool.unload_model(model, self._settings.current.drain_seconds)
         return True
 
     async def delete(self, model: Model) -> int:

@@ -1,4 +1,7 @@
-"""Recovery: the worker of the server's own model has crashed, so load it again after a growing pause, or give up."""
+"""Recovery: the last worker of the server's own model has crashed: load it again after a growing pause, or give up.
+
+While other replicas of the model answer, there is nothing to recover: the pool replaces the one that was lost.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import logging
 import anyio
 
 from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.replica import Cause
 from foundrylocal.errors import (
+    ClusterUnreachable,
     FoundryLocalError,
+    NodeLost,
     OperationCancelled,
     ServerStartFailed,
     SystemExhausted,
@@ -41,8 +47,9 @@ class Recovery:
         async for loss in losses:
             model = loss.replica.model
             # A model loaded on demand comes back with its next request, and a switch looks after its own.
-            if loss.replica.is_current and self._is_wanted(model):
-                self._state.fail(WorkerCrashed(loss.reason))
+            is_last = self._pool.get(model) is None
+            if loss.replica.is_current and is_last and self._is_wanted(model):
+                self._state.fail(_error_of(loss))
                 self._tasks.spawn(self._recover, loss)
 
     @property
@@ -79,10 +86,18 @@ class Recovery:
                 self._under_way.discard(scope)
 
     async def _reload(self, model: Model) -> None:
-        """Load the model unless somebody did. A shortage of our own is waited out: it says nothing of the model."""
+        """Load the model unless somebody did. A shortage of our own, or a lost node, is waited out.
+
+        Neither says anything about the model.
+        """
         while self._is_wanted(model) and self._pool.get(model) is None:
             try:
                 await self._current.reload(model)
-            except SystemExhausted as error:
+            except (SystemExhausted, ClusterUnreachable, NodeLost) as error:
                 log.warning("%s is not loaded yet: %s", model.simple_name, error.details)
                 await anyio.sleep(EXHAUSTED_PAUSE_S)
+
+
+def _error_of(loss: ReplicaLost) -> FoundryLocalError:
+    lost = loss.replica
+    return NodeLost(lost.node) if lost.lost_cause is Cause.NODE else WorkerCrashed(loss.reason)

@@ -116,11 +116,17 @@ class Server:
 
     @asynccontextmanager
     async def lease(
-        self, name: str | None, *, context_tokens: int | None = None, may_start: bool = False
+        self,
+        name: str | None,
+        *,
+        context_tokens: int | None = None,
+        may_start: bool = False,
+        opening: bytes = b"",
     ) -> AsyncIterator[Replica]:
         """A ready replica for one request: of the current model, or of the named one, loaded when it is not.
 
-        It has a context of at least `context_tokens`. With `may_start` a stopped server starts with the model.
+        It has a context of at least `context_tokens`. With `may_start` a stopped server starts with the model. The
+        `opening` of a conversation brings its requests to the same replica.
         """
         model = self.resolve(name) if name else None
         if may_start and model is not None:
@@ -129,9 +135,9 @@ class Server:
             if context_tokens is not None and (wanted := model or self.state.current) is not None:
                 await self._parts.gate.wait_open()
                 await self._demand.provide_context(wanted, context_tokens)
-            yield await self._enter_lease(model, stack)
+            yield await self._enter_lease(model, stack, opening)
 
-    async def _enter_lease(self, model: Model | None, stack: AsyncExitStack) -> Replica:
+    async def _enter_lease(self, model: Model | None, stack: AsyncExitStack, opening: bytes) -> Replica:
         while True:
             await self._parts.gate.wait_open()
             status, current = self.state.status, self.state.current
@@ -142,7 +148,7 @@ class Server:
             wanted = model or current
             options = self._parts.current.options_of(wanted)
             try:
-                return await stack.enter_async_context(self.pool.lease(wanted, options))
+                return await stack.enter_async_context(self.pool.lease(wanted, options, opening))
             except OperationCancelled:
                 continue  # its load made way for a stop or an unload: look again
 

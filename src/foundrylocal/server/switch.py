@@ -74,8 +74,9 @@ class Switch:
             raise
         finally:
             parts.gate.open()
-        if old is not None and old is not replica and not parts.pool.stay(old).is_pinned:
-            parts.pool.retire(old)
+        # Of the same model, the load has replaced all replicas that are not like the new one.
+        if old is not None and previous is not model and not parts.pool.stay(old).is_pinned:
+            parts.pool.retire_model(old.model)
         with anyio.CancelScope(shield=True):
             await parts.port.move_to(new_port)
         log.info("Switched to %s", model.simple_name)
@@ -97,7 +98,7 @@ class Switch:
             # It may be loading again after a crash: it has memory then, and can leave only when it is ready.
             old = await parts.pool.settled(previous)
             if old is not None and (previous is model or not parts.pool.stay(old).is_pinned):
-                await parts.pool.unload(old, parts.settings.current.drain_seconds)
+                await parts.pool.unload_model(old.model, parts.settings.current.drain_seconds)
         return await load_and_report(parts.pool, operation, model, spec, request)
 
     async def _undo(self, error: BaseException, previous: Model | None, new_port: OpenPort | None) -> None:

@@ -34,10 +34,12 @@ class MachineDisk(BaseModel):
 
 
 class MachineModel(BaseModel):
-    """A model in memory."""
+    """A model in memory, once for each of its replicas."""
 
     model: str
     model_id: str
+    replica: str = Field(description="Identifies the replica; a model may have several.")
+    node: str = Field(description="Where it runs; local is this machine.")
     state: str = Field(description="loading, ready, yielding or draining.")
     memory_bytes: int = Field(description="Resident memory of its process now.")
     estimated_bytes: int = Field(description="Memory that the plan of its load expected.")

@@ -54,7 +54,7 @@ async def info(services: ServicesDep) -> Any:
         "model_registry": {
             "total_models": len(services.registry.all()),
             "downloaded_models": len(stored),
-            "loaded_models": len(services.server.pool.replicas()),
+            "loaded_models": len(services.server.pool.loaded()),
         },
     }
 

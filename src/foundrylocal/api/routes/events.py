@@ -83,7 +83,7 @@ def _in_memory(services: Services) -> dict[str, Any]:
             "last_error": error_object(now.last_error) if now.last_error else None,
         },
         "downloads": [entry(status) for status in services.downloads.jobs()],
-        "loaded": [replica.model.model_id for replica in services.server.pool.replicas()],
+        "loaded": [replica.model.model_id for replica in services.server.pool.loaded()],
         "ended_downloads": [ended_entry(ended) for ended in services.downloads.ended()],
         "activity": describe_activity(services),
         "requests": services.gateway.activity.summary(),

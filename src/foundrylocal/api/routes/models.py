@@ -74,7 +74,7 @@ async def _stored(services: Services) -> dict[str, Stored]:
 
 
 def _loaded(services: Services) -> set[str]:
-    return {replica.model.model_id for replica in services.server.pool.replicas()}
+    return {replica.model.model_id for replica in services.server.pool.loaded()}
 
 
 @router.get("", response_model=ModelList, responses=refusals())
@@ -108,7 +108,7 @@ async def list_downloaded(services: ServicesDep) -> Any:
 async def list_loaded(services: ServicesDep) -> Any:
     """The models in memory."""
     stored = await _stored(services)
-    replicas = services.server.pool.replicas()
+    replicas = services.server.pool.loaded()
     loaded = {replica.model.model_id for replica in replicas}
     return _list(
         entry_of(replica.model, stored.get(replica.model.model_id), loaded)

@@ -10,6 +10,7 @@ from foundrylocal.api.bodies import parse_body
 from foundrylocal.api.describe import OF_A_BODY, describe_body, refusals
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.api.start_request import start_request
+from foundrylocal.engine.replica import node_name
 from foundrylocal.errors import MissingModelName, ModelNotFound
 from foundrylocal.pool.measured_times import Duration
 from foundrylocal.pool.plan import MemoryPlan, Plan, PlannedTimes
@@ -18,8 +19,6 @@ from foundrylocal.wire.plan import PlanAnswer
 from foundrylocal.wire.server import StartBody
 
 router = APIRouter(tags=["Server Management"])
-# What this machine is called as a node.
-LOCAL = "local"
 
 
 @router.post(
@@ -52,7 +51,7 @@ def _render(found: Plan, services: Services) -> dict[str, Any]:
         "unloads": names(found.unloads),
         "drains": names(found.drains),
         "seconds": _seconds(found.times),
-        "node": found.node or LOCAL,
+        "node": node_name(found.node),
         "refusal": error_object(found.refusal) if found.refusal else None,
         "warnings": list(found.warnings),
     }

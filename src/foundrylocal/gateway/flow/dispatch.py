@@ -1,7 +1,8 @@
 """One request from its check to its worker: the model's queue, its loading, and what to do when a worker goes.
 
 Invariant: a crash or a switch loses no request that no worker has begun to answer: it waits and is sent again. One
-that a worker had when it crashed is not repeated, since it may be what crashed it.
+that a worker had when it crashed is not repeated, since it may be what crashed it. One that was lost with its node is
+repeated once if its answer had not begun.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ import anyio
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
+from foundrylocal.engine.replica import Cause
 from foundrylocal.errors import (
+    ClusterUnreachable,
     FoundryLocalError,
-    InvalidRequest,
     ModelLoading,
     ModelNotFound,
     ModelUnloaded,
+    NodeLost,
     ServerShuttingDown,
     SystemExhausted,
-    ToolsUnsupported,
     WorkerCrashed,
 )
+from foundrylocal.gateway.flow.abilities import refuse_too_long, refuse_unable
 from foundrylocal.gateway.flow.admission import Admission, CountPrompt, count_prompt
+from foundrylocal.gateway.flow.affinity import opening_of
 from foundrylocal.gateway.flow.defaults import use_defaults
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay, send_idle_answer
@@ -34,7 +38,6 @@ from foundrylocal.gateway.flow.slow_client import READER_TIMEOUT_S
 from foundrylocal.gateway.flow.stuck import EngineStuck, Flight, StuckEngines
 from foundrylocal.gateway.flow.truncation import cut_to_context
 from foundrylocal.gateway.request import InferenceRequest
-from foundrylocal.gateway.routes import Ability
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.pool.roster import Replica, State
 from foundrylocal.server.server import Server
@@ -44,9 +47,6 @@ from foundrylocal.settings.store import SettingsStore
 RECOVERY_TIMEOUT_S = 60.0
 RECOVERY_CHECK_S = 0.5
 EXIT_REASON_TIMEOUT_S = 0.5
-# No text has so many bytes for a token on average, a tool's description and JSON around it included.
-MAX_BYTES_PER_TOKEN = 32
-MIN_COUNTED_BYTES = 262_144
 
 
 class _Moved(Exception):
@@ -115,9 +115,7 @@ class Dispatcher:
                 request.stats.has_slot = True
                 yield
             return
-        loaded = self._server.pool.get(model)
-        limit = loaded.spec.parallel if loaded else self._server.pool.wanted_slots(model)
-        self._queue.set_limit(model.model_id, limit)
+        self._queue.set_limit(model.model_id, *self._server.pool.slots(model))
         weight = request.body.answer_count
         async with self._queue.slot(
             model.model_id,
@@ -137,23 +135,28 @@ class Dispatcher:
     async def _only_load(self, model: Model, request: InferenceRequest) -> None:
         """Load the model, or unload it when it is not to be kept at all, and answer."""
         if request.body.keep_alive_s == 0:
-            if (replica := self._server.pool.get(model)) is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._server.pool.unload(replica, self._settings.current.drain_seconds)
+            with anyio.CancelScope(shield=True):
+                await self._server.pool.unload_model(model, self._settings.current.drain_seconds)
         else:
-            async with self._leased(request) as replica:
-                _refuse_unable(request, replica)
+            async with self._leased(model, request) as replica:
+                refuse_unable(request, replica)
         await send_idle_answer(request)
 
     @asynccontextmanager
-    async def _leased(self, request: InferenceRequest) -> AsyncIterator[Replica]:
+    async def _leased(self, model: Model, request: InferenceRequest) -> AsyncIterator[Replica]:
         """A replica that is kept for as long as the request wants it."""
         began = anyio.current_time()
         name = request.body.model
         context_tokens = request.body.wanted_context or self._presets.context_of_alias(name)
         # Only the first attempt: a request that waits must not start a server that was stopped meanwhile.
         may_start, request.may_start = request.may_start, False
-        async with self._server.lease(name, context_tokens=context_tokens, may_start=may_start) as replica:
+        has_choice = len(self._server.pool.replicas_of(model)) > 1
+        async with self._server.lease(
+            name,
+            context_tokens=context_tokens,
+            may_start=may_start,
+            opening=opening_of(request.engine) if has_choice and request.route.takes_slot else b"",
+        ) as replica:
             request.stats.load_s += anyio.current_time() - began
             with self._server.pool.kept_alive(replica, request.body.keep_alive_s):
                 yield replica
@@ -167,49 +170,67 @@ class Dispatcher:
             except NothingSent:
                 request.is_admitted = True
                 reason: FoundryLocalError = ModelLoading(model.simple_name)
-            except (ModelLoading, SystemExhausted) as error:
+                if self._server.pool.has_trusted(model) and not self._is_overdue(request):
+                    continue  # another replica takes it at once
+            except (ModelLoading, SystemExhausted, NodeLost, ClusterUnreachable) as error:
                 if not request.is_admitted and self._server.state.status is not Status.SWITCHING:
                     raise
                 reason = error
             await self._await_return(request, reason)
 
     async def _await_return(self, request: InferenceRequest, reason: FoundryLocalError) -> None:
-        now = anyio.current_time()
-        if request.deadline is None:
-            request.deadline = now + RECOVERY_TIMEOUT_S
-        if now >= request.deadline:
+        if self._is_overdue(request):
             raise reason
+        now = anyio.current_time()
+        assert request.deadline is not None  # noqa: S101 - just set
         # It also checks from time to time, to notice a model that does not come back.
         with anyio.move_on_after(min(RECOVERY_CHECK_S, request.deadline - now)):
             await self._server.pool.arrival()
         request.stats.load_s += anyio.current_time() - now
 
+    @staticmethod
+    def _is_overdue(request: InferenceRequest) -> bool:
+        """Whether it has waited for RECOVERY_TIMEOUT_S, from the first time that this was asked."""
+        now = anyio.current_time()
+        if request.deadline is None:
+            request.deadline = now + RECOVERY_TIMEOUT_S
+        return now >= request.deadline
+
     async def _try(self, model: Model, request: InferenceRequest) -> None:
-        async with self._leased(request) as replica:
+        async with self._leased(model, request) as replica:
             if replica.model.model_id != model.model_id:
                 raise _Moved
             if request.route.takes_slot:
-                self._queue.set_limit(model.model_id, replica.spec.parallel)
+                self._queue.set_limit(model.model_id, *self._server.pool.slots(model))
             request.slots = replica.spec.parallel
             request.stats.context_size = replica.spec.context_size
             await use_defaults(request, self._presets.for_request(request.body.model, model.model_id))
-            _refuse_unable(request, replica)
-            _refuse_too_long(request, replica)
-            if request.body.texts_to_cut:
-                await cut_to_context(replica, request)
-            async with self._admission.admit(replica, request):
-                with self._stuck.flight(replica.spec, replica.address, request) as flight:
-                    why_gone = partial(self._why_gone, replica, flight)
-                    await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+            refuse_unable(request, replica)
+            refuse_too_long(request, replica)
+            try:
+                flight = await self._send(replica, request)
+            except NothingSent:
+                self._server.pool.suspect(replica)
+                raise
             stats = request.stats
             self._server.pool.note_reuse(replica, stats.tokens_in, stats.tokens_cached)
             if flight.is_ended:
                 await _end_stuck(request)
 
+    async def _send(self, replica: Replica, request: InferenceRequest) -> Flight:
+        if request.body.texts_to_cut:
+            await cut_to_context(replica, request)
+        async with self._admission.admit(replica, request):
+            with self._stuck.flight(replica.spec, replica.address, request) as flight:
+                why_gone = partial(self._why_gone, replica, flight)
+                await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+        return flight
+
     async def _why_gone(self, replica: Replica, flight: Flight, has_begun: bool) -> Exception:
-        """Why a worker's connection broke: a stop, a model that made room for another, or a crash."""
+        """Why a worker's connection broke: a stop, a model that made room for another, a lost node, or a crash."""
         if self._server.state.status not in SERVING:
             return ServerShuttingDown()
+        self._server.pool.suspect(replica)
         # The connection ends a moment before the process is reaped, and only its end says why.
         with anyio.move_on_after(EXIT_REASON_TIMEOUT_S):
             await replica.ended()
@@ -217,9 +238,26 @@ class Dispatcher:
             return ModelUnloaded() if has_begun else NothingSent()
         if flight.is_bystander and not has_begun:
             return NothingSent()
+        if _is_node_lost(replica):
+            return _repeat_once(flight.request, replica, has_begun)
         return WorkerCrashed(
             replica.lost_reason or "It closed the connection before the answer was complete."
         )
+
+
+def _is_node_lost(replica: Replica) -> bool:
+    """Whether its node is gone. The node of a worker that crashed says so at once; silence means that it is lost."""
+    if replica.lost_cause is not None:
+        return replica.lost_cause is Cause.NODE
+    return replica.node != ""
+
+
+def _repeat_once(request: InferenceRequest, replica: Replica, has_begun: bool) -> Exception:
+    """A request that was not begun when its node was lost is sent to another replica, once at most."""
+    if has_begun or request.is_repeated:
+        return NodeLost(replica.node)
+    request.is_repeated = True
+    return NothingSent()
 
 
 async def _end_stuck(request: InferenceRequest) -> None:
@@ -227,35 +265,3 @@ async def _end_stuck(request: InferenceRequest) -> None:
     if request.stats.first_s is None:
         raise EngineStuck
     await end_stream_with(EngineStuck(), request)
-
-
-def _refuse_unable(request: InferenceRequest, replica: Replica) -> None:
-    """Raise InvalidRequest when the model cannot do what the request needs."""
-    spec, wanted = replica.spec, request.route.ability
-    has = Ability.EMBED if spec.is_embedding else Ability.RERANK if spec.is_reranking else Ability.GENERATE
-    if wanted not in (has, Ability.ANY):
-        raise InvalidRequest(
-            f"Model '{replica.model.simple_name}' cannot {wanted.value}",
-            f"This model can only {has.value}. Name another one in 'model'.",
-            param="model",
-        )
-    if request.body.wants_tools and not replica.address.can_call_tools and request.route.takes_slot:
-        raise ToolsUnsupported(replica.model.simple_name)
-    if request.body.has_images and spec.projector_path is None:
-        raise InvalidRequest(
-            f"Model '{replica.model.simple_name}' cannot take images",
-            "It has no vision projector. Name another model, or leave the images out.",
-            param=request.body.content_field,
-        )
-
-
-def _refuse_too_long(request: InferenceRequest, replica: Replica) -> None:
-    """Raise InvalidRequest for a text to count that is far longer than the context: the count would tell nothing."""
-    limit_bytes = max(MIN_COUNTED_BYTES, replica.spec.context_size * MAX_BYTES_PER_TOKEN)
-    if not request.route.takes_slot and len(request.engine.body) > limit_bytes:
-        raise InvalidRequest(
-            "This text is far longer than the model's context",
-            f"It has {len(request.engine.body)} bytes; the limit for a context of {replica.spec.context_size} tokens "
-            f"is {limit_bytes} bytes. Send it in parts.",
-            param=request.body.content_field,
-        )

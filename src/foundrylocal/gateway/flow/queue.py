@@ -36,12 +36,14 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """One model's queue at one moment."""
+    """One model's queue at one moment; `arrived` counts the requests since the service started."""
 
     limit: int
     running: int
     waiting: int
     longest_wait_s: float
+    arrived: int = 0
+    usual_duration_s: float = 0.0
 
 
 class _ModelQueue:
@@ -49,8 +51,10 @@ class _ModelQueue:
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self.limit = limit
+        self.slots_per_request = limit
         self._clock = clock
         self.running = 0
+        self.arrived = 0
         self.usual_duration_s = _FIRST_GUESS_S
         self._shares = KeyShares()
 
@@ -59,8 +63,8 @@ class _ModelQueue:
         return self._shares.waiting
 
     def slots_of(self, weight: int) -> int:
-        """The slots that a request for so many answers takes; the engine computes any further ones in turn."""
-        return min(weight, self.limit)
+        """The slots that a request for so many answers takes; its replica computes any further ones in turn."""
+        return min(weight, self.slots_per_request, self.limit)
 
     def has_room(self, weight: int) -> bool:
         return self.running + self.slots_of(weight) <= self.limit
@@ -115,13 +119,17 @@ class FairQueue:
         self._clock = clock
         self._queues: dict[str, _ModelQueue] = {}
 
-    def set_limit(self, model_id: str, limit: int) -> None:
-        """Set how many requests the model answers at once; waiting requests take new slots immediately."""
+    def set_limit(self, model_id: str, limit: int, slots_per_request: int | None = None) -> None:
+        """Set how many requests the model answers at once; waiting requests take new slots immediately.
+
+        One request gets at most `slots_per_request`, those of one replica; by default all.
+        """
         queue = self._queues.get(model_id)
         if queue is None:
-            self._queues[model_id] = _ModelQueue(limit, self._clock)
-        elif queue.limit != limit:
-            queue.limit = limit
+            queue = self._queues[model_id] = _ModelQueue(limit, self._clock)
+        has_changed = queue.limit != limit
+        queue.limit, queue.slots_per_request = limit, slots_per_request or limit
+        if has_changed:
             queue.grant()
 
     @asynccontextmanager
@@ -136,6 +144,7 @@ class FairQueue:
         QueueFull.
         """
         queue = self._queues[model_id]
+        queue.arrived += not is_readmitted
         waiter = Waiter(key, client, self._clock(), weight, is_readmitted)
         position = await self._wait(queue, waiter)
         began = self._clock()
@@ -177,6 +186,13 @@ class FairQueue:
         """The queues as they are now, by model id."""
         now = self._clock()
         return {
-            model_id: QueueStats(queue.limit, queue.running, queue.waiting, queue.longest_wait_s(now))
+            model_id: QueueStats(
+                queue.limit,
+                queue.running,
+                queue.waiting,
+                queue.longest_wait_s(now),
+                queue.arrived,
+                queue.usual_duration_s,
+            )
             for model_id, queue in self._queues.items()
         }

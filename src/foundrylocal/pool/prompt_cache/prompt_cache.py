@@ -144,7 +144,7 @@ class PromptCache:
 
     # --- a replica is ready -----------------------------------------------------------------------------
 
-    async def restore(self, replica: Replica, address: Address) -> None:
+    async def restore(self, replica: Replica, address: Address, *, replaces_others: bool = True) -> None:
         """Give a new replica the prompts that fit it, those of replicas that it replaces too; failures are logged.
 
         It takes RESTORE_TIMEOUT_S at most, and SAVE_TIMEOUT_S before that when there is a replica to replace.
@@ -152,7 +152,7 @@ class PromptCache:
         fit = fit_of(replica.spec, address.build)
         if fit is None or address.slot_folder is None or not self._store.limit_bytes:
             return
-        for other in replica.entry.of(State.READY):
+        for other in replica.entry.of(State.READY) if replaces_others else ():
             if self._fit_to_save(other) == fit:
                 save = _Save(fit)
                 await self._write(other, save, is_idle=False)

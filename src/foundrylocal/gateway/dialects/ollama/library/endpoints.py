@@ -82,7 +82,7 @@ class OllamaLibrary:
 
     async def _send_loaded(self, call: Call) -> None:
         pool = self._server.pool
-        usable = [one for one in pool.replicas() if call.caller.may_use(one.model.model_id)]
+        usable = [one for one in pool.loaded() if call.caller.may_use(one.model.model_id)]
         loaded = [(replica, pool.expires_in_s(replica)) for replica in usable]
         await call.answer(await anyio.to_thread.run_sync(list_loaded, loaded, self._facts))
 
