@@ -23,12 +23,12 @@ class InferenceRequest:
 
     `caller` is the owner of its key, `client` the unit of fairness among the requests with that key.
     `is_admitted` is set once it has waited in the queue or tried to reach a worker: from then on a crash makes it
-    wait, not fail. One that `is_repeated` was lost with a node before its answer had begun, and is not sent a third
-    time. With `may_start` it starts a stopped server. `deadline` is when that wait ends, in monotonic
-    seconds. `rewriter` turns the engine's events into the client's, once a stream has begun. `answer_tokens` is what
-    each of its answers may have, once it has its part of the context. `slots` is how many answers the engine of its
-    replica computes at once, once it has one. `tag` is its number in the engine's report of its slots. `capture`
-    keeps its bodies, if capture_requests asks for that. `is_answered` is set once the last byte is on its way.
+    wait, not fail. One that `is_repeated` was lost with a node, and is not sent again after a second time. With
+    `may_start` it starts a stopped server. `deadline` is when that wait ends, in monotonic seconds. `rewriter` turns
+    the engine's events into the client's, once a stream has begun. `answer_tokens` is what each of its answers may
+    have, once it has its part of the context. `slots` is how many answers the engine of its replica computes at once,
+    once it has one. `tag` is its number in the engine's report of its slots. `capture` keeps its bodies, if
+    capture_requests asks for that. `is_answered` is set once the last byte is on its way.
     `preset` is the one whose values fill the fields that it does not have, once its model is known.
     """
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.pool.roster import IN_MEMORY
+from foundrylocal.pool.scaling import Demand
 from tests.fakes import virtual_time
 from tests.unit.pool.rig import MB, Rig, running_pool
 
@@ -30,6 +31,9 @@ _steps = st.lists(
         st.tuples(st.just("retire"), _models, st.just(0.0)),
         st.tuples(st.just("recall"), _models, st.just(0.0)),
         st.tuples(st.just("crash"), _models, st.just(0.0)),
+        st.tuples(st.just("demand"), _models, st.sampled_from([0.0, 4.0, 60.0])),
+        st.tuples(st.just("lose_node"), st.just(0), st.just(0.0)),
+        st.tuples(st.just("suspect"), _models, st.just(0.0)),
         st.tuples(st.just("pin"), _models, st.just(0.0)),
         st.tuples(st.just("fail"), _models, st.sampled_from([0.0, 1.0])),
         st.tuples(st.just("wait"), st.just(0), st.sampled_from([0.1, 1.0, 5.0, 30.0])),
@@ -83,6 +87,19 @@ class Storm:
     async def crash(self, model: Model, seconds: float) -> None:
         self.rig.launcher.crash(model.model_id)
 
+    async def demand(self, model: Model, waiting: float) -> None:
+        self.rig.pool.note_demand({model.model_id: Demand(0, int(waiting), 2.0)})
+
+    async def lose_node(self, model: Model, seconds: float) -> None:
+        """The other node goes, and comes back empty."""
+        if (size := self.rig.launcher.nodes.get("other")) is not None:
+            self.rig.launcher.lose("other")
+            self.rig.launcher.nodes["other"] = size
+
+    async def suspect(self, model: Model, seconds: float) -> None:
+        if (replica := self.rig.pool.get(model)) is not None:
+            self.rig.pool.suspect(replica)
+
     async def pin(self, model: Model, seconds: float) -> None:
         self.rig.pool.set_current(model)
 
@@ -108,22 +125,31 @@ class Storm:
 
 
 @settings(
-    max_examples=60,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(steps=_steps, total_mb=st.sampled_from([60, 100, 1000]))
+@given(
+    steps=_steps,
+    total_mb=st.sampled_from([60, 100, 1000]),
+    other_mb=st.sampled_from([0, 50, 1000]),
+    replicas=st.sampled_from([1, 2, "1-3"]),
+)
 def test_any_storm_leaves_the_pool_whole(
     models_home: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     steps: list[tuple[str, int, float]],
     total_mb: int,
+    other_mb: int,
+    replicas: int | str,
 ) -> None:
     async def main() -> None:
-        async with running_pool(models_home, tmp_path, drain_seconds=3) as rig:
+        async with running_pool(models_home, tmp_path, drain_seconds=3, replicas=replicas) as rig:
             rig.launcher.total_bytes = total_mb * MB
+            if other_mb:
+                rig.launcher.nodes["other"] = other_mb * MB
             async with anyio.create_task_group() as group:
                 storm = Storm(rig, group)
                 for step in steps:
@@ -133,6 +159,7 @@ def test_any_storm_leaves_the_pool_whole(
                     rig.check()
             assert storm.faults == []
             rig.pool.set_current(None)
+            rig.set(replicas=1)  # no further load begins
             await anyio.sleep(5)  # a load takes a second, and may have begun with the last step
             assert all(replica.in_flight == 0 for replica in rig.pool.in_memory())
             ids = {replica.spec.id for replica in rig.pool.in_memory()}

@@ -175,6 +175,8 @@ class Dispatcher:
             except (ModelLoading, SystemExhausted, NodeLost, ClusterUnreachable) as error:
                 if not request.is_admitted and self._server.state.status is not Status.SWITCHING:
                     raise
+                if isinstance(error, NodeLost) and request.is_repeated:
+                    raise
                 reason = error
             await self._await_return(request, reason)
 
@@ -254,10 +256,9 @@ def _is_node_lost(replica: Replica) -> bool:
 
 def _repeat_once(request: InferenceRequest, replica: Replica, has_begun: bool) -> Exception:
     """A request that was not begun when its node was lost is sent to another replica, once at most."""
-    if has_begun or request.is_repeated:
-        return NodeLost(replica.node)
+    may_repeat = not has_begun and not request.is_repeated
     request.is_repeated = True
-    return NothingSent()
+    return NothingSent() if may_repeat else NodeLost(replica.node)
 
 
 async def _end_stuck(request: InferenceRequest) -> None:
