@@ -55,6 +55,7 @@ from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache, limit_bytes
 from foundrylocal.pool.prompt_cache.store import PromptStore
 from foundrylocal.pool.supply import Supply
+from foundrylocal.server.desired import DesiredFile
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.presets import ModelPresets
 from foundrylocal.server.server import Server
@@ -204,7 +205,7 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
 def _assemble(folders: Folders, store: SettingsStore, library: Library, ring: LogRing, key: str) -> _Assembly:
     models = _assemble_models(folders, store, library)
     port_opener = GatewayPortOpener(store, lambda: gateway_app)
-    server = _make_server(models, store, port_opener, key)
+    server = _make_server(folders, models, store, port_opener, key)
     keyring = Keyring(folders.state)
     model_manager = ModelManager(server, models.pool, models.supply, store, models.presets)
     importer = Importer(models.registry, models.downloads.imported)
@@ -275,7 +276,9 @@ def _make_endpoints(
     return {**ollama.endpoints, **ModelControl(server, manager).endpoints}
 
 
-def _make_server(models: _Models, store: SettingsStore, port_opener: GatewayPortOpener, key: str) -> Server:
+def _make_server(
+    folders: Folders, models: _Models, store: SettingsStore, port_opener: GatewayPortOpener, key: str
+) -> Server:
     return Server(
         registry=models.registry,
         supply=models.supply,
@@ -283,6 +286,7 @@ def _make_server(models: _Models, store: SettingsStore, port_opener: GatewayPort
         launcher=models.launcher,
         settings=store,
         port_opener=port_opener,
+        desired=DesiredFile(folders.state),
         api_key=key,
     )
 

@@ -209,6 +209,13 @@ class Planner:
             return spec
         return replace(self._make_spec(model, files, plan, companions), id=spec.id)
 
+    async def reported(self, model: Model, spec: ReplicaSpec, options: LoadOptions) -> ReplicaSpec:
+        """The specification with a report of these options beside what it runs with, unless it has one."""
+        if spec.report is not None:
+            return spec
+        wanted = self.want(model, options)
+        return replace(spec, report=load_options.report(wanted, spec.options, await self.devices()))
+
     def spec_of_another(self, spec: ReplicaSpec) -> ReplicaSpec:
         """The same for one more replica, with an id of its own."""
         return replace(spec, id=self._supply.next_id(spec.model_id))

@@ -24,7 +24,7 @@ import anyio.abc
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.node import NodeStatus
-from foundrylocal.engine.replica import Address, ReplicaSpec, ReplicaStatus
+from foundrylocal.engine.replica import Address, Adopted, ReplicaSpec, ReplicaStatus
 from foundrylocal.errors import ModelCorrupted
 from foundrylocal.kit.broadcast import Subscription
 from foundrylocal.kit.operation import Operation
@@ -195,6 +195,14 @@ class Pool:
     async def nodes(self) -> list[NodeStatus]:
         """The machines that run replicas. Raises ClusterUnreachable."""
         return await self._launcher.node_statuses()
+
+    async def adopt(self, model: Model, found: Adopted, options: LoadOptions | None) -> Replica:
+        """Take over a ready replica that a service before this one launched; `options` as for a lease."""
+        spec = await self._planner.reported(model, found.spec, options or LoadOptions())
+        replica = self._roster.add(model, spec)
+        self._roster.set_launched(replica, spec, found.node)
+        self._roster.set_ready(replica, found.address)
+        return replica
 
     async def plan(
         self,

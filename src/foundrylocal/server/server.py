@@ -25,6 +25,7 @@ from foundrylocal.pool.roster import Replica
 from foundrylocal.pool.supply import Supply
 from foundrylocal.server.current import CurrentModel
 from foundrylocal.server.demand import Demand
+from foundrylocal.server.desired import DesiredFile
 from foundrylocal.server.gate import Gate
 from foundrylocal.server.health import HealthMonitor
 from foundrylocal.server.load import make_plan_or_explain
@@ -33,6 +34,7 @@ from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.port import PortOpener, ServerPort
 from foundrylocal.server.recovery import Recovery
 from foundrylocal.server.requests import ServerInfo, StartRequest
+from foundrylocal.server.resume import Resume
 from foundrylocal.server.snapshot import Snapshot, take_snapshot
 from foundrylocal.server.start import Start
 from foundrylocal.server.state import SERVING, ServerState, Status
@@ -56,6 +58,7 @@ class Server:
         launcher: Launcher,
         settings: SettingsStore,
         port_opener: PortOpener,
+        desired: DesiredFile,
         api_key: str,
     ) -> None:
         self.state = ServerState()
@@ -76,8 +79,10 @@ class Server:
             port=port,
             gate=Gate(),
             settings=settings,
+            desired=desired,
             api_key=api_key,
         )
+        self._resume = Resume(self._parts, launcher, registry)
         self._start = Start(self._parts)
         self._switch = Switch(self._parts, self._start)
         self._stop = Stop(self._parts)
@@ -86,11 +91,15 @@ class Server:
         self.refuse_starts = self._demand.refuse_starts
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Hold the operations, watch the workers and recover from crashes, until cancelled."""
+        """Hold the operations, watch the workers and recover from crashes, until cancelled.
+
+        Before anything else, replicas of a service that was killed are adopted; their launcher bounds that.
+        """
         with self.pool.losses() as losses:
             async with self._tasks.open():
                 self._tasks.spawn(self._monitor.run)
                 self._tasks.spawn(self._parts.recovery.run, losses)
+                await self._resume.run()
                 task_status.started()
                 await anyio.sleep_forever()
 

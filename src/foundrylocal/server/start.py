@@ -59,6 +59,7 @@ class Start:
             if replica is None:
                 replica = await load_and_report(parts.pool, operation, model, spec, request)
             parts.current.adopt(replica, request, is_stopping=parts.operations.is_stopping)
+            await parts.remember(model, request)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._undo(error)
@@ -74,6 +75,7 @@ class Start:
             parts.state.fail(error)
             log.error("Server failed to start: %s", error.details or error.message)
         await parts.port.close()
+        await parts.desired.clear()
         # What was loaded on demand before an error has no port any more.
         await parts.pool.unload_all(0)
         if parts.operations.is_stopping:

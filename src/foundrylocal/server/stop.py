@@ -43,6 +43,7 @@ class Stop:
         parts.pool.cancel_loads()
         await parts.operations.cancel_all()
         parts.gate.open()
+        await parts.desired.clear()
         await parts.pool.unload_all(0)
         parts.pool.set_current(None)
         await parts.port.close()

@@ -79,6 +79,7 @@ class Switch:
             parts.pool.retire_model(old.model)
         with anyio.CancelScope(shield=True):
             await parts.port.move_to(new_port)
+            await parts.remember(model, request)
         log.info("Switched to %s", model.simple_name)
         return parts.info(model)
 

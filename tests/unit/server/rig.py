@@ -15,12 +15,14 @@ from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.measured_times import MeasuredTimes
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.pool import Pool
+from foundrylocal.server.desired import DesiredFile
 from foundrylocal.server.models import ModelManager
 from foundrylocal.server.requests import ServerInfo, StartRequest
 from foundrylocal.server.server import Server
 from foundrylocal.server.state import Status
 from foundrylocal.wire.load_options import LoadOptions
 from tests.fakes import virtual_time
+from tests.fakes.launcher import FakeLauncher
 from tests.fakes.ports import FakePorts
 from tests.running import BASE_MODEL, CHAT_MODEL
 from tests.unit.pool.rig import MB, Rig, engine_without_gpu, make_parts, no_prompt_cache
@@ -99,13 +101,19 @@ class ServerRunner:
     models_home: Path
     state: Path
 
-    def __call__(self, scenario: Scenario, **settings: Any) -> None:
+    def __call__(
+        self,
+        scenario: Scenario,
+        prepare: Callable[[FakeLauncher, FakePorts], None] = lambda launcher, ports: None,
+        **settings: Any,
+    ) -> None:
         async def main() -> None:
             launcher, registry, store, supply = make_parts(
                 self.models_home, self.state, port=PORT, **settings
             )
             times, presets = MeasuredTimes(self.state / "times.json"), PresetStore(self.state)
             ports = FakePorts()
+            prepare(launcher, ports)
             planner = Planner(supply, launcher, store, engine_without_gpu, times, presets, registry.find)
             pool = Pool(launcher, planner, store, no_prompt_cache(self.state, store))
             server = Server(
@@ -115,6 +123,7 @@ class ServerRunner:
                 launcher=launcher,
                 settings=store,
                 port_opener=ports,
+                desired=DesiredFile(self.state),
                 api_key="fl-key",
             )
             rig = ServerRig(launcher, registry, store, supply, presets, pool, times)
