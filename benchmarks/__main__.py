@@ -27,6 +27,7 @@ from benchmarks import (
     processes,
     prompt_figures,
     quiet,
+    replica_figures,
     router_figures,
     service_figures,
     speculative_figures,
@@ -57,6 +58,7 @@ GROUPS = (
     "speculative",
     "dashboard",
     "cluster",
+    "replicas",
 )
 
 
@@ -113,6 +115,7 @@ def _measure(folder: Path, rounds: int, only: str | None, llama_server: Path | N
         "prompts": lambda: prompt_figures.prompt_figures(folder, rounds),
         "speculative": lambda: speculative_figures.speculative_figures(folder, model_file, rounds),
         "hostile": lambda: hostile_figures.hostile_figures(folder),
+        "replicas": lambda: replica_figures.replica_figures(folder, rounds),
         "dashboard": lambda: dashboard_figures.dashboard_figures(folder, rounds),
         "cluster": lambda: cluster_figures.cluster_figures(folder, rounds),
     }

@@ -65,6 +65,7 @@ class FakeLauncher:
         self.suspects: set[str] = set()
         self.dying: set[str] = set()  # still listed, but no replica starts there any more
         self.lacking: dict[str, set[str]] = {}  # by node, model ids
+        self.unreachable: ClusterUnreachable | None = None  # what asking for rooms raises
         self.adoptable: list[Adopted] = []
         self.is_unreachable = False  # the cluster, when its nodes are asked for
         self.versions: dict[str, NodeVersions] = {}  # by node; others run what this program is
@@ -116,6 +117,8 @@ class FakeLauncher:
 
     async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
         await anyio.lowlevel.checkpoint()
+        if self.unreachable is not None:
+            raise self.unreachable
         return [
             Room(
                 node,

@@ -96,6 +96,6 @@ def make_plan(
 
 def _refusal(facts: Facts, not_honored: Mapping[str, str], fitted: Fit) -> FoundryLocalError | None:
     """Why nothing is loaded: the engine cannot run, an option cannot be honored, or memory or disk are short."""
-    if not_honored and facts.engine_refusal is None:
+    if not_honored and facts.refusal is None:
         return load_options.OptionNotHonored(not_honored)
-    return facts.engine_refusal or fitted.refusal or (facts.disk.refusal if facts.disk else None)
+    return facts.refusal or fitted.refusal or (facts.disk.refusal if facts.disk else None)

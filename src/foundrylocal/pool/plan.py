@@ -108,5 +108,5 @@ class Facts:
     candidates: tuple[Candidate, ...] = ()
     draft: Draft | None = None
     adapter_bytes: int = 0
-    engine_refusal: FoundryLocalError | None = None
-    """Why nothing can be loaded on the engine that is asked for, with the draft model, or with the adapters."""
+    refusal: FoundryLocalError | None = None
+    """Why nothing can be loaded at all: for the engine, the draft model, the adapters, or the cluster."""

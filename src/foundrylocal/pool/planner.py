@@ -16,7 +16,13 @@ from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineReport, EngineState
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import LoadedAdapter, ReplicaSpec, Room
-from foundrylocal.errors import EngineUnavailable, FoundryLocalError, ModelCorrupted, UnknownEngine
+from foundrylocal.errors import (
+    ClusterUnreachable,
+    EngineUnavailable,
+    FoundryLocalError,
+    ModelCorrupted,
+    UnknownEngine,
+)
 from foundrylocal.pool import options as load_options
 from foundrylocal.pool.adapters import AdapterNotStartable, Adapters, AdapterUnusable
 from foundrylocal.pool.decision import make_plan, nothing_to_do
@@ -87,9 +93,12 @@ class Planner:
     async def free_bytes(self) -> int:
         """What a load may take now with nobody leaving, in the roomiest room; below 0 in a shortage.
 
-        Raises ClusterUnreachable.
+        Nothing while the cluster cannot be reached.
         """
-        rooms = await self._launcher.rooms(reserve_bytes=self.reserve_bytes)
+        try:
+            rooms = await self._launcher.rooms(reserve_bytes=self.reserve_bytes)
+        except ClusterUnreachable:
+            return 0
         return max((room.free_bytes for room in rooms if not room.is_suspect), default=0)
 
     async def rooms(
@@ -137,27 +146,14 @@ class Planner:
         files = await (self._supply.inspect(model) if may_download else self._supply.require(model))
         disk = None if files else await self._supply.disk_need(model)
         wanted = self.want(model, options, preset)
-        companions = await self._find_companions(model, files, wanted)
-        rooms, those = await self.rooms(candidates)
-        facts = Facts(
-            files=files,
-            disk=disk,
-            wanted=wanted,
-            rooms=rooms,
-            reserve_bytes=self.reserve_bytes,
-            margin_bytes=AUTO_MARGIN_BYTES,
-            devices=companions.engine.devices,
-            candidates=those,
-            draft=companions.draft,
-            adapter_bytes=companions.adapter_bytes,
-            engine_refusal=companions.refusal,
-        )
+        facts, companions = await self._gather(model, files, wanted, candidates)
+        facts = replace(facts, disk=disk, margin_bytes=AUTO_MARGIN_BYTES)
         decide = partial(make_plan, model, may_replace_current=may_replace_current, is_strict=is_strict)
         plan = decide(facts)
         if files is None:
             return replace(plan, times=self._times_with_download(plan))
         spec = self._make_spec(model, files, plan, companions)
-        if len(rooms) > 1:  # only now can they say which of them have the files
+        if len(facts.rooms) > 1:  # only now can they say which of them have the files
             rooms, those = await self.rooms(candidates, spec)
             plan = decide(replace(facts, rooms=rooms, candidates=those))
             spec = replace(self._make_spec(model, files, plan, companions), id=spec.id)
@@ -173,7 +169,7 @@ class Planner:
             files=None,
             disk=None,
             wanted=self.want(model, options),
-            rooms=(await self.rooms(tuple))[0],
+            rooms=(Room("", await self.free_bytes()),),
             reserve_bytes=self.reserve_bytes,
             devices=await self.devices(),
         )
@@ -191,19 +187,7 @@ class Planner:
             return spec
         assert spec.report is not None  # noqa: S101 - it has an "auto" context
         files = await self._supply.require(model)
-        companions = await self._find_companions(model, files, spec.report.wanted)
-        rooms, those = await self.rooms(candidates)
-        facts = Facts(
-            files=files,
-            disk=None,
-            wanted=spec.report.wanted,
-            rooms=rooms,
-            reserve_bytes=self.reserve_bytes,
-            devices=companions.engine.devices,
-            candidates=those,
-            draft=companions.draft,
-            adapter_bytes=companions.adapter_bytes,
-        )
+        facts, companions = await self._gather(model, files, spec.report.wanted, candidates)
         plan = make_plan(model, facts)
         if plan.memory.needed_bytes >= spec.memory_bytes:
             return spec
@@ -219,6 +203,36 @@ class Planner:
     def spec_of_another(self, spec: ReplicaSpec) -> ReplicaSpec:
         """The same for one more replica, with an id of its own."""
         return replace(spec, id=self._supply.next_id(spec.model_id))
+
+    async def _gather(
+        self,
+        model: Model,
+        files: ModelFiles | None,
+        wanted: WantedOptions,
+        candidates: Callable[[], Iterable[Candidate]],
+    ) -> tuple[Facts, _Companions]:
+        """The facts of now; a cluster that cannot be reached is a refusal, since nothing can be loaded anywhere."""
+        companions = await self._find_companions(model, files, wanted)
+        rooms: tuple[Room, ...] = ()
+        those: tuple[Candidate, ...] = ()
+        refusal = companions.refusal
+        try:
+            rooms, those = await self.rooms(candidates)
+        except ClusterUnreachable as error:
+            refusal = refusal or error
+        facts = Facts(
+            files=files,
+            disk=None,
+            wanted=wanted,
+            rooms=rooms,
+            reserve_bytes=self.reserve_bytes,
+            devices=companions.engine.devices,
+            candidates=those,
+            draft=companions.draft,
+            adapter_bytes=companions.adapter_bytes,
+            refusal=refusal,
+        )
+        return facts, companions
 
     async def _find_companions(
         self, model: Model, files: ModelFiles | None, wanted: WantedOptions

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from foundrylocal.errors import InsufficientMemory, NodeLost
+from foundrylocal.errors import ClusterUnreachable, InsufficientMemory, NodeLost
 from foundrylocal.wire.load_options import LoadOptions
 from tests.unit.pool.rig import MB, PoolRunner, Rig
 
@@ -128,5 +128,25 @@ def test_a_plan_names_the_node_and_whom_it_unloads_there(on_pool: PoolRunner) ->
         async with rig.pool.lease(rig.chat, LoadOptions(**facts)) as replica:
             assert replica.node == plan.node
         assert len(rig.launcher.running) == 2
+
+    on_pool(scenario)
+
+
+def test_while_the_cluster_cannot_be_reached_plans_say_so_and_nothing_is_loaded(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        loaded = await rig.load(rig.base)
+        rig.launcher.unreachable = ClusterUnreachable("It does not answer.")
+        plan = await rig.pool.plan(rig.chat, LoadOptions())
+        assert plan.refusal is rig.launcher.unreachable
+        assert not plan.unloads
+        for _ in range(2):  # it is no failure of the model
+            with pytest.raises(ClusterUnreachable):
+                async with rig.pool.lease(rig.chat):
+                    pass
+        async with rig.pool.lease(rig.base) as replica:  # what runs goes on
+            assert replica is loaded
+        rig.launcher.unreachable = None
+        async with rig.pool.lease(rig.chat):
+            pass
 
     on_pool(scenario)

@@ -28,7 +28,7 @@ class LoadedModels extends View {
     const queue = queueOf(model);
     const job = store.state.jobs[one.model];
     const [words, tone] = TONES[one.state] ?? [one.state, 'busy'];
-    return h('div', { key: one.model, class: 'loaded-model' },
+    return h('div', { key: one.replica ?? one.model, class: 'loaded-model' },
       h('div', { class: 'loaded-head' },
         h('div', { class: 'row' }, h('a', { href: href('models', one.model), class: 'strong' }, one.model), stateMark(job && !job.error ? job.what : words, tone)),
         h('div', { class: 'row' },
