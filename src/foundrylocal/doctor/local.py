@@ -27,7 +27,7 @@ from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import InvalidConfiguration
-from foundrylocal.pool.trial import trial_replica
+from foundrylocal.pool.trial import launch_where_free, trial_replica
 from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.sources import describe, from_environment, layered
@@ -95,13 +95,8 @@ async def _launch(settings: Settings, spec: ReplicaSpec) -> AsyncIterator[Addres
         async with anyio.create_task_group() as group:
             await group.start(launcher.run)
             try:
-                async with trial_replica(
-                    launcher,
-                    spec,
-                    LOAD_TIMEOUT_S,
-                    reserve_bytes=settings.memory_reserve_mb * _MB,
-                    room=anyio.Lock(),
-                ) as address:
+                launch = partial(launch_where_free, launcher, settings.memory_reserve_mb * _MB)
+                async with trial_replica(launcher, launch, spec, LOAD_TIMEOUT_S) as address:
                     yield address
             finally:
                 group.cancel_scope.cancel()

@@ -265,7 +265,7 @@ class Pool:
 
         Raises InsufficientMemory when it does not fit beside what is loaded, and what a load raises.
         """
-        return trial_replica(self._launcher, self._rooms, spec, timeout_s, on_progress)
+        return trial_replica(self._launcher, self._rooms.launch_trial, spec, timeout_s, on_progress)
 
     def note_reuse(self, replica: Replica, tokens_in: int | None, tokens_cached: int | None) -> None:
         """An answer of this replica is complete: how many of its prompt's tokens came from the engine's cache."""

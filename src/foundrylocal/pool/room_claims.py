@@ -24,6 +24,7 @@ from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.rooms import RoomPlan, no_room, plan_room
 from foundrylocal.pool.roster import Replica, Roster, State
+from foundrylocal.pool.trial import launch_where_free
 from foundrylocal.settings.store import SettingsStore
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
@@ -66,7 +67,7 @@ class RoomClaims:
     async def launch_trial(self, spec: ReplicaSpec) -> None:
         """Launch a replica that is not in the roster, with nobody leaving for it. Raises InsufficientMemory."""
         async with self._lock:
-            await self._launcher.launch(spec, await self._free_room(spec, frozenset()))
+            await launch_where_free(self._launcher, self._planner.reserve_bytes, spec)
 
     async def fits_beside(self, model: Model, spec: ReplicaSpec) -> bool:
         """Whether it can be loaded while the server's own model stays; others may have to leave for it."""

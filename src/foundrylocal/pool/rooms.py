@@ -52,7 +52,7 @@ def plan_room(
         if found is not None:
             options.append((room, found))
     if options:
-        return min(options, key=lambda option: _cost(*option, model_id, held))[1]
+        return min(options, key=lambda option: _cost(option[0], option[1], model_id, held))[1]
     roomiest = max(usable, key=lambda room: room.free_bytes, default=None)
     if roomiest is None:
         return Refusal(need_bytes if isinstance(need_bytes, int) else 0, 0)

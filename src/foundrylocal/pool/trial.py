@@ -5,30 +5,45 @@ Invariant: nobody leaves memory for a trial, and no worker of one is left, howev
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
 
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import Address, ReplicaSpec
-from foundrylocal.pool.room_claims import RoomClaims
+from foundrylocal.errors import InsufficientMemory
+from foundrylocal.kit.sizes import format_bytes
+from foundrylocal.pool.eviction import Refusal
+from foundrylocal.pool.rooms import plan_room
+
+Launch = Callable[[ReplicaSpec], Awaitable[None]]
+
+
+async def launch_where_free(launcher: Launcher, reserve_bytes: int, spec: ReplicaSpec) -> None:
+    """Launch a replica in a room that has the memory now. Raises InsufficientMemory."""
+    found = plan_room(spec.model_id, spec.memory_bytes, await launcher.rooms(spec, reserve_bytes), ())
+    if isinstance(found, Refusal):
+        raise InsufficientMemory(format_bytes(found.needed_bytes), format_bytes(found.free_bytes))
+    await launcher.launch(spec, found.node)
 
 
 @asynccontextmanager
 async def trial_replica(
     launcher: Launcher,
-    rooms: RoomClaims,
+    launch: Launch,
     spec: ReplicaSpec,
     timeout_s: float,
     on_progress: Callable[[float], None] | None = None,
 ) -> AsyncIterator[Address]:
     """Load a replica for the time of the block, beside everything that is in memory; `timeout_s` bounds the load.
 
+    `launch` begins that where there is room.
+
     Raises InsufficientMemory when it does not fit, ServerStartFailed, ServerStartTimeout, SystemExhausted.
     """
     try:
-        await rooms.launch_trial(spec)
+        await launch(spec)
         yield await launcher.wait_ready(spec.id, timeout_s, on_progress)
     finally:
         with anyio.CancelScope(shield=True):
