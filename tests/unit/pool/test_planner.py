@@ -133,15 +133,16 @@ def test_a_model_that_is_not_downloaded_is_judged_by_its_size_and_says_so() -> N
 
 
 def test_a_model_whose_dimensions_are_known_is_planned_before_its_download_as_after_it() -> None:
-    facts = Facts(None, DISK, want(LoadOptions(), Preset.model_validate({}), Settings()), 3 * GB, 512 * MB)
+    wanted = want(LoadOptions(), Preset.model_validate({}), Settings())
+    facts = Facts(None, DISK, wanted, (Room("", 3 * GB),), 512 * MB)
     model = replace(a_model(), shape="Qwen2.5-0.5B", context_length=32_768)
     plan = make_plan(model, facts)
     assert (plan.action, plan.fits, plan.options.context_size) == ("download_and_load", True, 32_768)
     assert plan.memory.kv_cache_bytes == 32_768 * 24 * 2 * 64 * 2 * 2
     assert "calculated from its dimensions" in plan.warnings[0]
-    cut = make_plan(model, replace(facts, free_bytes=plan.memory.needed_bytes - 100 * MB))
+    cut = make_plan(model, replace(facts, rooms=(Room("", plan.memory.needed_bytes - 100 * MB),)))
     assert 4096 <= cut.options.context_size < 32_768 and cut.fits
-    assert not make_plan(model, replace(facts, free_bytes=700 * MB)).fits  # its file alone would fit
+    assert not make_plan(model, replace(facts, rooms=(Room("", 700 * MB),))).fits  # its file alone would fit
 
 
 def test_a_disk_that_is_too_small_is_a_refusal_before_anything_is_downloaded() -> None:
