@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +44,7 @@ from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.descriptors import raise_descriptor_limit
 from foundrylocal.kit.loop_watchdog import LoopWatchdog
 from foundrylocal.kit.standard_streams import print_line
+from foundrylocal.kit.stop_signals import arm_second_signal, stop_signals
 from foundrylocal.logs.redaction import Redaction
 from foundrylocal.logs.ring import LogRing
 from foundrylocal.logs.setup import Logging
@@ -308,7 +307,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
     program = _assemble(folders, store, library, ring, key)
     listener = Listener(program.app, sockets, descriptor_share=MANAGEMENT_SHARE)
     # From here on a signal ends the service in order, even one that arrives before the port is announced.
-    with _stop_signals() as signals, LoopWatchdog().watching():
+    with stop_signals() as signals, LoopWatchdog().watching():
         async with _running(*program.parts) as group, anyio.create_task_group() as front:
             await front.start(listener.serve)
             with recorded_address(folders.state, listener.url):
@@ -318,7 +317,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
                     # Programs that start the service read one line.
                     print_line(f"Dashboard: {listener.url}/")
                 await anext(signals)
-            _arm_second_signal()
+            arm_second_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):
                 log.info("Shutting down")
                 program.prompt_cache.service_ends()
@@ -351,28 +350,3 @@ async def _shut_down(server: Server, ring: LogRing, listener: Listener) -> None:
     ring.close()
     server.state.changes.close()
     await listener.close(GRACE_S)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[AsyncIterator[object]]:
-    """Receive SIGTERM and SIGINT. Event loops on Windows cannot; Ctrl+C arrives there as KeyboardInterrupt."""
-    if sys.platform == "win32":
-        yield _never()
-    else:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            yield signals
-
-
-async def _never() -> AsyncIterator[object]:
-    await anyio.sleep_forever()
-    yield None
-
-
-def _arm_second_signal() -> None:
-    """A second SIGTERM or SIGINT ends the process at once."""
-
-    def exit_now(number: int, frame: object) -> None:
-        os._exit(128 + number)  # the kernel ends the workers with this process
-
-    signal.signal(signal.SIGTERM, exit_now)
-    signal.signal(signal.SIGINT, exit_now)
