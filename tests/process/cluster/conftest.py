@@ -1,10 +1,10 @@
-"""One Ray cluster for all tests here: starting it takes most of their time."""
+"""One Ray cluster and one service for all tests here: starting them takes most of their time."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,45 @@ from foundrylocal.engine.ray.node.installed import installation_problem
 from tests.process.cluster.machines import FIRST, HEAD, RECONNECT_TIMEOUT_S, SECOND, Machines, short_folder
 from tests.running import FAKE_WORKER, Service, running, store_tiny_model
 
-KEEP_S = 5
-Serving = Callable[..., AbstractContextManager[Service]]
+# As long as a busy machine needs to start a service and a link.
+KEEP_S = 40
+
+
+class Scene:
+    """A service on the head of a cluster, with the fake worker and a tiny model on disk."""
+
+    def __init__(self, machines: Machines, home: Path) -> None:
+        self._machines = machines
+        self._home = home
+        self._stack = contextlib.ExitStack()
+        self._service: Service | None = None
+
+    def service(self, keep_s: int = KEEP_S) -> Service:
+        """The service, started if there is none."""
+        if self._service is None or self._service.process.poll() is not None:
+            self._stack.close()
+            self._service = self._stack.enter_context(
+                running(
+                    self._home,
+                    worker=FAKE_WORKER,
+                    FOUNDRYLOCAL_CLUSTER_ADDRESS=self._machines.address,
+                    FOUNDRYLOCAL_CLUSTER_KEEP_SECONDS=str(keep_s),
+                    FOUNDRYLOCAL_RESTART_DELAYS_SECONDS="[0.1]",
+                    RAY_gcs_rpc_server_reconnect_timeout_s=str(RECONNECT_TIMEOUT_S),
+                )
+            )
+        return self._service
+
+    def running_model(self, keep_s: int = KEEP_S) -> Service:
+        """The service with its model running, started if it does not."""
+        service = self.service(keep_s)
+        if service.status()["status"] != "running":
+            service.start()
+        return service
+
+    def close(self) -> None:
+        self._stack.close()
+        self._service = None
 
 
 @pytest.fixture(scope="session")
@@ -34,19 +71,12 @@ def machines() -> Iterator[Machines]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def serving(machines: Machines, home: Path) -> Serving:
-    """A service on the head, with the fake worker and a tiny model on disk; each call runs one in the same home."""
+@pytest.fixture(scope="session")
+def scene(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    home = tmp_path_factory.mktemp("cluster") / "home"
     store_tiny_model(home)
-
-    def serve(**settings: str) -> AbstractContextManager[Service]:
-        return running(
-            home,
-            worker=FAKE_WORKER,
-            FOUNDRYLOCAL_CLUSTER_ADDRESS=machines.address,
-            FOUNDRYLOCAL_CLUSTER_KEEP_SECONDS=str(KEEP_S),
-            RAY_gcs_rpc_server_reconnect_timeout_s=str(RECONNECT_TIMEOUT_S),
-            **settings,
-        )
-
-    return serve
+    scene = Scene(machines, home)
+    try:
+        yield scene
+    finally:
+        scene.close()
