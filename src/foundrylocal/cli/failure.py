@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from foundrylocal.client import errors as client_errors
+from foundrylocal.client.errors import ApiError, ClientError, InvalidAddress, NotFoundryLocal
+
 # The next step for each error code of the API; a verb may give a better one.
 NEXT_STEPS = {
     "model_not_found": "foundrylocal list --all",
@@ -50,16 +53,28 @@ class Refused(Failure):
 class Unreachable(Failure):
     """Nothing is listening at the address."""
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"No service answers at {url}", reason, "foundrylocal serve")
-
 
 class NotOurs(Failure):
     """Something is listening at the address, but it is not a FoundryLocal API."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str | None) -> None:
         super().__init__(
             f"Another program is using {url}: it does not answer as the FoundryLocal API",
             reason,
             "stop that program, or use another port: foundrylocal run --port 9501 (0 picks any free port)",
         )
+
+
+def as_failure(error: ClientError) -> Failure:
+    """An error of the client as a verb reports it, with a verb as the next step."""
+    match error:
+        case ApiError():
+            return Refused(error.status, error.code, error.message, error.why)
+        case NotFoundryLocal():
+            return NotOurs(error.url, error.why)
+        case client_errors.Unreachable():
+            return Unreachable(error.message, error.why, "foundrylocal serve")
+        case InvalidAddress():
+            return Failure(error.message, error.next_step, exit_code=2)
+        case _:
+            return Failure(error.message, error.why, "foundrylocal status")

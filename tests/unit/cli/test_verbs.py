@@ -409,6 +409,16 @@ def test_a_verb_is_one_file_and_its_module_is_all_that_a_call_imports() -> None:
     assert done.stdout.splitlines()[-1] == "['foundrylocal.cli.commands.status']", done.stderr
 
 
+def test_a_verb_starts_without_the_shapes_and_without_httpx() -> None:
+    program = (
+        "import sys\n"
+        "import foundrylocal.cli.commands.status\n"
+        "print([name for name in ('httpx', 'pydantic', 'rich') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_every_file_in_commands_is_a_verb_with_its_help(run: Run) -> None:
     files = {path.stem for path in Path(commands.__path__[0]).glob("*.py")} - {"__init__"}
     code, out, _ = run("--help")

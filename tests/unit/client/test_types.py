@@ -1,0 +1,42 @@
+"""A program that uses the client passes `mypy --strict`, and one that uses it wrongly does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.running import REPOSITORY
+
+PROGRAM = REPOSITORY / "tests" / "api" / "client_workflows.py"
+WRONG = """
+from foundrylocal.client import FoundryLocal
+client = FoundryLocal()
+client.start(7)
+reveal_type(client.models.download_stream("m").result().file_size_bytes)
+client.status().nothing
+"""
+CHECK_TIMEOUT_S = 110
+
+
+def check(*programs: Path, cache: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(cache), *map(str, programs)],
+        cwd=cache,
+        env={**os.environ, "MYPYPATH": str(REPOSITORY / "src")},
+        capture_output=True,
+        text=True,
+        timeout=CHECK_TIMEOUT_S,
+    )
+    return done.stdout + done.stderr
+
+
+def test_mypy_strict_accepts_the_workflows_and_finds_what_is_wrong(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(WRONG)
+    found = check(PROGRAM, wrong, cache=tmp_path)
+    assert "client_workflows.py" not in found, found
+    assert 'Argument 1 to "start" of "Server" has incompatible type "int"; expected "str"' in found
+    assert 'Revealed type is "int"' in found.replace("builtins.int", "int")
+    assert '"StatusAnswer" has no attribute "nothing"' in found
