@@ -316,6 +316,7 @@ async def _run(folders: Folders, store: SettingsStore, ring: LogRing, key: str, 
                 if sys.stdout is not None and sys.stdout.isatty():
                     # Programs that start the service read one line.
                     print_line(f"Dashboard: {listener.url}/")
+                front.start_soon(program.server.load_at_start)
                 await anext(signals)
             arm_second_signal()
             with anyio.move_on_after(SHUTDOWN_TIMEOUT_S, shield=True):

@@ -14,7 +14,7 @@ def main() -> int:
     """Run one verb. The exit code is 0, 1 if it failed, or 2 if the command line was wrong."""
     open_standard_streams()
     arguments = sys.argv[1:]
-    if arguments[:1] == ["serve"] and not {"-h", "--help"} & set(arguments):
+    if arguments[:1] == ["serve"] and not {"-h", "--help", "--detach"} & set(arguments):
         return _serve(arguments[1:])
     return _run_verb(arguments)
 

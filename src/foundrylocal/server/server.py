@@ -23,6 +23,7 @@ from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.pool import Pool
 from foundrylocal.pool.roster import Replica
 from foundrylocal.pool.supply import Supply
+from foundrylocal.server.at_start import load_at_start
 from foundrylocal.server.current import CurrentModel
 from foundrylocal.server.demand import Demand
 from foundrylocal.server.desired import DesiredFile
@@ -108,6 +109,12 @@ class Server:
     async def start(self, request: StartRequest) -> Operation[ServerInfo]:
         """Begin to start; what speaks against it at once is raised here, the rest is the operation's outcome."""
         return await self._start.begin(self.resolve(request.model_name), request)
+
+    async def load_at_start(self) -> None:
+        """Start with the model of the setting load_at_start, if it names one; whatever fails is logged."""
+        name = self._settings.current.load_at_start
+        if name is not None:
+            await load_at_start(self.state, self.start, name)
 
     async def switch(self, request: StartRequest) -> Operation[ServerInfo]:
         """Begin to replace the current model, or to start when nothing runs."""

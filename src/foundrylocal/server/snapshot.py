@@ -46,7 +46,9 @@ def take_snapshot(parts: ServerParts, monitor: HealthMonitor) -> Snapshot:
         port=parts.port.number if is_running else None,
         endpoint=parts.port.url if is_running else None,
         health=health,
-        is_degraded=state.status is Status.ERROR or (should_answer and not health.is_healthy),
+        is_degraded=state.status is Status.ERROR
+        or state.is_missing_model
+        or (should_answer and not health.is_healthy),
         last_error=state.last_error,
         changed_at_s=state.changed_at_s,
         uptime_s=state.uptime_s,

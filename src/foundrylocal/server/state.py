@@ -52,6 +52,8 @@ class ServerState:
         self.status = Status.STOPPED
         self.current: Model | None = None
         self.last_error: FoundryLocalError | None = None
+        self.is_missing_model = False
+        """Whether the server should run by the setting load_at_start, and could not."""
         self.changed_at_s = now_s()
         self.running_since: float | None = None
         self.changes: Broadcast[StateChanged] = Broadcast()
@@ -61,6 +63,7 @@ class ServerState:
         if to not in _LEGAL[self.status]:
             raise RuntimeError(f"illegal step {self.status} -> {to}")
         before, self.status = self.status, to
+        self.is_missing_model = False
         self.current = current
         self.changed_at_s = now_s()
         if to not in SERVING:
@@ -74,6 +77,20 @@ class ServerState:
         """Remember the last failure, for /status."""
         self.last_error = error
         self.changed_at_s = now_s()
+
+    def miss(self, error: FoundryLocalError) -> None:
+        """Remember that the model of load_at_start could not be loaded, until the next change of the status."""
+        self.fail(error)
+        self.is_missing_model = True
+
+    def stay_stopped(self) -> None:
+        """A stop of a server that does not run: nobody misses a model any more."""
+        self.is_missing_model = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs and nothing is under way."""
+        return self.status in (Status.STOPPED, Status.ERROR)
 
     @property
     def current_name(self) -> str:

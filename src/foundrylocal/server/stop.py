@@ -25,6 +25,7 @@ class Stop:
         """Stop, and return the published message."""
         state = self._parts.state
         if state.status is Status.STOPPED and not self._parts.operations.is_stopping:
+            state.stay_stopped()
             return NOT_RUNNING
         # After a failure nothing runs any more, but what is left of it is cleared all the same.
         message = NOT_RUNNING if state.status is Status.ERROR else STOPPED

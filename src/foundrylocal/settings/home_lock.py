@@ -15,6 +15,8 @@ from foundrylocal.errors import FoundryLocalError
 from foundrylocal.settings.home_version import claim_home
 
 LOCK_NAME = "service.lock"
+# A command that only looks whether the lock is held has it for a moment.
+LOOKS_TAKE_S = 0.2
 
 
 class HomeInUse(FoundryLocalError):
@@ -37,6 +39,21 @@ class HomeUnusable(FoundryLocalError):
         )
 
 
+def is_home_held(state: Path) -> bool:
+    """Whether a service uses this state folder. Raises HomeUnusable."""
+    if not (state / LOCK_NAME).exists():
+        return False
+    lock = FileLock(state / LOCK_NAME, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError) as error:
+        raise HomeUnusable(state / LOCK_NAME, getattr(error, "strerror", None) or str(error)) from None
+    lock.release()
+    return False
+
+
 @contextmanager
 def hold_home(state: Path) -> Iterator[None]:
     """Hold the lock of this state folder.
@@ -44,7 +61,7 @@ def hold_home(state: Path) -> Iterator[None]:
     Raises HomeInUse, HomeTooNew when a newer version wrote what this one cannot read, or HomeUnusable when the lock
     cannot be written.
     """
-    lock = FileLock(state / LOCK_NAME, timeout=0, mode=0o600)
+    lock = FileLock(state / LOCK_NAME, timeout=LOOKS_TAKE_S, mode=0o600)
     try:
         lock.acquire()
     except Timeout:

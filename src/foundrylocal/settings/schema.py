@@ -96,6 +96,15 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
     speculative: Literal["off", "ngram"] = Field(
         "off", description="Speculative decoding; ngram proposes tokens from the text so far."
     )
+    load_at_start: str | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description=(
+            "Model that the server starts with when the service starts, so that the gateway answers after a boot; "
+            "it is downloaded if it is not on disk. null starts none."
+        ),
+    )
     memory_reserve_mb: int = Field(
         512, ge=0, le=1_048_576, description="Memory in MB that must stay free when a model is loaded."
     )

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from foundrylocal.kit.atomic_file import sweep_leftovers, write_atomically
@@ -36,8 +37,16 @@ def recorded_address(state: Path, url: str) -> Iterator[None]:
         forget_address(state)
 
 
-def find_address(state: Path) -> str | None:
-    """The address of the running service of this home; None when none is running."""
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """Where the service of a home answers, and its process."""
+
+    url: str
+    pid: int
+
+
+def find_service(state: Path) -> RunningService | None:
+    """The running service of this home; None when none is running."""
     try:
         with (state / _NAME).open("rb") as file:
             record = json.loads(file.read(_MAX_BYTES))
@@ -46,7 +55,13 @@ def find_address(state: Path) -> str | None:
         return None
     if not isinstance(url, str) or not isinstance(pid, int) or not _is_running(pid):
         return None
-    return url
+    return RunningService(url, pid)
+
+
+def find_address(state: Path) -> str | None:
+    """The address of the running service of this home; None when none is running."""
+    found = find_service(state)
+    return found.url if found else None
 
 
 def _is_running(pid: int) -> bool:
