@@ -127,8 +127,37 @@ def test_run_uses_a_service_that_is_there_and_stops_its_own_start_only(stored: P
         service.start()
         ended = command(settings, "run", CHAT_MODEL, "Hi", "--port", str(service.port))
         assert ended.returncode == 0, ended.stderr
-        assert "is already running with" in ended.stderr
+        assert "is in memory already" in ended.stderr
         assert service.status()["status"] == "running"
+
+
+def test_run_loads_beside_what_is_loaded_and_leaves_it_so(stored: Path) -> None:
+    store_tiny_model(stored, BASE_MODEL)
+    with running(stored, worker=FAKE_WORKER) as service:
+        service.start()
+        ended = command(environment(stored), "run", BASE_MODEL, "Hi", "--port", str(service.port))
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.startswith("word0 word1")
+        assert f"Loading {BASE_MODEL} beside {CHAT_MODEL}..." in ended.stderr
+        status = service.status()
+        assert (status["current_model"], status["status"]) == (CHAT_MODEL, "running")
+        loaded = [model["simple_name"] for model in service.get("/models/loaded").json()["models"]]
+        assert loaded == [CHAT_MODEL]
+
+
+def test_run_does_not_evict_another_model(stored: Path) -> None:
+    store_tiny_model(stored, BASE_MODEL)
+    # Each takes some 100 MB with its context: there is room for one.
+    settings = {"FOUNDRYLOCAL_MEMORY_BUDGET_MB": "150", "FOUNDRYLOCAL_CONTEXT_SIZE": "2048"}
+    with running(stored, worker=FAKE_WORKER, **settings) as service:
+        service.start()
+        details = service.get(f"/models/{BASE_MODEL}").json()["memory"]
+        assert not details["fits_now"], details
+        ended = command(environment(stored), "run", BASE_MODEL, "Hi", "--port", str(service.port))
+        assert ended.returncode == 1
+        assert f"There is no room for {BASE_MODEL} beside {CHAT_MODEL}" in ended.stderr
+        assert f"Next: foundrylocal unload {CHAT_MODEL}" in ended.stderr
+        assert service.get("/models/loaded").json()["total_count"] == 1
 
 
 def test_run_keep_leaves_the_service(stored: Path) -> None:
@@ -168,10 +197,10 @@ def test_a_stranger_on_the_management_port(stored: Path) -> None:
 def test_a_taken_server_port(stored: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = str(stranger.getsockname()[1])
-        ended = command(environment(stored), "run", "--once", "--port", "0", "--server-port", port)
+        ended = command(environment(stored), "run", "--once", "--port", "0", "--gateway-port", port)
     assert ended.returncode == 1
     assert f"Port {port} is already in use" in ended.stderr
-    assert "Next: foundrylocal run --server-port 0" in ended.stderr
+    assert "Next: foundrylocal run --gateway-port 0" in ended.stderr
     nothing_left(stored)
 
 
@@ -350,11 +379,15 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
     settings = environment(stored, "--tokens", "400", "--rate", "40")
     terminal = Terminal(settings, "run", "--port", "0")
     try:
-        terminal.expect("Endpoint")
-        terminal.expect("API key")
+        terminal.expect("answers programs at http://127.0.0.1:")
         terminal.expect("/bye quits")
         terminal.expect("> ")
-        terminal.type("Hi\n")
+        terminal.type("/hlep\n")
+        terminal.expect("There is no command /hlep")
+        terminal.expect("> ")
+        terminal.type('"""Hi\n')
+        terminal.expect("... ")
+        terminal.type('you"""\n')
         terminal.expect("word3 ")
         terminal.type("\x03")
         terminal.expect("(stopped, ")
@@ -369,6 +402,7 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
         terminal.type("/bye\n")
         terminal.expect("Stopping what this command started")
         assert terminal.process.wait(20) == 0
+        assert "fl-" not in terminal.shown, "the key was not asked for"
     finally:
         terminal.close()
     nothing_left(stored)

@@ -24,6 +24,16 @@ MODEL = {
     "file_size_bytes": 1048576,
     "file_size_formatted": "1.0 MB",
 }
+# What /models/{name} adds to it.
+DETAILS = MODEL | {
+    "memory": {
+        "fits_now": True,
+        "is_lower_bound": False,
+        "total_formatted": "2.0 MB",
+        "available_bytes": 8 << 20,
+        "context_size": 4096,
+    }
+}
 HEALTH = {"status": "healthy", "service": "foundry-local-api", "foundry_local": {"status": "stopped"}}
 
 
@@ -40,6 +50,9 @@ class Script:
         self.answers = {
             f"GET {BASE}/health": HEALTH,
             f"GET {BASE}/models": {"models": [MODEL], "total_count": 1},
+            f"GET {BASE}/models/{MODEL['simple_name']}": DETAILS,
+            f"GET {BASE}/models/loaded": {"models": [], "total_count": 0},
+            f"POST {BASE}/plan": {"fits": True, "refusal": None},
             **self.answers,
         }
 

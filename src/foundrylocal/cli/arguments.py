@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 Model = Annotated[str, typer.Argument(help="Name or id of a model, as `foundrylocal list` shows it.")]
-ServerPort = Annotated[
+GatewayPort = Annotated[
     int | None,
-    typer.Option("--port", min=0, max=65535, help="Port of the FoundryLocal server; 0 picks any free port."),
+    typer.Option("--gateway-port", min=0, max=65535, help="Port for applications; 0 picks any free port."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON.")]

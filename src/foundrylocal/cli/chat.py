@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from foundrylocal.cli.client import HttpClient, error_of
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.operations import RunningServer
+from foundrylocal.cli.served import RunningServer
 
 Json = dict[str, Any]
 
@@ -42,13 +42,11 @@ class Answer:
 
 
 class Conversation:
-    """Sends each question together with the conversation so far, after `system` and with `sampling` options."""
+    """Sends each question with the conversation so far, after `system` and with the sampling `options`."""
 
-    def __init__(
-        self, server: RunningServer, system: str | None = None, sampling: Json | None = None
-    ) -> None:
-        self._opening: list[Json] = [{"role": "system", "content": system}] if system else []
-        self._sampling = sampling or {}
+    def __init__(self, server: RunningServer, system: str | None = None, options: Json | None = None) -> None:
+        self.system = system
+        self.options: Json = dict(options or {})
         self._client = HttpClient(server.endpoint, server.key)
         self._model_id = server.model_id
         self._history: list[Json] = []
@@ -56,12 +54,14 @@ class Conversation:
     def clear(self) -> None:
         self._history.clear()
 
-    def ask(self, question: str, write: Callable[[str], None], **options: object) -> Answer:
-        """Stream the answer to `write`; Ctrl-C ends it early. Raises Failure."""
-        asked = {"role": "user", "content": question}
-        messages = [*self._opening, *self._history, asked]
-        body = {"model": self._model_id, "messages": messages, "stream": True}
-        body |= {"stream_options": {"include_usage": True}, **self._sampling, **options}
+    def ask(
+        self, question: str, write: Callable[[str], None], images: Sequence[str] = (), **options: object
+    ) -> Answer:
+        """Stream the answer to `write`; Ctrl-C ends it early. `images` are data URLs. Raises Failure."""
+        asked = {"role": "user", "content": _content(question, images)}
+        opening: list[Json] = [{"role": "system", "content": self.system}] if self.system else []
+        body = {"model": self._model_id, "messages": [*opening, *self._history, asked], "stream": True}
+        body |= {"stream_options": {"include_usage": True}, **self.options, **options}
         clock = _Clock()
         pieces: list[str] = []
         is_stopped = False
@@ -89,6 +89,14 @@ class Conversation:
                 raise error_of(chunk, 500)
             yield chunk
         raise Failure("The answer is incomplete", "The stream ended without [DONE].", "foundrylocal logs")
+
+
+def _content(question: str, images: Sequence[str]) -> str | list[Json]:
+    """The question alone, or after its images."""
+    if not images:
+        return question
+    parts: list[Json] = [{"type": "image_url", "image_url": {"url": url}} for url in images]
+    return [*parts, {"type": "text", "text": question}]
 
 
 def _delta(chunk: Json) -> Json:

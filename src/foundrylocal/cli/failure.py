@@ -11,7 +11,7 @@ NEXT_STEPS = {
     "model_not_downloaded": "foundrylocal pull MODEL",
     "server_already_running": "foundrylocal switch MODEL, or foundrylocal stop",
     "operation_in_progress": "foundrylocal status",
-    "port_in_use": "foundrylocal start MODEL --port 0",
+    "port_in_use": "foundrylocal start MODEL --gateway-port 0",
     "model_in_use": "foundrylocal stop",
     "download_failed": "run the same command again",
     "checksum_mismatch": "run the same command again",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from foundrylocal.cli.client import ManagementClient, error_of, model_path
@@ -21,18 +21,11 @@ Json = dict[str, Any]
 SWITCH_TIMEOUT_S = 300.0
 # An import from the hub answers when the download is complete.
 IMPORT_TIMEOUT_S = 86_400.0
+# Loading answers when it is done; the service's own deadline follows its progress.
+LOAD_TIMEOUT_S = 600.0
+# Running answers end first.
+UNLOAD_TIMEOUT_S = 120.0
 SHOWN_EVERY_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """What an application needs to use the FoundryLocal server; `is_ours` if this command started it."""
-
-    endpoint: str
-    key: str
-    model: str
-    model_id: str
-    is_ours: bool
 
 
 def follow(api: ManagementClient, path: str, body: object, cancel: Callable[[], object]) -> Json:
@@ -89,6 +82,43 @@ def import_from_hub(api: ManagementClient, body: Json) -> Json:
     return imported
 
 
+def fetch(api: ManagementClient, source: str) -> Json:
+    """Download a model that the service knows, or else a repository of the hub of that name. Raises Failure."""
+    try:
+        return download(api, source)
+    except Refused as refusal:
+        if refusal.code != "model_not_found" or (body := _repository(source)) is None:
+            raise
+        data = import_from_hub(api, body)
+        say(str(data["message"]))
+        return data
+
+
+def _repository(source: str) -> Json | None:
+    """What to ask the hub for; None if `source` does not look like a repository."""
+    try:
+        body = import_body(source, None)
+    except Failure:
+        return None
+    return body if "repo" in body else None
+
+
+def import_body(source: str, name: str | None, mode: str = "copy") -> Json:
+    """What POST /models/import gets: a path that exists here wins over a repository of that name. Raises Failure."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return {"path": str(path.absolute()), "mode": mode, **({"name": name} if name else {})}
+    repo, _, quantization = source.removeprefix("hf.co/").partition(":")
+    if source.lower().endswith(".gguf") or repo.count("/") != 1 or not all(repo.split("/")):
+        raise Failure(
+            f"There is no file '{source}'",
+            "A repository on the hub is written OWNER/REPO.",
+            "foundrylocal search WORDS finds repositories",
+        )
+    body = {"repo": repo, "quantization": quantization, "name": name}
+    return {field: value for field, value in body.items() if value}
+
+
 def _progress_of(download: Json) -> Json:
     measure = download["progress"] or {}
     done = f": {measure['percent']:.0f} %" if measure.get("percent") is not None else ""
@@ -116,37 +146,6 @@ def switch(api: ManagementClient, model: str) -> Json:
     return answer
 
 
-def ensure_running(api: ManagementClient, model: str, port: int | None) -> RunningServer:
-    """Make sure that the server runs with this model: start it or switch it if necessary. Raises Failure."""
-    status = api.get("/status")
-    entry = find_model(api, model)
-    is_running = status.get("status") == "running"
-    if is_running and entry and status.get("current_model") == entry["simple_name"]:
-        say(f"The server is already running with {entry['simple_name']}.")
-        return _server(api, {}, is_ours=False)
-    if not _is_on_disk(entry):
-        download(api, model)
-    if is_running:
-        say(f"The server is running with {status.get('current_model')}.")
-        return _server(api, switch(api, model), is_ours=False)
-    try:
-        return _server(api, start(api, model, port), is_ours=True)
-    except Refused as refusal:
-        if refusal.code == "port_in_use":
-            refusal.next_step = "foundrylocal run --server-port 0"
-        raise
-
-
-def ensure_served(api: ManagementClient, model: str) -> RunningServer:
-    """A running server, whatever its own model is: a request may name another one, which is loaded beside it.
-
-    Starts the server with `model` when none is running. Raises Failure.
-    """
-    if api.get("/status").get("status") == "running":
-        return _server(api, {}, is_ours=False)
-    return ensure_running(api, model, None)
-
-
 def find_model(api: ManagementClient, name: str) -> Json | None:
     """The registry's entry for a simple name or an id; None if there is none."""
     wanted = name.lower()
@@ -159,18 +158,3 @@ def find_model(api: ManagementClient, name: str) -> Json | None:
 
 def _is_on_disk(entry: Json | None) -> bool:
     return bool(entry and entry.get("is_downloaded"))
-
-
-def _server(api: ManagementClient, answer: Json, *, is_ours: bool) -> RunningServer:
-    """Take the address and key from the answer of a start, or from the status if they are missing."""
-    status = {} if answer.get("api_key") else api.get("/status")
-    health = status.get("health") or {}
-    model = answer.get("model") or status.get("current_model")
-    endpoint, key = (
-        answer.get("endpoint") or health.get("endpoint"),
-        answer.get("api_key") or health.get("api_key"),
-    )
-    if not endpoint or not key or not model:
-        raise Failure("The server did not report its address", None, "foundrylocal status")
-    model_id = answer.get("loaded_model_id") or status.get("loaded_model_id") or model
-    return RunningServer(endpoint, key, model, model_id, is_ours)

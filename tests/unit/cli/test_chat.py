@@ -6,7 +6,7 @@ import pytest
 
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.operations import RunningServer
+from foundrylocal.cli.served import RunningServer
 from tests.fakes.management_api import Script, chunks
 
 ASK = "POST /v1/chat/completions"

@@ -13,7 +13,7 @@ import pytest
 
 from foundrylocal.cli import commands
 from foundrylocal.cli.verbs import verb_names
-from tests.fakes.management_api import MODEL, STOPPED, Run, Script, chunks, running
+from tests.fakes.management_api import DETAILS, MODEL, STOPPED, Run, Script, chunks, running
 
 PROGRESS = [
     {"type": "progress", "message": "Starting download: Tiny-GGUF"},
@@ -162,7 +162,7 @@ def test_rm(service: Script, run: Run) -> None:
 def test_start_says_where_the_server_answers(service: Script, run: Run) -> None:
     service.on("POST /start-stream", STARTED)
     service.on("GET /status", running(service.url))
-    code, out, _ = run("start", "Tiny-GGUF", "--port", "1235")
+    code, out, _ = run("start", "Tiny-GGUF", "--gateway-port", "1235")
     assert code == 0
     assert service.calls[0] == ("POST /start-stream", {"model_name": "Tiny-GGUF", "port": 1235})
     assert "Endpoint" in out
@@ -178,7 +178,7 @@ def test_start_says_where_the_server_answers(service: Script, run: Run) -> None:
         ),
         (
             error(409, "port_in_use", "Port 1234 is already in use by nginx"),
-            "foundrylocal start MODEL --port 0",
+            "foundrylocal start MODEL --gateway-port 0",
         ),
         (error(409, "server_already_running", "is already running"), "foundrylocal switch MODEL"),
     ],
@@ -287,7 +287,7 @@ def test_run_names_a_stranger_on_the_port(service: Script, run: Run, answer: obj
     [
         ["nonsense"],
         ["start"],
-        ["start", "m", "--port", "70000"],
+        ["start", "m", "--gateway-port", "70000"],
         ["config", "port"],
         ["serve", "--port", "x"],
         ["serve", "--prot", "1"],
@@ -307,6 +307,7 @@ def test_a_wrong_command_line_is_2(service: Script, run: Run, arguments: list[st
 
 def test_run_once_uses_a_running_server_and_leaves_it(service: Script, run: Run) -> None:
     service.on("GET /status", running(service.url))
+    service.on("GET /models/tiny-gguf", DETAILS | {"is_loaded": True})
     service.on("POST /v1/chat/completions", chunks("Par", "is\x1b[31m", "."))
     code, out, _ = run("run", "tiny-gguf", "--once")
     assert code == 0
@@ -319,19 +320,21 @@ def test_run_once_uses_a_running_server_and_leaves_it(service: Script, run: Run)
 
 
 def test_run_once_starts_downloads_and_stops_what_it_started(service: Script, run: Run) -> None:
-    service.on("GET /models", {"models": [MODEL | {"is_downloaded": False}]})
+    found = iter([DETAILS | {"is_downloaded": False}, DETAILS])
+    service.on("GET /models/Tiny-GGUF", lambda body: next(found))
     service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS)
     service.on("POST /start-stream", STARTED)
     service.on("POST /stop", {"message": "Server stopped successfully"})
     service.on("POST /v1/chat/completions", chunks("Hello", " there"))
     answers = iter([STOPPED, running(service.url)])
     service.on("GET /status", lambda body: next(answers))
-    code, out, err = run("run", "Tiny-GGUF", "Hi", "--server-port", "0")
+    code, out, err = run("run", "Tiny-GGUF", "Hi", "--gateway-port", "0")
     assert code == 0
     assert out == "Hello there\n"
     assert err.splitlines()[-1] == "Server stopped successfully"
     assert "fl-secret" not in err
     assert [(call, body) for call, body in service.calls if call.startswith("POST")] == [
+        ("POST /plan", {"model_name": "Tiny-GGUF"}),
         ("POST /models/Tiny-GGUF/download-stream", None),
         ("POST /start-stream", {"model_name": "Tiny-GGUF", "port": 0}),
         (
@@ -350,6 +353,7 @@ def test_run_once_starts_downloads_and_stops_what_it_started(service: Script, ru
 
 def test_run_passes_on_what_was_asked_for_and_says_when_the_answer_was_cut(service: Script, run: Run) -> None:
     service.on("GET /status", running(service.url))
+    service.on("GET /models/Tiny-GGUF", DETAILS | {"is_loaded": True})
     service.on("POST /v1/chat/completions", chunks("Hello", " there"))
     flags = ("--system", "Be brief", "--temperature", "0", "--max-tokens", "2")
     code, out, err = run("run", "Tiny-GGUF", "Hi", *flags)

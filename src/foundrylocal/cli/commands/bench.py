@@ -18,8 +18,9 @@ from foundrylocal.cli.bench.measure import Ask, measure_model
 from foundrylocal.cli.bench.report import rows
 from foundrylocal.cli.bench.stream import Streamed, prompt_of, stream_chat
 from foundrylocal.cli.client import HttpClient
-from foundrylocal.cli.operations import RunningServer, download, ensure_served, find_model
+from foundrylocal.cli.operations import download, find_model
 from foundrylocal.cli.render import facts, say, table
+from foundrylocal.cli.served import RunningServer, ensure_served
 from foundrylocal.cli.service import reach
 from foundrylocal.kit.clock import format_time, now_s
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +38,7 @@ def command(
         raise Failure("What should be imported?", None, "foundrylocal import --list", exit_code=2)
     if mode not in _MODES:
         raise Failure(f"'{mode}' is not a mode", f"Write one of {', '.join(_MODES)}.", exit_code=2)
-    body = import_body(source, name, mode)
+    body = operations.import_body(source, name, mode)
     if "repo" in body and not as_json:
         answer = operations.import_from_hub(api, body)
     else:
@@ -50,20 +49,6 @@ def command(
     model = answer["model_name"]
     say(f"{answer['message']}: {model}")
     say(f"Next: foundrylocal run {model}")
-
-
-def import_body(source: str, name: str | None, mode: str = "copy") -> dict[str, Any]:
-    """What POST /models/import gets: a path that exists here wins over a repository of that name."""
-    path = Path(source).expanduser()
-    if path.exists():
-        return {"path": str(path.absolute()), "mode": mode, **({"name": name} if name else {})}
-    repo, _, quantization = source.removeprefix("hf.co/").partition(":")
-    if source.lower().endswith(".gguf") or repo.count("/") != 1 or not all(repo.split("/")):
-        raise Failure(
-            f"There is no file '{source}'", "A repository on the hub is written OWNER/REPO.", exit_code=1
-        )
-    body = {"repo": repo, "quantization": quantization, "name": name}
-    return {field: value for field, value in body.items() if value}
 
 
 def _list(answer: dict[str, Any], as_json: bool) -> None:

@@ -8,11 +8,9 @@ import typer
 
 from foundrylocal.cli.arguments import Model
 from foundrylocal.cli.client import ManagementClient, model_path
+from foundrylocal.cli.operations import LOAD_TIMEOUT_S
 from foundrylocal.cli.render import say
 from foundrylocal.cli.values import TEXT_OPTIONS, parse_pairs
-
-# Loading answers when it is done; the service's own deadline follows its progress.
-LOAD_TIMEOUT_S = 600.0
 
 
 def command(

@@ -1,7 +1,7 @@
 """`foundrylocal run`: start everything needed, chat, and stop what was started.
 
-Invariant: the command stops what it started, unless --keep is given, and leaves running what ran before. With a
-question of the caller's own, standard output gets the answer and nothing else.
+Invariant: the command ends what it started and unloads what it loaded, unless --keep is given; what ran before stays
+as it was. With a question of the caller's own, standard output gets the answer and nothing else.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from foundrylocal.catalog.starter import STARTER_MODEL
+from foundrylocal.cli.arguments import GatewayPort
 from foundrylocal.cli.chat import Conversation
-from foundrylocal.cli.client import ManagementClient
+from foundrylocal.cli.chat_loop import PROMPT, ChatLoop, described, write
+from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.operations import RunningServer, ensure_running
-from foundrylocal.cli.render import clean, facts, say, show_failure
+from foundrylocal.cli.image_file import data_url
+from foundrylocal.cli.operations import UNLOAD_TIMEOUT_S
+from foundrylocal.cli.render import facts, say, show_failure
+from foundrylocal.cli.served import RunningServer, ensure_loaded
 from foundrylocal.cli.service import reach
 
 # A model with 135 million parameters answers this one well, and the same way each time.
@@ -31,22 +35,21 @@ QUESTION = "Tell me in one sentence what a cat is."
 QUESTION_OPTIONS = {"temperature": 0, "max_tokens": 100}
 # A small model may repeat itself until its context is full.
 ONE_SHOT_TOKENS = 1024
-_PROMPT = "> "
-_HELP = "/bye quits, /clear forgets the conversation, Ctrl-C stops an answer."
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The command line; `port` is the management API's and `server_port` the FoundryLocal server's."""
+    """The command line; `port` is the management API's, and `images` are data URLs."""
 
     model: str
     prompt: str | None
     is_once: bool
     port: int | None
-    server_port: int | None
+    gateway_port: int | None
     keep: bool
     system: str | None = None
     sampling: dict[str, Any] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
 
     @property
     def is_sample(self) -> bool:
@@ -69,12 +72,7 @@ def command(
         int | None,
         typer.Option(min=0, max=65535, help="Port of the service to use or start; 0 starts a separate one."),
     ] = None,
-    server_port: Annotated[
-        int | None,
-        typer.Option(
-            "--server-port", min=0, max=65535, help="Port of the FoundryLocal server; 0 picks any free port."
-        ),
-    ] = None,
+    gateway_port: GatewayPort = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the service and the server running afterwards.")
     ] = False,
@@ -89,14 +87,21 @@ def command(
             "--max-tokens", min=1, help=f"Longest answer in tokens; {ONE_SHOT_TOKENS} for one question."
         ),
     ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option("--image", help="An image file to ask about; repeat it for several."),
+    ] = None,
 ) -> None:
     """Chat with a model; start and download what is needed.
 
-    With a question, standard output gets the answer alone, and standard error everything else.
+    With a question, standard output gets the answer alone, and standard error
+    everything else. The model is loaded beside those in memory; none of them
+    leaves for it.
     """
     given = {"temperature": temperature, "max_tokens": max_tokens}
     sampling = {name: value for name, value in given.items() if value is not None}
-    _run(RunOptions(model, prompt, once, port, server_port, keep, system, sampling))
+    images = tuple(data_url(name) for name in image or ())
+    _run(RunOptions(model, prompt, once, port, gateway_port, keep, system, sampling, images))
 
 
 def _run(options: RunOptions) -> None:
@@ -104,21 +109,24 @@ def _run(options: RunOptions) -> None:
     question = _question(options)
     out = sys.stdout
     with _exit_on_signals(), _narration(question, options), reach(options.port, keep=options.keep) as service:
-        server = ensure_running(service.api, options.model, options.server_port)
+        server = ensure_loaded(service.api, options.model, options.gateway_port)
         try:
-            is_ending = service.is_ours or server.is_ours
+            is_ending = service.is_ours or server.is_ours or server.has_loaded
             if question is None:
-                _show_access(server, options)
-                _chat(Conversation(server, options.system, options.sampling))
+                say(
+                    f"\n{server.model} answers programs at {server.endpoint}; foundrylocal status shows the key."
+                )
+                conversation = Conversation(server, options.system, options.sampling)
+                ChatLoop(conversation, list(options.images)).run()
                 _show_end(is_ending, options)
             else:
                 _ask_once(Conversation(server, options.system, options.sampling), question, options, out)
                 if options.is_sample:
-                    _show_access(server, options)
+                    _show_access(server)
                     _show_next(is_ending, server, options)
         finally:
-            if server.is_ours and not options.keep and not service.is_ours:
-                _stop(service.api)
+            if not options.keep and not service.is_ours:
+                _undo(service.api, server)
 
 
 def _question(options: RunOptions) -> str | None:
@@ -168,9 +176,9 @@ def _exit_on_signals() -> Iterator[None]:
 
 def _ask_once(conversation: Conversation, question: str, options: RunOptions, out: TextIO) -> None:
     if options.is_sample:
-        say(f"\n{_PROMPT}{question}")
+        say(f"\n{PROMPT}{question}")
     limits = QUESTION_OPTIONS if options.is_sample else {"max_tokens": ONE_SHOT_TOKENS} | options.sampling
-    answer = conversation.ask(question, partial(_write, out), **limits)
+    answer = conversation.ask(question, partial(write, out), options.images, **limits)
     print(file=out, flush=True)
     if answer.is_stopped:
         raise KeyboardInterrupt
@@ -180,66 +188,12 @@ def _ask_once(conversation: Conversation, question: str, options: RunOptions, ou
             None,
             "run the same command again, or try another model: foundrylocal list --all",
         )
-    say(f"({answer.figures()})")
+    say(described(answer))
     if answer.tokens >= limits["max_tokens"]:
         say("The answer was cut off there; --max-tokens allows more.")
 
 
-def _chat(conversation: Conversation) -> None:
-    """Answer questions until /bye, end of input, or Ctrl-C twice at the prompt."""
-    _enable_editing()
-    say(f"\nType a message. {_HELP}")
-    is_warned = False
-    while True:
-        try:
-            line = input(_PROMPT).strip()
-        except EOFError:
-            say()
-            return
-        except KeyboardInterrupt:
-            say()
-            if is_warned:
-                return
-            is_warned = True
-            say(f"{_HELP} Ctrl-C again also quits.")
-            continue
-        is_warned = False
-        if line == "/bye":
-            return
-        if line:
-            _take_turn(conversation, line)
-
-
-def _take_turn(conversation: Conversation, line: str) -> None:
-    if line == "/clear":
-        conversation.clear()
-        say("The conversation is forgotten.")
-        return
-    if line.startswith("/") and " " not in line:
-        say(_HELP)
-        return
-    try:
-        answer = conversation.ask(line, partial(_write, sys.stdout))
-    except Failure as failure:
-        # The chat continues: a crashed worker restarts in a moment.
-        say()
-        show_failure(failure)
-        return
-    say()
-    say(f"({'stopped, ' if answer.is_stopped else ''}{answer.figures()})")
-
-
-def _write(out: TextIO, text: str) -> None:
-    out.write(clean(text))
-    out.flush()
-
-
-def _enable_editing() -> None:
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - its import gives input() line editing and history
-
-
-def _show_access(server: RunningServer, options: RunOptions) -> None:
+def _show_access(server: RunningServer) -> None:
     say()
     facts([("Model", server.model), ("Endpoint", server.endpoint), ("API key", server.key)])
     say()
@@ -275,8 +229,13 @@ def _show_next(is_ending: bool, server: RunningServer, options: RunOptions) -> N
     say(f"  foundrylocal run {server.model}        (a chat)")
 
 
-def _stop(api: ManagementClient) -> None:
+def _undo(api: ManagementClient, server: RunningServer) -> None:
+    """Stop the server if this command started it, or unload the model if it loaded that."""
     try:
-        say(str(api.post("/stop").get("message", "")))
+        if server.is_ours:
+            say(str(api.post("/stop").get("message", "")))
+        elif server.has_loaded:
+            path = model_path(server.model, "/unload")
+            say(f"{api.post(path, timeout_s=UNLOAD_TIMEOUT_S)['message']}: {server.model}")
     except Failure as failure:
         show_failure(failure)

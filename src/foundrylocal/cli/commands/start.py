@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from foundrylocal.cli import operations
-from foundrylocal.cli.arguments import Model, ServerPort
+from foundrylocal.cli.arguments import GatewayPort, Model
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.commands.status import show_access
 
 
-def command(model: Model, port: ServerPort = None) -> None:
+def command(model: Model, gateway_port: GatewayPort = None) -> None:
     """Start the FoundryLocal server with a model."""
     api = ManagementClient()
-    operations.start(api, model, port)
+    operations.start(api, model, gateway_port)
     show_access(api.get("/status"))

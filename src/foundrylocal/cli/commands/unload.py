@@ -8,10 +8,8 @@ import typer
 
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.operations import UNLOAD_TIMEOUT_S
 from foundrylocal.cli.render import say
-
-# Running answers end first.
-UNLOAD_TIMEOUT_S = 120.0
 
 
 def command(
