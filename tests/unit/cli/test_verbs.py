@@ -239,22 +239,6 @@ def test_logs_follow_until_the_service_ends(service: Script, run: Run) -> None:
     assert "ended the stream" in err
 
 
-def test_config_sends_typed_values(service: Script, run: Run) -> None:
-    service.on(
-        "POST /config",
-        {"success": True, "message": "Configuration updated successfully", "port": 1235, "cachedir": "/m"},
-    )
-    code, out, _ = run("config", "port=1235", "cache_dir=/m", "allowed_hosts=[]")
-    assert service.calls == [("POST /config", {"port": 1235, "cache_dir": "/m", "allowed_hosts": []})]
-    assert (code, out) == (0, "Configuration updated successfully\nport  1235\n")
-
-
-def test_config_reset(service: Script, run: Run) -> None:
-    service.on("POST /config", {"message": "ok", "port": 1234})
-    run("config", "--reset")
-    assert service.calls == [("POST /config", {"defaults": True})]
-
-
 def test_the_management_key_is_sent(service: Script, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOUNDRYLOCAL_MANAGEMENT_KEY", "manage-me-please")
     service.on("POST /stop", {"message": "ok"})

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
 
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.render import facts, say
-from foundrylocal.cli.values import parse_pairs, written
+from foundrylocal.cli.failure import Failure, Refused
+from foundrylocal.cli.render import say, table
 
 # `cachedir` is how the published answer spells cache_dir; the others are not settings.
-_NOT_SETTINGS = ("success", "message", "cachedir")
+_NOT_SETTINGS = ("success", "message", "cachedir", "overridden")
 
 
 def command(
@@ -22,12 +24,69 @@ def command(
     reset: Annotated[
         bool, typer.Option("--reset", help="First reset all settings to their defaults.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show or change the settings of the service."""
-    changes: dict[str, Any] = parse_pairs(settings or [], "port=1235")
-    if reset:
-        changes["defaults"] = True
-    answer = ManagementClient().post("/config", changes)
-    if changes:
+    """Show or change the settings of the service.
+
+    Lists are written a,b and pairs name=value,name=value; null takes a value
+    away. A change says when it holds.
+    """
+    from foundrylocal.cli.setting_values import parse_settings
+
+    changes = parse_settings(settings or [])
+    answer = _send(changes | ({"defaults": True} if reset else {}))
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    elif changes or reset:
         say(str(answer["message"]))
-    facts([(name, written(value)) for name, value in answer.items() if name not in _NOT_SETTINGS])
+        for name in changes:
+            say(f"  {_when(name, answer)}")
+    else:
+        _show(answer)
+
+
+def _send(changes: dict[str, Any]) -> dict[str, Any]:
+    """Raises Failure; for a value that cannot be, with the form of its setting."""
+    from foundrylocal.cli.setting_values import example_of, form_of
+
+    try:
+        answer: dict[str, Any] = ManagementClient().post("/config", changes)
+    except Refused as refusal:
+        named = [name for name in changes if refusal.why and f"{name}:" in refusal.why.replace(".", ":")]
+        if refusal.code != "invalid_configuration" or not named:
+            raise
+        forms = "\n".join(form_of(name) for name in named)
+        raise Failure(
+            refusal.what, f"{refusal.why}\n{forms}", f"foundrylocal config {example_of(named[0])}"
+        ) from refusal
+    return answer
+
+
+def _when(name: str, answer: dict[str, Any]) -> str:
+    """From when on a change holds, or what keeps it from holding."""
+    from foundrylocal.settings.applies import applies
+
+    fixed_by = answer.get("overridden", {}).get(name)
+    if fixed_by is None:
+        return f"{name} holds {applies(name)}"
+    return f"{name} is saved, but does not hold: {_source(fixed_by)} fixes it for the running service"
+
+
+def _source(fixed_by: str) -> str:
+    return f"the variable {fixed_by}" if fixed_by.startswith("FOUNDRYLOCAL_") else f"its {fixed_by}"
+
+
+def _show(answer: dict[str, Any]) -> None:
+    from foundrylocal.cli.setting_values import written_setting
+
+    overridden = answer.get("overridden", {})
+    rows = [
+        (name, written_setting(value), overridden.get(name, ""))
+        for name, value in answer.items()
+        if name not in _NOT_SETTINGS
+    ]
+    if overridden:
+        table(("SETTING", "VALUE", "FIXED BY"), rows)
+        say("A fixed setting keeps its value, whatever is saved.")
+    else:
+        table(("SETTING", "VALUE"), [row[:2] for row in rows])
