@@ -32,8 +32,13 @@ Except for `serve`, the verbs call the service.
 | exit code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | it failed; stderr says why. `plan`: the model does not fit. `doctor`: a check has an error |
+| 1 | it failed; stderr says what happened, why, and what to do next |
 | 2 | the command line is wrong: nothing was done |
+| 129, 130, 143 | a closed terminal, Ctrl-C or SIGTERM ended it; what it had started is ended too |
+
+Verbs that check something say so by 1, too: `plan` if the model does not fit, `doctor` if a check has an error,
+`verify` if a file is damaged, `service status` if it does not run. `serve` ends with 2 if it refuses its settings, or
+if another service uses the same home.
 
 | environment variable | meaning |
 | --- | --- |

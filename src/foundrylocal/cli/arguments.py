@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str, typer.Argument(help="Name or id of a model, as `foundrylocal list` shows it.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name or id of a model, as `foundrylocal list` shows it.")
+]
 GatewayPort = Annotated[
     int | None,
     typer.Option("--gateway-port", min=0, max=65535, help="Port for applications; 0 picks any free port."),

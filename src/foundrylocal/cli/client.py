@@ -118,4 +118,8 @@ class ManagementClient(HttpClient):
 def error_of(body: object, status: int) -> Failure:
     """The error in an answer or a final event."""
     found = errors.error_of(body, status)
-    return Failure(f"The service answered {status}") if found is None else as_failure(found)
+    return (
+        Failure(f"The service answered {status}", None, "foundrylocal logs --level ERROR")
+        if found is None
+        else as_failure(found)
+    )

@@ -25,15 +25,39 @@ NEXT_STEPS = {
     "request_not_found": "foundrylocal requests list",
     "internal_error": "foundrylocal logs --level ERROR",
     "invalid_api_key": "set FOUNDRYLOCAL_MANAGEMENT_KEY to the management key of the service",
+    # Errors that the verbs seldom meet, since they check what they send.
+    "context_length_exceeded": "ask for less, or foundrylocal set MODEL context_size=TOKENS",
+    "endpoint_not_found": "foundrylocal --version: the service may be older than this command",
+    "engine_unavailable": "foundrylocal engine",
+    "host_not_allowed": "foundrylocal config allowed_hosts=NAME on the machine of the service",
+    "invalid_configuration": "foundrylocal config",
+    "invalid_json": "foundrylocal --version: the service may be older than this command",
+    "invalid_request": "correct that value; foundrylocal VERB --help has examples",
+    "method_not_allowed": "foundrylocal --version: the service may be older than this command",
+    "missing_model_name": "foundrylocal list",
+    "model_corrupted": "foundrylocal verify MODEL --repair",
+    "model_loading": "run the same command again in a moment",
+    "model_not_allowed": "foundrylocal keys list",
+    "not_supported": "foundrylocal --help",
+    "operation_cancelled": "run the same command again",
+    "option_not_honored": "foundrylocal plan MODEL",
+    "origin_not_allowed": "foundrylocal config allowed_origins=ORIGIN",
+    "queue_full": "run the same command again in a moment",
+    "rate_limit_exceeded": "foundrylocal keys list",
+    "request_too_large": "send less, or foundrylocal config request_limit_mb=MB",
+    "response_not_found": "foundrylocal config responses_kept=NUMBER",
+    "scope_not_allowed": "foundrylocal keys add NAME --scope manage",
+    "server_shutting_down": "foundrylocal serve",
+    "system_exhausted": "run the same command again in a few seconds, or close other programs",
+    "too_many_keys": "foundrylocal keys rm NAME",
+    "update_failed": "foundrylocal logs --level ERROR",
 }
 
 
 class Failure(Exception):
     """Ends a verb; `exit_code` is 1, or 2 if the command line was wrong."""
 
-    def __init__(
-        self, what: str, why: str | None = None, next_step: str | None = None, *, exit_code: int = 1
-    ) -> None:
+    def __init__(self, what: str, why: str | None, next_step: str | None, *, exit_code: int = 1) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
@@ -75,6 +99,6 @@ def as_failure(error: ClientError) -> Failure:
         case client_errors.Unreachable():
             return Unreachable(error.message, error.why, "foundrylocal serve")
         case InvalidAddress():
-            return Failure(error.message, error.next_step, exit_code=2)
+            return Failure(error.message, None, "write it as http://127.0.0.1:9500", exit_code=2)
         case _:
             return Failure(error.message, error.why, "foundrylocal status")

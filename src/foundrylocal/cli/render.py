@@ -5,8 +5,11 @@ Rich is imported only at a terminal, when there is something to draw.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -50,30 +53,54 @@ def show_failure(failure: Failure) -> None:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns: with Rich at a terminal, otherwise aligned with two spaces in between."""
-    if is_terminal():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        drawn = Table(box=None, pad_edge=False, header_style="bold")
-        for title in titles:
-            drawn.add_column(title, no_wrap=title == titles[0])
-        for row in rows:
-            drawn.add_row(*(Text(clean(cell)) for cell in row))
-        Console().print(drawn)
+    """Print columns; at a terminal that is too narrow for them, one block for each row. Nothing is wrapped or cut."""
+    shown = [[clean(cell) for cell in row] for row in [titles, *rows]]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(titles))]
+    if is_terminal() and sum(widths) + 2 * (len(widths) - 1) > _columns():
+        _blocks(shown[0], shown[1:])
         return
-    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
-    for row in [titles, *rows]:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for number, row in enumerate(shown):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        print(line if number else _bold(line), flush=True)
+
+
+def _blocks(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row as its first cell, and the others below it with their titles; empty cells are left out."""
+    width = max(len(title) for title in titles[1:])
+    for name, *values in rows:
+        print(_bold(name or "-"))
+        for title, value in zip(titles[1:], values, strict=True):
+            if value and value != "-":
+                print(f"  {title.lower().ljust(width)}  {value}")
+    sys.stdout.flush()
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _bold(text: str) -> str:
+    is_plain = not is_terminal() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return text if is_plain else f"\x1b[1m{text}\x1b[0m"
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> None:
-    """Print names and values, one pair per line; leave out values that are None."""
-    shown = [(name, value) for name, value in pairs if value is not None]
+    """Print names and values, one pair per line; leave out values that are None.
+
+    At a terminal, a long value goes on below its beginning.
+    """
+    shown = [(name, clean(str(value))) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        say(f"{name.ljust(width)}  {value}")
+        lines = _lines(value, _columns() - width - 2) if is_terminal() else [value]
+        say(f"{name.ljust(width)}  {lines[0]}")
+        for line in lines[1:]:
+            say(f"{' ' * width}  {line}")
+
+
+def _lines(text: str, columns: int) -> list[str]:
+    """The text in lines of that length, broken between words only."""
+    return textwrap.wrap(text, max(20, columns), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 class OperationView:

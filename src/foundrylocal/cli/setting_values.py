@@ -72,7 +72,12 @@ def _value(schema: dict[str, Any], text: str) -> Any:
 def _named(part: str) -> tuple[str, str]:
     name, mark, value = part.partition("=")
     if not mark:
-        raise Failure(f"'{part}' has no value", "Pairs are written name=value,name=value.", exit_code=2)
+        raise Failure(
+            f"'{part}' has no value",
+            "Pairs are written name=value,name=value.",
+            f"foundrylocal config {example_of('aliases')}",
+            exit_code=2,
+        )
     return name, value
 
 

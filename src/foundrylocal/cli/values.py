@@ -20,7 +20,12 @@ def parse_pairs(pairs: Iterable[str], example: str, texts: Collection[str] = ())
 def _parse(pair: str, example: str, texts: Collection[str]) -> tuple[str, Any]:
     name, mark, text = pair.partition("=")
     if not mark or not name:
-        raise Failure(f"'{pair}' is not a setting", f"Write KEY=VALUE, as in {example}.", exit_code=2)
+        raise Failure(
+            f"'{pair}' has no value",
+            "Values are written KEY=VALUE.",
+            f"write it as in {example}",
+            exit_code=2,
+        )
     try:
         return name, text if name in texts and text != "null" else json.loads(text)
     except (ValueError, RecursionError):

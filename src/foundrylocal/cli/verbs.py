@@ -9,6 +9,7 @@ Invariant: running a verb imports only that verb's module; the help imports them
 from __future__ import annotations
 
 import pkgutil
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
@@ -46,6 +47,15 @@ class _Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return verb_names()
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb; for one that does not exist, the error names the nearest ones."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            nearest = get_close_matches(name, [*_modules(), *_SHORT], n=3)
+            hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+            ctx.fail(f"There is no command '{name}'.{hint}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         cmd_name = _SHORT.get(cmd_name, cmd_name)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from foundrylocal.cli.commands.import_ import import_body
 from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.operations import import_body
 from tests.fakes.management_api import MODEL, Run, Script
 
 NOT_FOUND = {"error": {"message": "Model not found", "type": "t", "code": "model_not_found", "details": None}}

@@ -23,7 +23,9 @@ def call_tool(*command: str) -> subprocess.CompletedProcess[str]:
             "foundrylocal serve --detach",
         ) from None
     except subprocess.TimeoutExpired:
-        raise Failure(f"{' '.join(command)} did not end in {TOOL_TIMEOUT_S:g} s") from None
+        raise Failure(
+            f"`{' '.join(command)}` did not end in {TOOL_TIMEOUT_S:g} s", None, "run that command yourself"
+        ) from None
 
 
 def require_tool(next_step: str, *command: str) -> str:

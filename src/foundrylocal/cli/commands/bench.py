@@ -35,6 +35,11 @@ def command(
     """Measure how fast a model is on this machine.
 
     Prompts, answers and first tokens at 1, 4 and 16 clients; it takes about a minute for each model.
+
+    \b
+    Examples:
+      foundrylocal bench SmolLM2-135M-Instruct-Q4_1-GGUF
+      foundrylocal bench MODEL --compare OTHER --json
     """
     machine = describe_machine()
     # Progress is for people: with --json, stdout is the answer alone.

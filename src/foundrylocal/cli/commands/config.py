@@ -30,6 +30,12 @@ def command(
 
     Lists are written a,b and pairs name=value,name=value; null takes a value
     away. A change says when it holds.
+
+    \b
+    Examples:
+      foundrylocal config
+      foundrylocal config port=1235 allowed_hosts=box.local,nas.local
+      foundrylocal config aliases=small=SmolLM2-135M-Instruct-Q4_1-GGUF
     """
     from foundrylocal.cli.setting_values import parse_settings
 

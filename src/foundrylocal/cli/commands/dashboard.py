@@ -15,7 +15,13 @@ def command(
         bool, typer.Option("--print", help="Print the address; open nothing.", show_default=False)
     ] = False,
 ) -> None:
-    """Open the dashboard in the browser."""
+    """Open the dashboard in the browser.
+
+    \b
+    Examples:
+      foundrylocal dashboard
+      foundrylocal dashboard --print
+    """
     api = ManagementClient()
     api.check()
     address = f"{api.url.rstrip('/')}/"

@@ -21,6 +21,10 @@ def command(as_json: AsJson = False) -> None:
     """Check the machine and say what to do about each problem.
 
     The folders, the ports, the engine and the network; the exit code is 1 on an error.
+
+    \b
+    Examples:
+      foundrylocal doctor
     """
     answer, is_running = _examine()
     if as_json:

@@ -13,7 +13,12 @@ HELP = "Show the downloads, and pause, resume or cancel one."
 
 
 def list_downloads(as_json: AsJson = False) -> None:
-    """List the downloads that run, wait or are paused."""
+    """List the downloads that run, wait or are paused.
+
+    \b
+    Examples:
+      foundrylocal downloads list
+    """
     answer = ManagementClient().get("/downloads")
     if as_json:
         print(json.dumps(answer, indent=2))
@@ -35,17 +40,32 @@ def _row(download: dict[str, Any]) -> tuple[str, ...]:
 
 
 def pause(model: Model) -> None:
-    """Pause a download; what was received is kept."""
+    """Pause a download; what was received is kept.
+
+    \b
+    Examples:
+      foundrylocal downloads pause SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     _say(ManagementClient().post(_path(model, "/pause")))
 
 
 def resume(model: Model) -> None:
-    """Continue a paused download where it stopped."""
+    """Continue a paused download where it stopped.
+
+    \b
+    Examples:
+      foundrylocal downloads resume SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     _say(ManagementClient().post(_path(model, "/resume")))
 
 
 def cancel(model: Model) -> None:
-    """Cancel a download."""
+    """Cancel a download.
+
+    \b
+    Examples:
+      foundrylocal downloads cancel SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     _say(ManagementClient().delete(_path(model)))
 
 

@@ -36,18 +36,25 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the engines; add or remove llama-server binaries."""
+    """List the engines; add or remove llama-server binaries.
+
+    \b
+    Examples:
+      foundrylocal engine
+      foundrylocal engine add cuda /opt/llama.cpp/llama-server
+      foundrylocal engine rm cuda
+    """
     if action is Action.LIST:
         _list(as_json=as_json)
     elif action is Action.ADD:
         if name is None or path is None:
             raise Failure(
-                "An engine needs a name and a binary", "foundrylocal engine add NAME PATH", exit_code=2
+                "An engine needs a name and a binary", None, "foundrylocal engine add NAME PATH", exit_code=2
             )
         _add(name, path, force=force)
     else:
         if name is None:
-            raise Failure("Which engine?", "foundrylocal engine rm NAME", exit_code=2)
+            raise Failure("Which engine?", None, "foundrylocal engine rm NAME", exit_code=2)
         _remove(name)
 
 
@@ -109,7 +116,7 @@ def _remove(name: str) -> None:
     try:
         saved = read_saved(Folders.locate().config / NAME)
     except (OSError, ValueError) as error:
-        raise Failure("The saved settings cannot be read", str(error)) from error
+        raise Failure("The saved settings cannot be read", str(error), "foundrylocal doctor") from error
     if name not in (saved.get("engines") or {}):
         raise Failure(
             f"There is no engine '{name}' in the settings of this home", None, "foundrylocal engine list"
@@ -127,9 +134,16 @@ def _change(name: str, path: str | None) -> None:
     try:
         change_engines(folders.config, name, path)
     except ValueError as error:
-        raise Failure(f"Engine '{name}' cannot be saved", _only_reason(error), exit_code=2) from error
+        raise Failure(
+            f"Engine '{name}' cannot be saved",
+            _only_reason(error),
+            "foundrylocal engine add NAME PATH with another name or path",
+            exit_code=2,
+        ) from error
     except OSError as error:
-        raise Failure("The settings cannot be saved", error.strerror or str(error)) from error
+        raise Failure(
+            "The settings cannot be saved", error.strerror or str(error), "foundrylocal doctor"
+        ) from error
     if os.environ.get("FOUNDRYLOCAL_ENGINES"):
         say("FOUNDRYLOCAL_ENGINES is set here: a service that has it too uses it instead of what is saved.")
 

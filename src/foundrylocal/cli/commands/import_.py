@@ -29,7 +29,14 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Use a GGUF file, or a repository on the hub, as a model."""
+    """Use a GGUF file, or a repository on the hub, as a model.
+
+    \b
+    Examples:
+      foundrylocal import ~/Downloads/model.gguf --mode link
+      foundrylocal import Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
+      foundrylocal import --list
+    """
     api = ManagementClient()
     if is_list:
         _list(api.get("/models/importable"), as_json)
@@ -37,7 +44,12 @@ def command(
     if source is None:
         raise Failure("What should be imported?", None, "foundrylocal import --list", exit_code=2)
     if mode not in _MODES:
-        raise Failure(f"'{mode}' is not a mode", f"Write one of {', '.join(_MODES)}.", exit_code=2)
+        raise Failure(
+            f"'{mode}' is not a mode",
+            f"Write one of {', '.join(_MODES)}.",
+            f"foundrylocal import {source} --mode link",
+            exit_code=2,
+        )
     body = operations.import_body(source, name, mode)
     if "repo" in body and not as_json:
         answer = operations.import_from_hub(api, body)

@@ -51,7 +51,13 @@ def add(
     ] = Scope.INFERENCE,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and print it, once."""
+    """Create a key and print it, once.
+
+    \b
+    Examples:
+      foundrylocal keys add alice --requests-per-minute 20
+      foundrylocal keys add ci --model SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     rules = {
         "models": model or None,
         "requests_per_minute": requests_per_minute,
@@ -69,7 +75,12 @@ def add(
 
 
 def list_keys(as_json: AsJson = False) -> None:
-    """List the keys with their rules and what they have used."""
+    """List the keys with their rules and what they have used.
+
+    \b
+    Examples:
+      foundrylocal keys list
+    """
     answer = ManagementClient().get("/keys")
     if as_json:
         print(json.dumps(answer, indent=2))
@@ -81,7 +92,12 @@ def list_keys(as_json: AsJson = False) -> None:
 
 
 def rm(name: Name) -> None:
-    """Revoke a key: it is refused from now on, and its running requests end."""
+    """Revoke a key: it is refused from now on, and its running requests end.
+
+    \b
+    Examples:
+      foundrylocal keys rm alice
+    """
     say(str(ManagementClient().delete(f"/keys/{quote(name, safe='')}")["message"]))
 
 

@@ -48,7 +48,11 @@ def command(
 
     MEMORY is what a model takes with the context that it gets where there is enough memory; with a + it takes more.
 
-    Example: foundrylocal list --all --language de --max-memory 8
+    \b
+    Examples:
+      foundrylocal list
+      foundrylocal list --all --for code --language de --max-memory 8
+      foundrylocal list --json
     """
     is_all = show_all and not downloaded
     answer = ManagementClient().get("/models" if is_all else "/models/downloaded")

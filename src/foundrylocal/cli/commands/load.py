@@ -26,6 +26,11 @@ def command(
     """Load a downloaded model beside those in memory.
 
     The server is started if it is stopped.
+
+    \b
+    Examples:
+      foundrylocal load SmolLM2-135M-Instruct-Q4_1-GGUF
+      foundrylocal load MODEL context_size=16384 pinned=true
     """
     given = parse_pairs(options or [], "context_size=16384", TEXT_OPTIONS)
     body: dict[str, Any] | None = {"options": given} if given else None

@@ -29,6 +29,11 @@ def command(
     """Show what loading a model would take.
 
     The exit code is 1 if it does not fit.
+
+    \b
+    Examples:
+      foundrylocal plan SmolLM2-135M-Instruct-Q4_1-GGUF
+      foundrylocal plan MODEL --context 32768
     """
     body: dict[str, Any] = {"model_name": model}
     if context is not None:

@@ -17,7 +17,12 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
 
 def list_prompts(as_json: AsJson = False) -> None:
-    """List the saved prompts by model."""
+    """List the saved prompts by model.
+
+    \b
+    Examples:
+      foundrylocal prompt-cache list
+    """
     answer = ManagementClient().get("/prompt-cache")
     if as_json:
         print(json.dumps(answer, indent=2))
@@ -52,7 +57,13 @@ def age(seconds: int) -> str:
 def clear(
     model: Annotated[str | None, typer.Argument(help="Only the prompts of this model.")] = None,
 ) -> None:
-    """Remove the saved prompts of all models or of one; loaded models keep theirs in memory."""
+    """Remove the saved prompts of all models or of one; loaded models keep theirs in memory.
+
+    \b
+    Examples:
+      foundrylocal prompt-cache clear
+      foundrylocal prompt-cache clear SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     answer = ManagementClient().delete("/prompt-cache" + (f"/{quote(model, safe='')}" if model else ""))
     freed = f": {answer['removed']}, {answer['freed_formatted']} freed" if answer["removed"] else ""
     say(f"{answer['message']}{freed}")

@@ -12,7 +12,12 @@ from foundrylocal.kit.sizes import format_bytes
 
 
 def command(as_json: AsJson = False) -> None:
-    """Show the models in memory and what they take of it."""
+    """Show the models in memory and what they take of it.
+
+    \b
+    Examples:
+      foundrylocal ps
+    """
     machine = ManagementClient().get("/machine")
     if as_json:
         print(json.dumps(machine, indent=2))

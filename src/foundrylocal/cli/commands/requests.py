@@ -26,7 +26,12 @@ def list_requests(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List running and recent requests, newest first."""
+    """List running and recent requests, newest first.
+
+    \b
+    Examples:
+      foundrylocal requests list --limit 50 --status failed
+    """
     answer = ManagementClient().get("/requests", limit=limit, model=model, key=key, status=status)
     if as_json:
         print(json.dumps(answer, indent=2))
@@ -38,7 +43,12 @@ def list_requests(
 
 
 def show(request_id: RequestId, as_json: AsJson = False) -> None:
-    """Show everything about one request."""
+    """Show everything about one request.
+
+    \b
+    Examples:
+      foundrylocal requests show req-9f86d081884c7d65
+    """
     entry = ManagementClient().get(f"/requests/{quote(request_id, safe='')}")
     if as_json:
         print(json.dumps(entry, indent=2))
@@ -54,7 +64,12 @@ def show(request_id: RequestId, as_json: AsJson = False) -> None:
 
 
 def end(request_id: RequestId) -> None:
-    """End a running request; its client gets an error."""
+    """End a running request; its client gets an error.
+
+    \b
+    Examples:
+      foundrylocal requests end req-9f86d081884c7d65
+    """
     say(str(ManagementClient().delete(f"/requests/{quote(request_id, safe='')}")["message"]))
 
 

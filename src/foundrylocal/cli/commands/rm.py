@@ -8,6 +8,11 @@ from foundrylocal.cli.render import say
 
 
 def command(model: Model) -> None:
-    """Delete a downloaded model."""
+    """Delete a downloaded model.
+
+    \b
+    Examples:
+      foundrylocal rm SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     answer = ManagementClient().delete(model_path(model))
     say(f"{answer['message']}: {answer['model_name']}, {answer['freed_space_formatted']} freed")

@@ -97,6 +97,13 @@ def command(
     With a question, standard output gets the answer alone, and standard error
     everything else. The model is loaded beside those in memory; none of them
     leaves for it.
+
+    \b
+    Examples:
+      foundrylocal run
+      foundrylocal run SmolLM2-135M-Instruct-Q4_1-GGUF "What is a cat?"
+      foundrylocal run MODEL --system "Be brief." --temperature 0.2
+      foundrylocal run MODEL "What is this?" --image photo.jpg
     """
     given = {"temperature": temperature, "max_tokens": max_tokens}
     sampling = {name: value for name, value in given.items() if value is not None}

@@ -27,6 +27,11 @@ def command(
 
     MEMORY is what a model takes with the context that it gets where there is enough memory; with a + it takes more.
     FITS says whether it could be loaded now without unloading another one.
+
+    \b
+    Examples:
+      foundrylocal search "qwen coder"
+      foundrylocal search llama --limit 20
     """
     api = ManagementClient()
     words = query.lower().split()

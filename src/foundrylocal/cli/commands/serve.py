@@ -31,6 +31,11 @@ def command(
     The exit code is 0 after a signal, 1 if the service could not run (a port
     is taken), 2 if it refused its settings. With --detach it is 0 once the
     service is ready.
+
+    \b
+    Examples:
+      foundrylocal serve
+      foundrylocal serve --detach --port 9501
     """
     if detach:
         _detach(host, port, verbose=verbose)

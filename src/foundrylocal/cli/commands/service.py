@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.autostart.definition import Definition, Manager
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import facts, say
@@ -31,6 +33,11 @@ def install(
 
     systemd on Linux, launchd on macOS. Settings stay where they are; a home
     from FOUNDRYLOCAL_HOME is kept.
+
+    \b
+    Examples:
+      foundrylocal service install
+      sudo foundrylocal service install --system
     """
     manager = _manager(is_system)
     if start and not is_system:
@@ -48,6 +55,10 @@ def uninstall(is_system: IsSystem = False) -> None:
     """Stop the service and remove its definition.
 
     Models, settings, keys and logs stay.
+
+    \b
+    Examples:
+      foundrylocal service uninstall
     """
     manager = _manager(is_system)
     if not manager.uninstall():
@@ -58,31 +69,46 @@ def uninstall(is_system: IsSystem = False) -> None:
 
 
 def start(is_system: IsSystem = False) -> None:
-    """Start the installed service."""
+    """Start the installed service.
+
+    \b
+    Examples:
+      foundrylocal service start
+    """
     _installed(is_system).start()
     say("The service is started.")
 
 
 def stop(is_system: IsSystem = False) -> None:
-    """Stop the installed service; it starts again at the next boot."""
+    """Stop the installed service; it starts again at the next boot.
+
+    \b
+    Examples:
+      foundrylocal service stop
+    """
     _installed(is_system).stop()
     say("The service is stopped.")
 
 
-def status(is_system: IsSystem = False) -> None:
+def status(is_system: IsSystem = False, as_json: AsJson = False) -> None:
     """Show whether the service is installed and runs.
 
     The exit code is 1 if it does not run.
+
+    \b
+    Examples:
+      foundrylocal service status
     """
     manager = _manager(is_system)
     found = manager.state()
-    facts(
-        [
-            ("Installed", str(manager.path) if found.is_installed else "no (foundrylocal service install)"),
-            ("State", found.summary),
-            ("Service", _address() if found.is_running and not is_system else None),
-        ]
-    )
+    address = _address() if found.is_running and not is_system else None
+    if as_json:
+        path = str(manager.path) if found.is_installed else None
+        state = {"is_running": found.is_running, "state": found.summary, "url": address}
+        print(json.dumps({"is_installed": found.is_installed, "path": path, **state}, indent=2))
+    else:
+        where = str(manager.path) if found.is_installed else "no (foundrylocal service install)"
+        facts([("Installed", where), ("State", found.summary), ("Service", address)])
     if not found.is_running:
         raise typer.Exit(1)
 

@@ -39,9 +39,20 @@ def command(
     """Save settings of one model.
 
     Load options, sampling defaults, a system prompt.
+
+    \b
+    Examples:
+      foundrylocal set MODEL temperature=0.2 context_size=16384
+      foundrylocal set MODEL system_prompt="You are brief."
+      foundrylocal set MODEL --show
     """
     if reset and (values or dry_run):
-        raise Failure("--reset takes no values", "First reset, then set the new values.", exit_code=2)
+        raise Failure(
+            "--reset takes no values",
+            "First reset, then set the new values.",
+            f"foundrylocal set {model} --reset",
+            exit_code=2,
+        )
     client, path = ManagementClient(), model_path(model, "/preset")
     changes: Json = parse_pairs(values or [], "temperature=0.2", TEXT_OPTIONS)
     if reset:

@@ -13,7 +13,12 @@ from foundrylocal.cli.values import written
 
 
 def command(model: Model, as_json: AsJson = False) -> None:
-    """Show what a model is, what it can do and what it needs."""
+    """Show what a model is, what it can do and what it needs.
+
+    \b
+    Examples:
+      foundrylocal show SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     answer = ManagementClient().get(model_path(model))
     if as_json:
         print(json.dumps(answer, indent=2))

@@ -24,6 +24,10 @@ def command() -> None:
 
     `stop` ends the server only, and keeps the management API. Downloads that
     run are kept, and continue when the service is started again.
+
+    \b
+    Examples:
+      foundrylocal shutdown
     """
     from foundrylocal.settings.folders import Folders
     from foundrylocal.settings.home_lock import is_home_held

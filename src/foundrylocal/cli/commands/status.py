@@ -11,7 +11,13 @@ from foundrylocal.cli.render import facts
 
 
 def command(as_json: AsJson = False) -> None:
-    """Show what is running, with its address and key."""
+    """Show what is running, with its address and key.
+
+    \b
+    Examples:
+      foundrylocal status
+      foundrylocal status --json
+    """
     api = ManagementClient()
     answer = api.get("/status")
     if as_json:

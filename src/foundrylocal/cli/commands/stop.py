@@ -10,5 +10,9 @@ def command() -> None:
     """Stop the FoundryLocal server.
 
     The management API keeps running.
+
+    \b
+    Examples:
+      foundrylocal stop
     """
     say(str(ManagementClient().post("/stop")["message"]))

@@ -9,7 +9,12 @@ from foundrylocal.cli.commands.status import show_access
 
 
 def command(model: Model) -> None:
-    """Switch the running server to another model."""
+    """Switch the running server to another model.
+
+    \b
+    Examples:
+      foundrylocal switch SmolLM2-135M-Instruct-Q4_1-GGUF
+    """
     api = ManagementClient()
     operations.switch(api, model)
     show_access(api.get("/status"))

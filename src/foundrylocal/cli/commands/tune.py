@@ -18,6 +18,10 @@ def command(model: Model, as_json: AsJson = False) -> None:
     """Find what makes a model fast here, and save it.
 
     Threads, batches and the cache type, measured in at most two minutes and saved as the model's preset.
+
+    \b
+    Examples:
+      foundrylocal tune SmolLM2-135M-Instruct-Q4_1-GGUF
     """
     api = ManagementClient()
     path = model_path(model, "/tune")

@@ -19,6 +19,11 @@ def command(
     """Unload a model from memory; its files stay.
 
     Its running answers end first.
+
+    \b
+    Examples:
+      foundrylocal unload SmolLM2-135M-Instruct-Q4_1-GGUF
+      foundrylocal unload --all
     """
     if (model is None) != is_all:
         raise Failure("Which model?", "Name one, or give --all.", "foundrylocal ps", exit_code=2)

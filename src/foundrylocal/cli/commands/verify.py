@@ -23,6 +23,11 @@ def command(
     """Check the files of a downloaded model.
 
     The exit code is 1 if one is damaged.
+
+    \b
+    Examples:
+      foundrylocal verify SmolLM2-135M-Instruct-Q4_1-GGUF
+      foundrylocal verify MODEL --repair
     """
     api = ManagementClient()
     answer = api.post(model_path(model, "/verify"), {"repair": repair}, timeout_s=VERIFY_TIMEOUT_S)
