@@ -31,7 +31,7 @@ HELP = """/bye                  quit; so does Ctrl-D
 \"\"\"                   begin a question of several lines; \"\"\" ends it
 Ctrl-C                stop an answer"""
 _HINT = "/bye quits, /help lists the commands, Ctrl-C stops an answer."
-_COMMAND = re.compile(r"/(\w{1,40}|\?)(?:\s+(.*))?", re.DOTALL)
+_COMMAND = re.compile(r"/(\w{1,40}|\?)(?:\s(.*))?", re.DOTALL)
 
 
 class ChatLoop:
