@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -42,7 +42,8 @@ class Call(Generic[T]):
 def read_as(shape: type[T], data: bytes | str, url: str) -> T:
     """JSON in that shape. Raises NotFoundryLocal if it has another one."""
     try:
-        return _adapter(shape).validate_json(data)
+        adapter: TypeAdapter[T] = _adapter(cast(Hashable, shape))
+        return adapter.validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])

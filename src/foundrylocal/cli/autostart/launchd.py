@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import plistlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,19 @@ def property_list(definition: Definition, output: Path, user: str | None) -> byt
     return plistlib.dumps(values, sort_keys=False)
 
 
+def _user_id() -> int:
+    if sys.platform == "win32":
+        return -1
+    return os.getuid()
+
+
 class Launchd:
     """The agent of this user, or the daemon of the machine."""
 
     def __init__(self, output: Path, *, is_system: bool) -> None:
         self._output = output
         self._is_system = is_system
-        self._domain = "system" if is_system else f"gui/{os.getuid()}"
+        self._domain = "system" if is_system else f"gui/{_user_id()}"
 
     @property
     def path(self) -> Path:

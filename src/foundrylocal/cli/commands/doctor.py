@@ -8,9 +8,10 @@ from typing import Any
 import typer
 
 from foundrylocal.cli.arguments import AsJson
-from foundrylocal.cli.client import BASE_PATH, ManagementClient
+from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Refused, Unreachable
 from foundrylocal.cli.render import say
+from foundrylocal.client.addresses import BASE_PATH
 
 # The service bounds each check; loading the starter model takes longest.
 TIMEOUT_S = 90.0
