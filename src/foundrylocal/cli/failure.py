@@ -50,6 +50,8 @@ NEXT_STEPS = {
     "server_shutting_down": "foundrylocal serve",
     "system_exhausted": "run the same command again in a few seconds, or close other programs",
     "too_many_keys": "foundrylocal keys rm NAME",
+    "node_lost": "foundrylocal cluster status",
+    "cluster_unreachable": "foundrylocal cluster doctor",
     "update_failed": "foundrylocal logs --level ERROR",
 }
 

@@ -20,7 +20,9 @@ _LATER = {
     **dict.fromkeys(LoadSettings.model_fields, Applies.NEXT_LOAD),
     **dict.fromkeys(("memory_reserve_mb", "memory_budget_mb"), Applies.NEXT_LOAD),
     **dict.fromkeys(("port", "gateway_host"), Applies.SERVER_START),
-    **dict.fromkeys(("api_host", "api_port", "load_at_start", "worker_command"), Applies.SERVICE_START),
+    **dict.fromkeys(
+        ("api_host", "api_port", "load_at_start", "worker_command", "cluster_address"), Applies.SERVICE_START
+    ),
 }
 
 

@@ -66,7 +66,9 @@ def _forget(folders: Folders) -> bool:
             return False
         change_setting(folders.config, "cluster_address", None)
     except (OSError, ValueError) as error:
-        raise Failure("The setting cluster_address cannot be removed", str(error)) from error
+        raise Failure(
+            "The setting cluster_address cannot be removed", str(error), "foundrylocal doctor"
+        ) from error
     return True
 
 

@@ -101,7 +101,9 @@ def private_session_folder(folders: Folders) -> Path:
         if is_ours and found.st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
-        raise Failure(f"The folder {path} cannot be made", error.strerror or str(error)) from error
+        raise Failure(
+            f"The folder {path} cannot be made", error.strerror or str(error), "foundrylocal doctor"
+        ) from error
     if not is_ours:
         raise Failure(
             f"{path} belongs to another user", "Ray's sockets would be in their hands.", "remove it"

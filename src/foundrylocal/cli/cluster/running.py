@@ -74,7 +74,9 @@ def run_head(address: str | None, port: int, storage: str, memory_mb: int | None
         if kept.folder is not None:
             kept.folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise Failure("The cluster's files cannot be written", error.strerror or str(error)) from error
+        raise Failure(
+            "The cluster's files cannot be written", error.strerror or str(error), "foundrylocal doctor"
+        ) from error
     offer = NodeOffer(head.host, offered_bytes(folders, memory_mb))
     plan = _Plan(
         own_record("head", head.host, str(head)),

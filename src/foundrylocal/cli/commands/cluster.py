@@ -40,6 +40,10 @@ def head(
     """Start a cluster on this machine and run until Ctrl-C.
 
     Makes the cluster's token, and sets cluster_address, so that the service uses the cluster from its next start.
+
+    \b
+    Examples:
+      foundrylocal cluster head --address 192.168.1.10
     """
     from foundrylocal.cli.cluster.running import run_head
 
@@ -61,6 +65,10 @@ def join(
     """Offer this machine's memory to a cluster until Ctrl-C.
 
     Needs the cluster's token (`foundrylocal cluster token --set`). Joins again whenever the connection was lost.
+
+    \b
+    Examples:
+      foundrylocal cluster join 192.168.1.10:6379 --memory-mb 16000
     """
     from foundrylocal.cli.cluster.running import run_join
 
@@ -71,6 +79,10 @@ def leave() -> None:
     """Leave the cluster.
 
     Ends the node of this home; on the head, ends the cluster and forgets what it kept.
+
+    \b
+    Examples:
+      foundrylocal cluster leave
     """
     from foundrylocal.cli.cluster.leaving import leave_cluster
 
@@ -81,6 +93,10 @@ def status(as_json: AsJson = False) -> None:
     """Show the nodes and the models on them.
 
     With their memory and versions, and which of them do not answer.
+
+    \b
+    Examples:
+      foundrylocal cluster status
     """
     answer = ManagementClient().get("/cluster")
     if as_json:
@@ -122,6 +138,11 @@ def token(
     """Show the cluster's token, or keep another one.
 
     Whoever has it may run programs on every node: copy it by a way that nobody else reads, such as ssh.
+
+    \b
+    Examples:
+      foundrylocal cluster token
+      foundrylocal cluster token --set
     """
     from foundrylocal.engine.ray.node.token import read_token, save_token, token_path
     from foundrylocal.settings.folders import Folders
@@ -158,6 +179,10 @@ def doctor(
 
     Ray and its version, the token, open ports, the way to the head and the clock, each with what to do about it; the
     exit code is 1 on an error.
+
+    \b
+    Examples:
+      foundrylocal cluster doctor 192.168.1.10:6379
     """
     from foundrylocal.cli.cluster.examining import examine
     from foundrylocal.cli.commands.doctor import show_checks

@@ -11,6 +11,7 @@ from foundrylocal.client.aio.resource import AsyncResource
 from foundrylocal.client.call import Call, read_as
 from foundrylocal.client.change import Change, read_change
 from foundrylocal.client.timeouts import DOCTOR_TIMEOUT_S
+from foundrylocal.wire.cluster import ClusterAnswer
 from foundrylocal.wire.config import SettingsAnswer
 from foundrylocal.wire.doctor import DoctorAnswer
 from foundrylocal.wire.engines import EnginesAnswer
@@ -68,6 +69,10 @@ class AsyncService(AsyncResource):
     async def engines(self) -> EnginesAnswer:
         """The engines of this machine and their devices."""
         return await self._send(Call("GET", "/engines", EnginesAnswer))
+
+    async def cluster(self) -> ClusterAnswer:
+        """The machines that run models, with their memory and versions, and the replicas on them."""
+        return await self._send(Call("GET", "/cluster", ClusterAnswer))
 
     async def doctor(self) -> DoctorAnswer:
         """Check the machine; each problem comes with what to do about it."""

@@ -14,6 +14,7 @@ from foundrylocal.client.call import Call, read_as
 from foundrylocal.client.change import Change, read_change
 from foundrylocal.client.sync.resource import Resource
 from foundrylocal.client.timeouts import DOCTOR_TIMEOUT_S
+from foundrylocal.wire.cluster import ClusterAnswer
 from foundrylocal.wire.config import SettingsAnswer
 from foundrylocal.wire.doctor import DoctorAnswer
 from foundrylocal.wire.engines import EnginesAnswer
@@ -71,6 +72,10 @@ class Service(Resource):
     def engines(self) -> EnginesAnswer:
         """The engines of this machine and their devices."""
         return self._send(Call("GET", "/engines", EnginesAnswer))
+
+    def cluster(self) -> ClusterAnswer:
+        """The machines that run models, with their memory and versions, and the replicas on them."""
+        return self._send(Call("GET", "/cluster", ClusterAnswer))
 
     def doctor(self) -> DoctorAnswer:
         """Check the machine; each problem comes with what to do about it."""
