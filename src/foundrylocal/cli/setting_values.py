@@ -60,13 +60,20 @@ def _value(schema: dict[str, Any], text: str) -> Any:
     types = {kind.get("type") for kind in kinds}
     if text == "null" and "null" in types:
         return None
-    if text.lstrip().startswith(("[", "{")) or not types & {"array", "object"}:
+    is_mapping = "object" in types and ("=" in text or types == {"object"})
+    if text.lstrip().startswith(("[", "{")) or not (is_mapping or "array" in types):
         return text if types <= {"string", "null"} else _json_or_text(text)
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if "object" in types:
-        return dict(_named(part) for part in parts)
-    items = next(kind["items"] for kind in kinds if kind.get("type") == "array")
-    return [part if items.get("type") == "string" else _json_or_text(part) for part in parts]
+    if is_mapping:
+        return {key: _item(kinds, "object", value) for key, value in map(_named, parts)}
+    return [_item(kinds, "array", part) for part in parts]
+
+
+def _item(kinds: list[dict[str, Any]], kind: str, text: str) -> Any:
+    """One value of a list or a mapping."""
+    schema = next(one for one in kinds if one.get("type") == kind)
+    inner = schema.get("items") or schema.get("additionalProperties") or {}
+    return text if inner.get("type") == "string" else _json_or_text(text)
 
 
 def _named(part: str) -> tuple[str, str]:
@@ -95,7 +102,7 @@ def written_setting(value: object) -> str:
     ):
         return ",".join(map(str, value))
     if isinstance(value, dict) and all(
-        isinstance(one, str) and "," not in f"{key}{one}" for key, one in value.items()
+        isinstance(one, (str, int)) and "," not in f"{key}{one}" for key, one in value.items()
     ):
         return ",".join(f"{key}={one}" for key, one in value.items())
     return value if isinstance(value, str) else json.dumps(value)

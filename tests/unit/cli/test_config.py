@@ -33,6 +33,9 @@ DONE = {"success": True, "message": "Configuration updated successfully", "port"
         ("management_key=null", "management_key", None),
         ("load_at_start=a=b", "load_at_start", "a=b"),
         ("port=many", "port", "many"),
+        ("replicas=2", "replicas", 2),
+        ("replicas=1-4", "replicas", "1-4"),
+        ("replicas=Smol=1-4,Big=2", "replicas", {"Smol": "1-4", "Big": 2}),
     ],
 )
 def test_a_value_is_of_the_kind_of_its_setting(written: str, name: str, value: Any) -> None:
