@@ -154,9 +154,12 @@ def at_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             [("Model", "b"), ("Context", "4,096 tokens (auto), shared by 4 requests at a time " * 2)]
         )
         terminal.flush()
-        text = os.read(master, 65536).decode()
+        os.write(slave, b"\x04")  # what was written before it can be read
+        data = b""
+        while not data.endswith(b"\x04"):
+            data += os.read(master, 65536)
     os.close(master)
-    return text.replace("\r\n", "\n").splitlines()
+    return data.decode().removesuffix("\x04").replace("\r\n", "\n").splitlines()
 
 
 def test_a_table_that_is_too_wide_becomes_a_block_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
