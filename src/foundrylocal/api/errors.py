@@ -26,7 +26,15 @@ log = logging.getLogger("foundrylocal.API")
 
 _INFERENCE_PATHS = (
     *("/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/messages"),
-    *("/messages/count_tokens", "/tokenize", "/api/chat", "/api/generate"),
+    *(
+        "/messages/count_tokens",
+        "/tokenize",
+        "/models",
+        "/api/chat",
+        "/api/generate",
+        "/api/tags",
+        "/api/embed",
+    ),
 )
 _INFERENCE_IS_ELSEWHERE = (
     "This is the management API. Inference is on the gateway's port, 1234 by default: set the client's base URL to "
@@ -54,8 +62,9 @@ async def _http(request: Request, error: Exception) -> Response:
     path = request.url.path
     if error.status_code == 404:
         not_found = EndpointNotFound(request.method, path[:200])
-        if path.endswith(_INFERENCE_PATHS):
+        if path.rstrip("/").endswith(_INFERENCE_PATHS):
             not_found.details = _INFERENCE_IS_ELSEWHERE
+            not_found.message += f". {_INFERENCE_IS_ELSEWHERE}"  # inference clients show nothing else
         return _answer(not_found)
     if error.status_code == 405:
         allowed: Callable[[str], list[str]] = request.app.state.methods.allowed

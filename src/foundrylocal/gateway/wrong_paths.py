@@ -25,4 +25,16 @@ def hint_for(path: str, routes: Iterable[str]) -> str:
         return f"The path lacks /v1: use /v1{path}. The base URL of OpenAI clients ends with /v1."
     if path.startswith(_MANAGEMENT_PREFIX):
         return "This is the gateway. The management API has a port of its own, 9500 by default."
+    if (meant := _path_within(path, published)) is not None:
+        return (
+            f"The path has more than {meant}, so the base URL is wrong: that of OpenAI clients is this address and "
+            "/v1, that of other clients this address alone."
+        )
     return f"The gateway has {', '.join(published)} and /health."
+
+
+def _path_within(path: str, published: Iterable[str]) -> str | None:
+    """The longest published path, or its part after /v1, with which `path` ends, slashes too many aside."""
+    plain = "/".join(["", *filter(None, path.split("/"))])
+    ends = [one for one in published if plain.endswith((one, one.removeprefix("/v1")))]
+    return max(ends, key=len, default=None)

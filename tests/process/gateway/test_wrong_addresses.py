@@ -18,10 +18,21 @@ def test_a_wrong_base_url_is_explained_on_both_ports(service: Service) -> None:
             assert hint in answer.json()["error"]["message"]
             assert answer.headers["x-should-retry"] == "false"
     for base in (service.root, service.base):
-        for path in ("/v1/chat/completions", "/chat/completions", "/v1/messages"):
+        for path in (
+            *(
+                "/v1/chat/completions",
+                "/chat/completions",
+                "/v1/messages",
+                "/v1/v1/chat/completions",
+                "/api/chat",
+            ),
+            *("/v1/responses/", "//v1/embeddings", "/openai/v1/completions"),
+        ):
             answer = httpx.post(base + path, json=HELLO)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "endpoint_not_found")
-            assert "This is the management API" in answer.json()["error"]["details"]
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (404, "endpoint_not_found")
+            assert "This is the management API" in error["message"] and "/status shows" in error["message"]
+    assert "This is the management API" in httpx.get(f"{service.root}/api/tags").json()["error"]["message"]
 
 
 def test_a_browser_at_the_root_of_the_gateway_reads_what_it_is(service: Service) -> None:

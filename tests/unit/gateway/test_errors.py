@@ -92,6 +92,20 @@ def test_a_wrong_base_url_is_explained(path: str) -> None:
         assert f"use {path}." in hint_for(path.removeprefix("/v1"), ROUTES)
 
 
+@pytest.mark.parametrize("path", [*ROUTES, "/v1/models"])
+def test_a_base_url_with_more_than_it_needs_is_explained(path: str) -> None:
+    tail = path.removeprefix("/v1")
+    for wrong in (
+        f"{path}/",
+        f"/{path}",
+        f"/openai{path}",
+        f"/api/v1{tail}",
+        f"{path}{tail}",
+        f"/v1//{tail}",
+    ):
+        assert f"more than {path}," in hint_for(wrong, ROUTES), wrong
+
+
 def test_other_wrong_paths_name_the_right_ones() -> None:
     assert "management API" in hint_for("/iblink/v1/foundry-local/status", ROUTES)
     assert "/v1/chat/completions" in hint_for("/nowhere", ROUTES)
