@@ -72,6 +72,8 @@ def _tcp_figures(folder: Path, rounds: int) -> list[Figure]:
         _fake_service(folder / "unix-home", *sizes) as by_unix,
         _fake_service(folder / "tcp-home", *sizes, program=TCP_PROGRAM) as by_tcp,
     ):
+        assert not _listens_by_tcp(by_unix[0])
+        assert _listens_by_tcp(by_tcp[0])
 
         def measure(number: int) -> tuple[float, float]:
             order = (by_unix, by_tcp) if number % 2 else (by_tcp, by_unix)
@@ -91,6 +93,11 @@ def _tcp_figures(folder: Path, rounds: int) -> list[Figure]:
             ratio <= TCP_RATIO,
         )
     ]
+
+
+def _listens_by_tcp(running: Service) -> bool:
+    """Whether its workers do."""
+    return any(child.net_connections("tcp") for child in running.process.children())
 
 
 def _chunk_us(running: Service, target: Target) -> float:
