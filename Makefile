@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures package dist release sbom audit clean
+.PHONY: cluster cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures package dist release sbom audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -27,6 +27,10 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Real Ray nodes on this machine, lost and started again in many ways: minutes, so it is not part of `test`.
+cluster: $(VENV)/.dev $(VENV)/.ray
+	CLUSTER_SLOW=1 $(BIN)/python -m pytest tests/cluster_slow tests/process/cluster -n 0 $(ARGS)
 
 # Two nodes on this machine, a model on both, and the loss of one while it answers.
 cluster-demo: $(VENV)/.ray

@@ -29,12 +29,13 @@ from foundrylocal.cli.failure import Failure
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "SmolLM2-135M-Instruct-Q4_1-GGUF"
 HEAD, SECOND = "127.0.1.1", "127.0.1.2"
-NODE_MB = 900
+# Room for both replicas on one node, beside the reserve.
+NODE_MB = 1400
 START_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 30.0
 CLIENTS = 8
-CHAT_S = 12.0
-KILL_AFTER_S = 4.0
+# The node is killed after as many whole answers, and as many more are waited for.
+ANSWERS = 16
 
 
 @dataclass
@@ -218,24 +219,25 @@ def _demonstrate(folder: Path, stack: ExitStack) -> None:
     _wait("two replicas", lambda: len(_ready(api)) == 2)
     _show(api)
 
-    _say(f"4. {CLIENTS} clients chat; after {KILL_AFTER_S:g} s the second node is killed")
+    _say(f"4. {CLIENTS} clients chat; after {ANSWERS} answers the second node is killed")
     chats = Chats(HttpClient(f"http://127.0.0.1:{answer['port']}", answer["api_key"]))
     with chats.going_on():
-        time.sleep(KILL_AFTER_S)
-        before = chats.ends["whole"]
-        _say(f"   {second.kill_all()} processes of {SECOND} killed; {before} answers so far")
-        time.sleep(CHAT_S - KILL_AFTER_S)
+        _wait(f"{ANSWERS} answers", lambda: chats.ends["whole"] >= ANSWERS)
+        before, lost_at = chats.ends["whole"], time.monotonic()
+        _say(f"   {second.kill_all()} processes of {SECOND} killed, all at once")
+        _wait("another answer", lambda: chats.ends["whole"] > before)
+        _say(f"   the next whole answer came after {time.monotonic() - lost_at:.1f} s")
+        _wait(
+            "the second replica on another node", lambda: len(_ready(api)) == 2 and SECOND not in _nodes(api)
+        )
+        _say(f"   after {time.monotonic() - lost_at:.1f} s the model has two replicas again")
+        _wait(f"{ANSWERS} answers more", lambda: chats.ends["whole"] >= before + ANSWERS)
     for end, count in chats.ends.most_common():
-        _say(f"   {count:4d} answers: {end}")
-    _say(
-        f"   the slowest took {chats.longest_s:.1f} s; {chats.ends['whole'] - before} whole ones after the loss"
-    )
+        _say(f"   {count} answers: {end}")
+    _say(f"   the slowest took {chats.longest_s:.1f} s")
 
     _say("5. Afterwards")
-    _wait("a replica", lambda: bool(_ready(api)))
     _show(api)
-    if chats.ends["whole"] <= before:
-        raise Failure("No answer came after the loss of the node", None, f"see {serving.output}")
 
 
 def _ready(api: ManagementClient) -> list[dict[str, Any]]:
@@ -244,9 +246,14 @@ def _ready(api: ManagementClient) -> list[dict[str, Any]]:
     ]
 
 
+def _nodes(api: ManagementClient) -> set[str]:
+    """Where ready replicas are."""
+    return {one["node"] for one in _ready(api)}
+
+
 def _show(api: ManagementClient) -> None:
     answer = api.get("/cluster")
-    for node in answer["nodes"]:
+    for node in sorted(answer["nodes"], key=lambda one: str(one["name"])):
         models = [
             f"{one['model']} ({one['state']})" for one in answer["replicas"] if one["node"] == node["name"]
         ]

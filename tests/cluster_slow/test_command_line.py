@@ -1,0 +1,161 @@
+"""`foundrylocal cluster` with real Ray: nodes start, join again, are refused, and leave nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from scripts.cluster_demo import Program, program, run
+
+from foundrylocal.engine.ray.node.command import session_folder
+from tests.running import FAKE_WORKER, REPOSITORY, Service, eventually, left_of, running
+
+HEAD, SECOND = "127.0.1.1", "127.0.1.2"
+PORT = "6397"
+ADDRESS = f"{HEAD}:{PORT}"
+START_TIMEOUT_S = 90.0
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path."""
+    path = Path(tempfile.mkdtemp(prefix="fl-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def head(home: Path, *options: str) -> Iterator[Program]:
+    with program(home, "cluster", "head", "--port", PORT, "--memory-mb", "0", *options) as started:
+        started.wait_line("head is ready")
+        yield started
+
+
+@contextlib.contextmanager
+def joined(home: Path, head_home: Path) -> Iterator[Program]:
+    run(home, "cluster", "token", "--set", text=run(head_home, "cluster", "token"))
+    with program(home, "cluster", "join", ADDRESS, "--address", SECOND, "--memory-mb", "500") as started:
+        started.wait_line("has joined")
+        yield started
+
+
+def states(service: Service) -> dict[str, str]:
+    """The state of each node."""
+    answer = service.get("/cluster").json()
+    return {node["name"]: node["state"] for node in answer["nodes"]}
+
+
+def test_a_cluster_from_head_to_leave(folder: Path) -> None:
+    home, other = folder / "a", folder / "b"
+    with head(home) as first, joined(other, home) as second:
+        token = run(home, "cluster", "token").strip()
+        family = [*first.family(), *second.family()]
+        lines = [" ".join(one.cmdline()) for one in family]
+        assert [line for line in lines if token in line] == []
+        assert any("--labels=foundrylocal-version=" in line for line in lines)
+
+        checks = {one["name"]: one for one in json.loads(run(home, "cluster", "doctor", "--json"))["checks"]}
+        assert {name for name, check in checks.items() if check["status"] == "error"} == set()
+        assert PORT in checks["ports"]["message"]  # Ray listens on every interface, whatever it is told
+        assert token not in json.dumps(checks)
+
+        with running(home, worker=FAKE_WORKER) as service:  # cluster_address is in its settings
+            eventually("both nodes", lambda: states(service) == {HEAD: "alive", SECOND: "alive"}, 30)
+            answer = service.get("/cluster").json()
+            assert (answer["address"], answer["state"]) == (ADDRESS, "connected")
+            assert not any(node["has_other_version"] for node in answer["nodes"])
+            assert token not in service.get("/logs", params={"count": 1000}).text
+            run(other, "cluster", "leave")
+            eventually("its loss", lambda: states(service).get(SECOND) in (None, "lost"), 30)
+        run(home, "cluster", "leave")
+        first.process.wait(30)
+    assert left_of(family, 10) == []
+    assert [session_folder(one / "state").exists() for one in (home, other)] == [False, False]
+    assert "cluster_address" not in json.loads((home / "config" / "config.json").read_text())
+    logs = [file.read_text("utf-8", "replace") for one in (home, other) for file in one.rglob("*.log")]
+    assert [text for text in logs if token in text] == []
+
+
+def test_a_node_whose_raylet_ended_joins_again(folder: Path) -> None:
+    with head(folder / "a"), joined(folder / "b", folder / "a") as second:
+        (raylet,) = (one for one in second.family() if one.name() == "raylet")
+        raylet.kill()
+        second.wait_line("It joins again in 1 s")
+        eventually(
+            "another joining", lambda: second.output.read_text().count("has joined") == 2, START_TIMEOUT_S
+        )
+
+
+def test_a_node_with_another_token_does_not_join(folder: Path) -> None:
+    with head(folder / "a"):
+        run(folder / "b", "cluster", "token", "--set", text="0123456789abcdef" * 4)
+        join = ("cluster", "join", ADDRESS, "--address", SECOND, "--memory-mb", "500")
+        with program(folder / "b", *join) as second:
+            second.wait_line("The node is not in the cluster")
+            assert "has joined" not in second.output.read_text()
+
+
+def test_a_head_that_was_killed_leaves_nothing(folder: Path) -> None:
+    with head(folder / "a") as first:
+        family = first.family()
+        assert len(family) > 3
+        first.process.kill()
+        first.process.wait(10)
+        assert left_of(family, 20) == []
+
+
+def test_a_head_with_its_state_on_disk_finds_its_node_again(folder: Path) -> None:
+    home = folder / "a"
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(head(home, "--storage", "disk"))
+        stack.enter_context(joined(folder / "b", home))
+        service = stack.enter_context(running(home, worker=FAKE_WORKER))
+        eventually("both nodes", lambda: states(service) == {HEAD: "alive", SECOND: "alive"}, 30)
+        first.kill_all()
+        eventually("no head", lambda: service.get("/cluster").json()["state"] == "unreachable", 60)
+        stack.enter_context(head(home, "--storage", "disk"))
+        eventually("both again", lambda: states(service) == {HEAD: "alive", SECOND: "alive"}, START_TIMEOUT_S)
+
+
+def test_the_demonstration_shows_what_it_says_and_leaves_nothing() -> None:
+    before = {one.pid for one in psutil.process_iter()}
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cluster_demo"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the model has two replicas again" in done.stdout
+    assert f"{SECOND}: lost" in done.stdout
+    added = [one for one in psutil.process_iter() if one.pid not in before and _is_of_ray(one)]
+    assert left_of(added, 10) == []
+
+
+def _is_of_ray(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.status() != psutil.STATUS_ZOMBIE and "fl-demo-" in " ".join(process.cmdline())
+    return False
+
+
+def test_ctrl_c_ends_a_node_in_order(folder: Path) -> None:
+    with head(folder / "a") as first:
+        family = first.family()
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(30) == 0
+        assert "The node has left the cluster." in first.output.read_text()
+        assert left_of(family, 10) == []
