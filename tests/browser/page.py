@@ -22,7 +22,16 @@ import psutil
 from tests.browser.chromium import arguments
 
 TIMEOUT_S = 30.0
-_KEYS = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38, " ": 32}
+_KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    "Tab": 9,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    " ": 32,
+}
 
 
 class PageError(AssertionError):

@@ -9,24 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.browser.page import Page
+from tests.browser.screens import SCREENS
 from tests.running import CHAT_MODEL, TEST_MODELS, Service
 
 INSTALL_TIMEOUT_S = 300
-SCREENS = {
-    "overview": "Loaded models",
-    "models": CHAT_MODEL.removesuffix("-Q4_1-GGUF"),
-    "models?tab=catalogue": "Showing",
-    "models?tab=hub": "Any GGUF model",
-    "models?tab=other": "Import a file",
-    f"models/{CHAT_MODEL}": "Parameters",
-    f"models/{CHAT_MODEL}?view=memory": "free for a model",
-    f"models/{CHAT_MODEL}?view=settings": "Answers",
-    "chat": "Send",
-    "requests": "Since the service started",
-    "logs": "Engine lines",
-    "connect": "Base URL",
-    "settings": "Memory that stays free",
-}
 
 
 @pytest.fixture(scope="module")

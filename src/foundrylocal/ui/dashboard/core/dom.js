@@ -18,7 +18,7 @@ export function h(tag, props, ...children) {
 /** Make the children of `parent` what `children` describe; nodes that stay keep their focus and scroll position. */
 export function patch(parent, ...children) {
   const keyed = new Map();
-  for (const node of parent.childNodes) if (node.described?.key != null) keyed.set(node.described.key, node);
+  for (const node of parent.childNodes) if (node.described?.key != null && !keyed.has(node.described.key)) keyed.set(node.described.key, node);
   let at = parent.firstChild;
   for (const wanted of flat(children)) {
     const node = typeof wanted === 'object' ? element(wanted, at, keyed) : text(String(wanted), at);
@@ -42,6 +42,7 @@ function element(wanted, at, keyed) {
   const known = wanted.key != null ? keyed.get(wanted.key) : at;
   const fits = known?.described?.tag === wanted.tag && known.described.key === wanted.key;
   const node = fits ? known : create(wanted.tag);
+  if (fits && wanted.key != null) keyed.delete(wanted.key); // a second one with this key is another node
   const before = node.described?.props ?? {};
   for (const name in before) if (!(name in wanted.props)) set(node, name, undefined);
   // A custom element fills itself; it gets its properties and nothing else.

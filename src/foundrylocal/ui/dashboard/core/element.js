@@ -1,6 +1,7 @@
 // The base of every part of the page: redraws itself when the state changes, at most once per frame.
 
 import { patch } from './dom.js';
+import { keepFocus } from './focus.js';
 import { store } from './store.js';
 
 export class View extends HTMLElement {
@@ -28,6 +29,6 @@ export class View extends HTMLElement {
   }
 
   draw() {
-    patch(this, this.view());
+    keepFocus(this, () => patch(this, this.view()));
   }
 }

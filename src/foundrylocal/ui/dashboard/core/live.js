@@ -1,6 +1,7 @@
 // Keeps the one connection to /events open and the state up to date; reconnects by itself.
 
 import { ApiError, get, open } from './api.js';
+import { readCluster } from './cluster.js';
 import { noteRequests, readRequests } from './requests.js';
 import { events } from './sse.js';
 import { store } from './store.js';
@@ -54,6 +55,7 @@ async function follow(stop, onLive) {
   store.set({ link: { status: 'live' } });
   if (!store.state.info) get('/info').then((info) => store.set({ info })).catch(() => {});
   readRequests();
+  readCluster();
   try {
     for await (const event of events(watched(answer, () => {
       clearTimeout(timer);

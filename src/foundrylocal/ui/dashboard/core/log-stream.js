@@ -35,8 +35,8 @@ export function followLog(onBatch) {
       try {
         for await (const line of events(await open('GET', `/logs/stream?tail=${TAIL}`, undefined, stop.signal))) {
           pending.push(line);
-          // A tab in the background gets no frames; the list stays bounded all the same.
-          if (pending.length > MAX_LINES) pending = pending.slice(-MAX_LINES);
+          // A tab in the background gets no frames; the list stays bounded all the same. Not cut at each line: that copies it.
+          if (pending.length > 2 * MAX_LINES) pending = pending.slice(-MAX_LINES);
           if (!isQueued) {
             isQueued = true;
             requestAnimationFrame(flush);

@@ -7,6 +7,7 @@ export const SCREENS = {
   requests: { title: 'Requests', element: 'fl-requests', key: 'r' },
   logs: { title: 'Logs', element: 'fl-logs', key: 'l' },
   connect: { title: 'Connect', element: 'fl-connect', key: 'n' },
+  cluster: { title: 'Cluster', element: 'fl-cluster', key: 'u' },
   settings: { title: 'Settings', element: 'fl-settings', key: 's' },
 };
 

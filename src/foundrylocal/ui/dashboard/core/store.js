@@ -20,6 +20,8 @@ const state = {
   activity: null,
   /** @type {Map<string, object>} requests by id; null where the service does not record them */
   requests: null,
+  /** The answer of /cluster; undefined until it was read, null where the service has none. */
+  cluster: undefined,
   info: null,
   /** Loads and switches that were started here: name -> {message, percent, error} */
   jobs: {},

@@ -2,7 +2,7 @@
 // Properties: `label`, `busy` (words meanwhile), `kind`, `name` (for screen readers), `run` (async), `glyph`, `blocked`.
 
 import { announce } from '../core/announce.js';
-import { h, patch } from '../core/dom.js';
+import { h } from '../core/dom.js';
 import { isLive } from '../core/store.js';
 import { View } from '../core/element.js';
 import { button, errorBox } from './controls.js';
@@ -30,14 +30,16 @@ class Action extends View {
     if (this.isConnected) this.draw();
   }
 
-  draw() {
-    patch(this,
+  view() {
+    return [
       button(this.#isBusy ? this.busy ?? 'Working…' : this.label, () => this.#press(), {
         kind: this.kind, name: this.#isBusy ? null : this.name, glyph: this.glyph,
-        disabled: this.#isBusy || !isLive() || this.blocked,
+        // A button that works is not `disabled`: that would take the keyboard's place away.
+        'aria-disabled': this.#isBusy ? 'true' : null, disabled: !this.#isBusy && (!isLive() || this.blocked),
       }),
       this.#done && h('span', { class: 'done-note' }, this.#done),
-      errorBox(this.#error));
+      errorBox(this.#error),
+    ];
   }
 }
 

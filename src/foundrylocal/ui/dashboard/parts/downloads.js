@@ -55,6 +55,14 @@ class Downloads extends View {
       if (this.hasDrawn) announce(`Download of ${one.model_name}: ${one.state}`);
     }
     this.hasDrawn = true;
+    this.#forget();
+  }
+
+  /** What is no longer in the service's lists needs no memory of it. */
+  #forget() {
+    const known = new Set([...store.state.downloads.map((one) => one.model_name), ...store.state.ended.map((one) => `${one.model_name} ${one.ended_at}`)]);
+    for (const id of this.spoken.keys()) if (!known.has(id)) this.spoken.delete(id);
+    for (const id of this.cleared) if (!known.has(id)) this.cleared.delete(id);
   }
 
   #running(one) {

@@ -29,6 +29,8 @@ class KeyList extends View {
     this.form = { name: '', requests_per_minute: '', tokens_per_day: '', scope: 'inference' };
     announce(`Key ${this.made.name} was made`);
     await this.#read();
+    this.draw();
+    this.querySelector('.new-key button')?.focus();
   }
 
   async #revoke(name) {

@@ -9,7 +9,7 @@ import { can, findModel, purpose, queueOf } from '../core/models.js';
 import { recentSpeed } from '../core/requests.js';
 import { href } from '../core/router.js';
 import { isLive, store } from '../core/store.js';
-import { button, empty, errorBox, progress, stateMark } from './controls.js';
+import { button, empty, errorBox, progress, stateMark, tag } from './controls.js';
 
 const TONES = { ready: ['Loaded', 'good'], loading: ['Loading', 'busy'], yielding: ['Making room', 'busy'], draining: ['Unloading', 'busy'] };
 const MIN_CONTEXT = 2048;
@@ -23,14 +23,15 @@ class LoadedModels extends View {
     clearInterval(this.timer);
   }
 
-  #model(one) {
+  /** `copy` is its number among the replicas of its model, `copies` how many there are. */
+  #model(one, copy, copies) {
     const model = findModel(one.model) ?? { simple_name: one.model, model_id: one.model_id };
     const queue = queueOf(model);
     const job = store.state.jobs[one.model];
     const [words, tone] = TONES[one.state] ?? [one.state, 'busy'];
     return h('div', { key: one.replica ?? one.model, class: 'loaded-model' },
       h('div', { class: 'loaded-head' },
-        h('div', { class: 'row' }, h('a', { href: href('models', one.model), class: 'strong' }, one.model), stateMark(job && !job.error ? job.what : words, tone)),
+        h('div', { class: 'row' }, h('a', { href: href('models', one.model), class: 'strong' }, one.model), copies > 1 && tag(`replica ${copy} of ${copies}`), stateMark(job && !job.error ? job.what : words, tone)),
         h('div', { class: 'row' },
           (can(model, 'chat') || can(model, 'embedding') || can(model, 'rerank')) && h('a', { class: 'button primary small', href: href('chat', null, { model: one.model }), 'aria-label': `Chat with ${one.model}` }, can(model, 'chat') ? 'Chat' : 'Try'),
           h('fl-action', { '.label': one.is_pinned ? 'Pinned' : 'Pin', '.glyph': 'pin', '.kind': 'quiet', '.blocked': one.is_pinned && one.model === store.state.server?.current_model,
@@ -67,7 +68,8 @@ class LoadedModels extends View {
       return empty('No model is loaded', h('p', {}, 'While the server is running, a request to the gateway loads the current model automatically.'),
         h('a', { class: 'button', href: href('models') }, 'Choose a model'));
     }
-    return [jobs.map((job) => this.#job(job)), models.map((one) => this.#model(one))];
+    const copiesOf = (one, until = models.length) => models.slice(0, until).filter((other) => other.model === one.model).length;
+    return [jobs.map((job) => this.#job(job)), models.map((one, index) => this.#model(one, copiesOf(one, index + 1), copiesOf(one)))];
   }
 }
 

@@ -18,8 +18,9 @@ function bar(name, parts, note) {
       h('dt', {}, h('span', { class: `swatch ${part.tone}` }), part.label), h('dd', {}, bytes(part.size))))));
 }
 
+/** A model with several replicas has one part for each; labels tell them apart. */
 const modelParts = (models) => models.map((one, index) => ({
-  label: one.model, size: one.memory_bytes || one.estimated_bytes, tone: TONES[index % TONES.length] }));
+  label: models.findIndex((other) => other.model === one.model) < index ? `${one.model} (replica ${models.slice(0, index + 1).filter((other) => other.model === one.model).length})` : one.model, size: one.memory_bytes || one.estimated_bytes, tone: TONES[index % TONES.length] }));
 
 export function memoryBar({ memory, models }) {
   const used = modelParts(models);

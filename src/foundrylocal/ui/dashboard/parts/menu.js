@@ -29,14 +29,19 @@ class Menu extends HTMLElement {
     if (isOpen) this.querySelector('.menu-list button')?.focus();
   }
 
+  /** Close it and go back to its button. */
+  #close() {
+    this.#set(false);
+    this.querySelector('button').focus();
+  }
+
   #key(event) {
     if (!this.isOpen) return;
     const all = [...this.querySelectorAll('.menu-list button')];
     const at = all.indexOf(document.activeElement);
     if (event.key === 'Escape') {
       event.stopPropagation();
-      this.#set(false);
-      this.querySelector('button').focus();
+      this.#close();
     } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       event.preventDefault();
       all[(at + (event.key === 'ArrowDown' ? 1 : all.length - 1)) % all.length]?.focus();
@@ -46,7 +51,7 @@ class Menu extends HTMLElement {
   draw() {
     patch(this, iconButton('more', this.name ?? 'More', () => this.#set(!this.isOpen), { 'aria-expanded': String(this.isOpen) }),
       this.isOpen && h('div', { class: 'menu-list' }, this.list.map(([words, action, kind]) =>
-        button(words, () => { this.#set(false); action(); }, { kind: kind ?? 'plain', key: words }))));
+        button(words, () => { this.#close(); action(); }, { kind: kind ?? 'plain', key: words }))));
   }
 }
 

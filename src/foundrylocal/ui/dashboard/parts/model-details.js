@@ -21,7 +21,7 @@ const LICENCES = { 'apache-2.0': 'https://www.apache.org/licenses/LICENSE-2.0', 
 class ModelDetails extends View {
   start() {
     this.onHash = () => this.draw();
-    this.onKey = (event) => { if (event.key === 'Escape' && !event.target.closest('input, textarea, select, dialog, fl-menu') && !document.querySelector('dialog[open], .drawer')) this.#close(); };
+    this.onKey = (event) => { if (event.key === 'Escape' && !event.target.closest('input:not([type="range"]), textarea, select, dialog, fl-menu') && !document.querySelector('dialog[open], .drawer')) this.#close(); };
     addEventListener('hashchange', this.onHash);
     addEventListener('keydown', this.onKey);
     this.tabIndex = -1;

@@ -1,5 +1,6 @@
 // <fl-rail>: the pages; at its foot the version, the theme and the API's description.
 
+import { hasCluster } from '../core/cluster.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { applyTheme, preference } from '../core/preferences.js';
@@ -19,10 +20,17 @@ class Rail extends View {
       this.draw();
     };
     addEventListener('hashchange', this.onHash);
+    this.onkeydown = (event) => { if (event.key === 'Escape' && this.isOpen) this.#toggle(); };
   }
 
   stop() {
     removeEventListener('hashchange', this.onHash);
+  }
+
+  #toggle() {
+    this.isOpen = !this.isOpen;
+    this.draw();
+    this.querySelector(this.isOpen ? '.in-more' : '.more').focus();
   }
 
   view() {
@@ -31,12 +39,12 @@ class Rail extends View {
     return h('aside', { class: 'rail' },
       h('div', { class: 'brand' }, h('span', { class: 'brand-mark' }), h('span', { class: 'brand-name' }, 'FoundryLocal')),
       h('nav', { 'aria-label': 'Pages', class: this.isOpen ? 'is-open' : '' },
-        Object.entries(SCREENS).map(([id, screen]) => h('a', {
+        Object.entries(SCREENS).filter(([id]) => id !== 'cluster' || hasCluster() || id === current).map(([id, screen]) => h('a', {
           key: id, href: href(id), 'aria-current': id === current ? 'page' : null, title: screen.title,
           class: IN_BAR.includes(id) ? 'in-bar' : 'in-more',
         }, icon(id), h('span', { class: 'label' }, screen.title))),
         h('button', { key: 'more', type: 'button', class: 'more', 'aria-expanded': String(this.isOpen),
-          onclick: () => { this.isOpen = !this.isOpen; this.draw(); } }, icon('more'), h('span', { class: 'label' }, 'More'))),
+          onclick: () => this.#toggle() }, icon('more'), h('span', { class: 'label' }, 'More'))),
       h('div', { class: 'rail-foot' },
         h('label', { class: 'theme' }, h('span', { class: 'for-readers' }, 'Theme'),
           h('select', { value: preference('theme', 'system'), onchange: (event) => applyTheme(event.target.value) },

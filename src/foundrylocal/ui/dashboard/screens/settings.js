@@ -72,6 +72,7 @@ class Settings extends View {
       this.edited = {};
       announce('Settings saved');
       this.draw();
+      document.getElementById(`in-${this.last}`)?.focus({ preventScroll: true });
       return 'Saved';
     } catch (error) {
       // "port: Input should be …; threads: …" names the fields.
@@ -104,7 +105,7 @@ class Settings extends View {
         h('p', { class: 'help', id: `help-${name}` }, prose(withoutDefault(schema)), when && ` Takes effect ${when}.`)),
       h('div', { class: 'value' },
         valueField({ id: `in-${name}`, shape: shapeOf(schema, this.all), value: this.edited[name] ?? this.values[name], disabled: isReadOnly || !isLive(), isSecret: name === SECRET, isWrong: name in this.errors,
-          describedBy: `help-${name}`, placeholder: 'not set', onvalue: (text) => { this.edited[name] = text; delete this.errors[name]; this.update(); } }),
+          describedBy: `help-${name}`, placeholder: 'not set', onvalue: (text) => { this.edited[this.last = name] = text; delete this.errors[name]; this.update(); } }),
         this.errors[name] && h('p', { class: 'field-error small', role: 'alert' }, this.errors[name]),
         h('p', { class: 'muted small' }, fixed ? `Set by ${fixed}` : isReadOnly ? 'Only in the file or the environment' : byDefault != null ? `Default: ${byDefault === 'null' ? 'not set' : byDefault.replaceAll('"', '')}` : null)));
   }

@@ -1,0 +1,296 @@
+"""Every action of every screen by keyboard alone: Tab, Enter, Space, arrows, Escape and the listed shortcuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.keyboard import Keyboard
+from tests.browser.page import Page
+from tests.fakes.gguf_corpus import gguf
+from tests.fakes.hub import FakeHub
+from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, eventually, running, store_tiny_model
+
+pytestmark = pytest.mark.timeout(240)
+COPY_TO_WINDOW = (
+    "navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }"
+)
+
+
+@pytest.fixture
+def keys(page: Page) -> Keyboard:
+    return Keyboard(page)
+
+
+def row(model: str) -> str:
+    return f"tr:has([href*='{model}'])"
+
+
+def test_models_are_loaded_switched_unloaded_and_deleted(
+    board: Page, keys: Keyboard, service: Service
+) -> None:
+    keys.press("g", "m")
+    board.until("the list", "document.querySelectorAll('[data-row]').length === 2")
+    keys.push("button", f"Load {CHAT_MODEL}")
+    board.shows("Loaded", row(CHAT_MODEL))
+    keys.has_place()
+    keys.choose("Make it the current model", f"More for {BASE_MODEL}")
+    keys.has_focus("button", f"More for {BASE_MODEL}")
+    eventually("the switch", lambda: service.status()["current_model"] == BASE_MODEL)
+    board.shows("On this machine", row(CHAT_MODEL))
+    keys.choose("Delete", f"More for {CHAT_MODEL}")
+    keys.press("Escape")
+    board.until("no dialog", "!document.querySelector('dialog')")
+    keys.has_focus("button", f"More for {CHAT_MODEL}")
+    keys.to("[data-filter]", back=True)
+    keys.choose("Delete", f"More for {CHAT_MODEL}")
+    keys.confirm("Delete")
+    board.until("one row", "document.querySelectorAll('[data-row]').length === 1")
+    keys.has_place()
+    keys.push("button", f"Unload {BASE_MODEL}", back=True)
+    board.shows("On this machine", row(BASE_MODEL))
+    keys.has_place()
+
+
+def test_the_list_of_models_is_sorted_filtered_and_opened(board: Page, keys: Keyboard) -> None:
+    keys.press("g", "m")
+    board.until("the list", "document.querySelectorAll('[data-row]').length === 2")
+    keys.press("/")
+    board.type("smol")
+    board.shows("Showing 1 of 2", "main")
+    keys.push(".chip", "Embedding", key=" ")
+    board.shows("No model matches", "main")
+    keys.has_focus(".chip", "Embedding")
+    keys.press(" ")
+    keys.push("thead button", "Download", key=" ")
+    board.until("the order", "document.querySelector('[aria-sort=ascending]')")
+    keys.push("[data-row] a", "SmolLM2")
+    board.until("the details", "document.querySelector('.panel') === document.activeElement")
+    keys.push(".panel .tabs a", "Memory")
+    board.until("the slider", "document.querySelector('#slider-context_size')")
+    keys.to("#slider-context_size")
+    before = board.eval("document.activeElement.getAttribute('aria-valuetext')")
+    keys.press("ArrowLeft")
+    board.until("another context", f"document.activeElement.getAttribute('aria-valuetext') !== '{before}'")
+    keys.press("Escape")
+    keys.has_focus("[data-row] a", "SmolLM2")
+
+
+def test_a_download_is_paused_resumed_cancelled_and_loaded(page: Page, keys: Keyboard, home: Path) -> None:
+    with FakeHub() as hub, running(home, worker=FAKE_WORKER, **hub.environment) as service:
+        hub.add("me/tiny", "tiny-Q8_0.gguf", gguf() + bytes(2_000_000))
+        hub.storage_faults.append("stall:1000000")
+        page.open(f"{service.root}/#/models?tab=hub")
+        page.shows("Any GGUF model", "main")
+        keys.press("/")
+        page.type("tiny")
+        keys.press("Enter")
+        page.shows("me/tiny", "main")
+        keys.push("button", "Download me/tiny Q8_0")
+        hub.wait_for_sent(1_000_000)
+        keys.push(".top button", "Downloads", back=True)
+        keys.has_focus(".drawer button", "Close the downloads")
+        keys.push(".drawer button", "Pause")
+        page.shows("Paused", ".drawer")
+        hub.storage_faults.append("stall:1500000")
+        keys.has_focus(".drawer button", "Resume")
+        keys.press("Enter")
+        page.shows("Downloading", ".drawer")
+        hub.wait_for_sent(1_200_000)
+        keys.push(".drawer button", "Cancel")
+        page.shows("Cancelled", ".drawer")
+        keys.has_place()
+        keys.push(".drawer button", "Download me/tiny", back=True)
+        page.shows("Done", ".drawer")
+        keys.push(".drawer button", "Clear the list")
+        page.shows("Nothing is being downloaded", ".drawer")
+        keys.press("Escape")
+        keys.has_focus(".top button", "Downloads")
+
+
+def test_a_chat_is_sent_stopped_retried_and_cleared(page: Page, keys: Keyboard, home: Path) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 20 --tokens 400")
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        page.open(service.root)
+        page.until("the dashboard", "document.querySelector('fl-overview .card')")
+        keys.press("g", "c")
+        keys.has_focus("fl-composer textarea")
+        page.until("a model", f"document.querySelector('#chat-model')?.value === '{CHAT_MODEL}'")
+        for number in range(2):  # stopped by Escape, then by the button
+            page.type("Tell me a long story")
+            keys.press("Enter")
+            page.until(
+                "words", "[...document.querySelectorAll('.thread fl-markdown')].at(-1)?.innerText.length > 5"
+            )
+            if number:
+                keys.push("button", "Stop the answer")
+            else:
+                keys.press("Escape")
+            page.until(
+                "the end",
+                "[...document.querySelectorAll('.thread article')].at(-1).innerText.includes('stopped')",
+            )
+            page.eval("document.querySelector('fl-composer textarea').focus()")
+        keys.push("button", "Ask again for this answer", back=True)
+        page.until("words", "document.querySelector('[aria-busy=true]')")
+        keys.has_place()
+        keys.push("button", "Stop the answer")
+        page.until("the end", "!document.querySelector('[aria-busy=true]')")
+        keys.push("button", "Edit message 3", back=True)
+        keys.has_focus("fl-composer textarea")
+        assert page.eval("document.activeElement.value") == "Tell me a long story"
+        keys.replace("#chat-system", "Be brief.")
+        keys.push("summary", "Parameters")
+        keys.replace("#p-temperature", "0.5")
+        keys.push("button", "Clear the conversation")
+        page.shows(f"Ask {CHAT_MODEL} something", ".thread")
+        keys.has_place()
+
+
+def test_a_setting_is_saved_and_discarded(board: Page, keys: Keyboard, service: Service) -> None:
+    keys.press("g", "s")
+    board.shows("Memory that stays free")
+    keys.replace("#in-queue_size", "12")
+    board.until("the bar", "document.querySelector('.save-bar')")
+    keys.push(".save-bar button", "Save", back=False)
+    board.until("no bar", "!document.querySelector('.save-bar')")
+    assert service.post("/config", {}).json()["queue_size"] == 12
+    keys.has_focus("#in-queue_size")
+    board.type("3")
+    keys.push(".save-bar button", "Discard")
+    board.until("no bar", "!document.querySelector('.save-bar')")
+    keys.has_place()
+
+
+def test_a_preset_is_saved_and_removed(board: Page, keys: Keyboard, service: Service) -> None:
+    board.eval(f"location.hash = '#/models/{CHAT_MODEL}?view=settings'")
+    board.until("the form", "document.querySelector('#preset-temperature')")
+    keys.replace("#preset-temperature", "0.3")
+    keys.to("#preset-pinned")
+    keys.push(".sticky-foot button", "Save for next load")
+    board.shows("Saved", ".sticky-foot")
+    assert service.get(f"/models/{CHAT_MODEL}/preset").json()["saved"] == {"temperature": 0.3}
+    keys.has_place()
+    keys.push(".sticky-foot button", "Back to defaults")
+    keys.confirm("Back to defaults")
+    board.shows("at its defaults", ".sticky-foot")
+    assert service.get(f"/models/{CHAT_MODEL}/preset").json()["saved"] == {}
+
+
+def test_a_key_is_made_and_revoked_and_lines_are_copied(
+    board: Page, keys: Keyboard, service: Service
+) -> None:
+    service.start()
+    board.eval(COPY_TO_WINDOW)
+    keys.press("g", "n")
+    board.shows("Keys for people", "main")
+    keys.push("button", "Copy the base URL")
+    board.until("the copy", "window.copied?.endsWith('/v1')")
+    keys.push(".chip", "JavaScript", key=" ")
+    keys.push("button", "Copy the lines for JavaScript")
+    board.until("the copy", "window.copied.includes('await fetch')")
+    keys.push("fl-key-list summary", "Make a key")
+    keys.replace("#key-name", "alice")
+    keys.push("fl-key-list button", "Make key")
+    keys.has_focus(".new-key button", "Copy the new key")
+    keys.push(".new-key button", "Done")
+    keys.has_place()
+    keys.push("fl-key-list button", "Revoke the key alice")
+    keys.confirm("Revoke")
+    eventually("no key", lambda: service.get("/keys").json()["total_count"] == 0)
+    keys.has_place()
+
+
+def test_a_request_is_opened_and_ended_and_the_list_filtered(page: Page, keys: Keyboard, home: Path) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 5 --tokens 4000")
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
+        with (
+            service.gateway() as gateway,
+            gateway.stream("POST", "/v1/chat/completions", json=body) as answer,
+        ):
+            page.open(f"{service.root}/#/requests")
+            page.shows("Running", "fl-requests")
+            keys.push("[data-row] button", "Details of the request")
+            page.shows("Waited", "tbody")
+            keys.push("button", "End the request")
+            text = "".join(answer.iter_text())
+        assert "error" in text and "[DONE]" not in text
+        page.until("its end", "!document.querySelector('fl-requests .state.busy')")
+        keys.has_place()
+        keys.press("/")
+        page.type("nothing like this")
+        page.shows("No request matches", "main")
+        keys.to("select", back=True)
+
+
+def test_the_log_is_filtered_and_copied(board: Page, keys: Keyboard, service: Service) -> None:
+    service.start()
+    board.eval(COPY_TO_WINDOW)
+    keys.press("g", "l")
+    board.shows("Server started", ".log-box")
+    keys.to("select[aria-label='Least level']")
+    keys.press("ArrowDown", "ArrowDown")
+    board.until("errors only", "document.querySelector('.log-tools select').value === 'ERROR'")
+    keys.press("ArrowUp", "ArrowUp")
+    keys.press("Tab")
+    keys.press("Tab")
+    board.type("Server started")
+    keys.push(".check input", key=" ")
+    keys.push("button", "Copy the lines that are shown")
+    board.until("the copy", "window.copied?.includes('Server started')")
+    keys.push("button", "Copy for a bug report")
+    board.until("the report", "window.copied.includes('FoundryLocal bug report')")
+    keys.to(".log-box")
+
+
+def test_the_overview_pins_and_unloads_and_the_theme_changes(
+    board: Page, keys: Keyboard, service: Service
+) -> None:
+    service.start()
+    board.eval(COPY_TO_WINDOW)
+    board.shows("planned", ".overview")
+    keys.to(".rail select")
+    keys.press("ArrowDown", "ArrowDown")
+    board.until("the dark theme", "document.documentElement.dataset.theme === 'dark'")
+    keys.press("ArrowUp", "ArrowUp")
+    keys.push("button", "Pin ")
+    eventually(
+        "it is pinned",
+        lambda: service.get(f"/models/{CHAT_MODEL}/preset").json()["saved"] == {"pinned": True},
+    )
+    keys.has_place()
+    keys.push("button", f"Unload {CHAT_MODEL}")
+    board.shows("No model is loaded", ".overview")
+    keys.has_place()
+    keys.push("button", "Copy Python code")
+    board.until("the copy", "window.copied?.includes('OpenAI')")
+
+
+def test_dialogs_give_the_focus_back(board: Page, keys: Keyboard) -> None:
+    keys.to(".rail a", "Models")
+    board.press("k", ctrl=True)
+    board.shows("Overview", ".palette")
+    keys.press("Escape")
+    keys.has_focus(".rail a", "Models")
+    keys.press("?")
+    board.shows("Single letters", "dialog")
+    keys.press("Escape")
+    keys.has_focus(".rail a", "Models")
+    keys.press("Enter")
+    board.shows("Models", "h1")
+
+
+def test_a_small_window_reaches_every_page(board: Page, keys: Keyboard) -> None:
+    board.size(360)
+    keys.push(".rail .more", "More")
+    keys.has_focus(".rail .in-more", "Logs")
+    keys.press("Escape")
+    keys.has_focus(".rail .more")
+    keys.press("Enter")
+    keys.has_focus(".rail .in-more", "Logs")
+    keys.push(".rail a", "Settings")
+    board.shows("Settings", "h1")
