@@ -117,7 +117,7 @@ export async function deleteModel(name, size) {
 /** Measure which load options suit this machine, and save the best as the model's own settings; asks first. */
 export async function tune(name) {
   const yes = await ask({ title: `Tune ${name}?`, yes: 'Tune', kind: 'primary',
-    body: h('p', {}, 'Threads, batches and the format of the context are measured on this machine for at most two minutes. What answers fastest is saved for this model.') });
+    body: h('p', {}, 'Measures threads, batch sizes and KV cache types on this machine, for two minutes at most, and saves the fastest combination for this model.') });
   if (!yes) return false;
   return run(name, 'Tuning', async () => announce(await follow(name, 'Tuning', modelPath(name, '/tune-stream'), {})));
 }

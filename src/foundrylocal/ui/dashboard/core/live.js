@@ -87,7 +87,7 @@ function note({ type, data }) {
     case 'requests': noteRequests(data); break;
     case 'loaded': store.set({ loaded: data }); readModels(); break;
     case 'downloaded': store.set({ downloaded: data }); readModels(); break;
-    default: // a newer service tells of more than this page shows
+    default: // a newer service sends more than this page shows
   }
 }
 

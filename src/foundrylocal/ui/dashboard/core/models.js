@@ -1,4 +1,4 @@
-// What is worked out about models for lists: purpose, fit, state, groups by family and size.
+// What lists show of models, computed: purpose, fit, state, groups by family and size.
 
 import { planOf } from './plans.js';
 import { store } from './store.js';
@@ -27,7 +27,7 @@ export function neededMemory(model) {
   return plan ? { bytes: plan.memory.needed_bytes, isExact: true } : { bytes: model.needed_memory_bytes, isExact: false };
 }
 
-/** Whether a load fits now (`fits`), only after others leave (`tight`), not at all (`no`), or nobody knows. */
+/** Whether a load fits now (`fits`), only after others are unloaded (`tight`), not at all (`no`), or is `unknown`. */
 export function fit(model) {
   const { machine } = store.state;
   if (isLoaded(model)) return 'fits';

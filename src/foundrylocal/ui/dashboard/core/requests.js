@@ -1,4 +1,4 @@
-// The recent requests of the gateway, bounded, and the figures that are worked out from them.
+// The recent requests of the gateway, bounded, and figures computed from them.
 
 import { getIfThere } from './api.js';
 import { store } from './store.js';
@@ -27,13 +27,13 @@ function keep(known, entries) {
   store.set({ requests: known });
 }
 
-/** What an event tells: those that run and the last ones that ended. More that ended meanwhile are read again. */
+/** Take an event: running requests and the latest that ended. If more ended than it holds, the record is read again. */
 export function noteRequests({ running, recent, ended_count: ended }) {
   const missed = endedCount !== null && ended - endedCount > recent.length;
   endedCount = ended;
-  const told = new Set([...running, ...recent].map((one) => one.id));
+  const seen = new Set([...running, ...recent].map((one) => one.id));
   const known = new Map(store.state.requests ?? []);
-  const isLost = [...known.values()].some((one) => isRunning(one) && !told.has(one.id));
+  const isLost = [...known.values()].some((one) => isRunning(one) && !seen.has(one.id));
   keep(known, [...recent].reverse().concat(running));
   if (missed || isLost) readRequests();
 }

@@ -21,7 +21,7 @@ const ROWS = {
   idle_unload_seconds: ['Models and memory', 'Unload an idle model after', 'seconds', NOW],
   load_at_start: ['Models and memory', 'Model to load when the service starts', '', START],
   aliases: ['Models and memory', 'Model aliases', '', NOW],
-  drain_seconds: ['Models and memory', 'Time that running answers get before a switch', 'seconds', NOW],
+  drain_seconds: ['Models and memory', 'Time for running answers to finish before a switch', 'seconds', NOW],
   restart_delays_seconds: ['Models and memory', 'Delays before a crashed model is restarted', 'seconds', NOW],
   prompt_cache_mb: ['Models and memory', 'Disk for saved prompts', 'MB', NOW],
   prompt_cache_keep: ['Models and memory', 'Keep saved prompts when the service ends', '', NOW],

@@ -30,7 +30,7 @@ const state = {
 export const store = {
   get state() { return state; },
 
-  /** Replace some fields and tell everyone. */
+  /** Replace some fields and notify every listener. */
   set(fields) {
     Object.assign(state, fields);
     for (const listener of [...listeners]) listener();

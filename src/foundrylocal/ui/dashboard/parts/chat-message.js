@@ -30,7 +30,7 @@ function figures(message) {
 function waiting(message) {
   const model = findModel(conversation.model);
   const seconds = duration((Date.now() - message.since) / 1000);
-  return model && !isLoaded(model) ? `Loading ${model.simple_name}, ${bytes(model.file_size_bytes)}… ${seconds}` : `Reading the question… ${seconds}`;
+  return model && !isLoaded(model) ? `Loading ${model.simple_name}, ${bytes(model.file_size_bytes)}… ${seconds}` : `Processing the prompt… ${seconds}`;
 }
 
 function answer(message, index) {

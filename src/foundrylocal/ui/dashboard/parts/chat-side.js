@@ -1,4 +1,4 @@
-// <fl-chat-side>: the model, the system prompt and the parameters of the chat; and what becomes of the conversation.
+// <fl-chat-side>: the model, the system prompt and the parameters of the chat; copy, export and clear.
 
 import { clear, conversation, edit, keepHistory, onChange, requestBody } from '../core/conversation.js';
 import { h } from '../core/dom.js';

@@ -67,7 +67,7 @@ export function errorBox(error, actions = []) {
     h('div', { class: 'row' }, actions, copyButton(words, { name: 'Copy the error', kind: 'quiet' })));
 }
 
-/** A bar from 0 to 100; without a percentage it says only that something is under way. */
+/** A bar from 0 to 100; without a percentage it says only that something is in progress. */
 export function progress(percent, name) {
   const known = percent != null;
   return h('div', { class: `bar ${known ? '' : 'unknown'}`, role: 'progressbar', 'aria-label': name, 'aria-valuemin': '0',

@@ -58,7 +58,7 @@ class Downloads extends View {
     this.#forget();
   }
 
-  /** What is no longer in the service's lists needs no memory of it. */
+  /** Forget downloads that the service no longer lists. */
   #forget() {
     const known = new Set([...store.state.downloads.map((one) => one.model_name), ...store.state.ended.map((one) => `${one.model_name} ${one.ended_at}`)]);
     for (const id of this.spoken.keys()) if (!known.has(id)) this.spoken.delete(id);
@@ -103,8 +103,8 @@ class Downloads extends View {
       && !downloads.some((running) => running.model_name === one.model_name)).reverse();
     return h('section', { class: 'drawer', 'aria-label': 'Downloads' },
       h('div', { class: 'card-head' }, h('h2', {}, 'Downloads'), iconButton('close', 'Close the downloads', () => this.toggle())),
-      h('p', { class: 'muted small' }, 'Downloads belong to the service: closing this tab does not end them.'),
-      !downloads.length && !ended.length && empty('Nothing is being downloaded', h('p', {}, h('a', { href: href('models', null, { tab: 'catalogue' }) }, 'Choose a model from the catalogue'))),
+      h('p', { class: 'muted small' }, 'Downloads run in the service. Closing this tab does not stop them.'),
+      !downloads.length && !ended.length && empty('No downloads', h('p', {}, h('a', { href: href('models', null, { tab: 'catalogue' }) }, 'Choose a model from the catalogue'))),
       h('ul', { class: 'plain-list' }, downloads.map((one) => this.#running(one)), ended.map((one) => this.#ended(one))),
       ended.length > 0 && button('Clear the list', () => {
         for (const one of ended) this.cleared.add(`${one.model_name} ${one.ended_at}`);

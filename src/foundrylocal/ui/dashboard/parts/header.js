@@ -45,7 +45,7 @@ class Header extends View {
       h('h1', { tabindex: '-1' }, SCREENS[route().screen].title),
       h('span', { class: 'state-pill', title: words }, stateMark(words, tone)),
       h('div', { class: 'row top-actions' },
-        h('button', { type: 'button', class: 'button quiet', 'aria-label': `Downloads, ${running} under way`, onclick: () => document.querySelector('fl-downloads').toggle() },
+        h('button', { type: 'button', class: 'button quiet', 'aria-label': `Downloads, ${running} in progress`, onclick: () => document.querySelector('fl-downloads').toggle() },
           icon('download'), h('span', { class: 'wide-only' }, 'Downloads'), running > 0 && h('span', { class: 'badge' }, String(running))),
         h('button', { type: 'button', class: 'button search-button', 'aria-label': 'Search pages, models and settings', onclick: () => document.querySelector('fl-palette').open() },
           icon('search'), h('span', { class: 'wide-only' }, 'Search'), h('span', { class: 'wide-only key-hint' }))));

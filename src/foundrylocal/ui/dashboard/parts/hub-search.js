@@ -32,7 +32,7 @@ class HubSearch extends View {
   #repository(one) {
     return h('section', { key: one.repo, class: 'card', 'aria-label': one.repo },
       h('div', { class: 'card-head' }, h('h3', {}, outside(one.repo, `https://huggingface.co/${one.repo}`)),
-        h('span', { class: 'muted small' }, [one.license ?? 'licence unknown', one.downloads != null && `${count(one.downloads)} downloads`, one.is_gated && 'asks for an account'].filter(Boolean).join(' · '))),
+        h('span', { class: 'muted small' }, [one.license ?? 'licence unknown', one.downloads != null && `${count(one.downloads)} downloads`, one.is_gated && 'requires an account'].filter(Boolean).join(' · '))),
       h('table', { class: 'cards' }, h('thead', { class: 'for-readers' }, h('tr', {}, ['Quantization', 'Download', 'Memory', 'Action'].map((name) => h('th', { scope: 'col' }, name)))),
         h('tbody', {}, one.choices.map((choice) => h('tr', { key: choice.quantization },
           h('th', { scope: 'row' }, tag(choice.quantization)), h('td', { class: 'number' }, choice.file_size_formatted ?? 'size unknown'),
@@ -54,7 +54,7 @@ class HubSearch extends View {
       errorBox(this.error && { ...this.error, message: this.error.message, details: `${this.error.details ?? ''} The catalogue and your files still work.` }),
       this.found && (this.found.repositories.length ? h('div', { class: 'stack' }, this.found.repositories.map((one) => this.#repository(one)))
         : empty('Nothing found', h('p', {}, 'No repository with GGUF files has these words in its name.'), h('a', { href: href('models', null, { tab: 'catalogue' }) }, 'Look in the catalogue'))),
-      !this.found && !this.isBusy && !this.error && empty('Any GGUF model of Hugging Face', h('p', {}, 'The search starts when Enter is pressed; nothing is sent before.')),
+      !this.found && !this.isBusy && !this.error && empty('Any GGUF model of Hugging Face', h('p', {}, 'The search starts when you press Enter; nothing is sent before that.')),
     ];
   }
 }

@@ -34,7 +34,7 @@ class KeyList extends View {
   }
 
   async #revoke(name) {
-    if (!await ask({ title: `Revoke the key ${name}?`, yes: 'Revoke', body: h('p', {}, 'Programs that use it are refused from now on. This cannot be undone.') })) return;
+    if (!await ask({ title: `Revoke the key ${name}?`, yes: 'Revoke', body: h('p', {}, 'Applications that use this key will be refused. This cannot be undone.') })) return;
     await call('DELETE', `/keys/${encodeURIComponent(name)}`);
     if (this.made?.name === name) this.made = null;
     announce(`Key ${name} revoked`);
@@ -42,9 +42,9 @@ class KeyList extends View {
   }
 
   #table() {
-    if (!this.found.length) return h('p', { class: 'muted' }, 'There are no further keys. A key for each person or program can have its own limits and be revoked separately.');
+    if (!this.found.length) return h('p', { class: 'muted' }, 'No additional keys. A key for each person or application can have its own limits and be revoked separately.');
     return h('div', { class: 'table-wrap' }, h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, 'Keys'),
-      h('thead', {}, h('tr', {}, ['Name', 'May', 'Limits', 'Made', 'Last used', ''].map((name) => h('th', { scope: 'col' }, name || h('span', { class: 'for-readers' }, 'Action'))))),
+      h('thead', {}, h('tr', {}, ['Name', 'Scope', 'Limits', 'Made', 'Last used', ''].map((name) => h('th', { scope: 'col' }, name || h('span', { class: 'for-readers' }, 'Action'))))),
       h('tbody', {}, this.found.map((one) => h('tr', { key: one.name, 'data-row': true }, h('th', { scope: 'row', class: 'lead' }, one.name), h('td', {}, tag(one.scope)),
         h('td', { class: 'minor' }, [one.requests_per_minute && `${count(one.requests_per_minute)} requests a minute`, one.tokens_per_day && `${count(one.tokens_per_day)} tokens a day`, one.models?.length && one.models.join(', '), one.expires_at && `until ${date(one.expires_at)}`].filter(Boolean).join(' · ') || 'none'),
         h('td', { class: 'minor' }, date(one.created_at)), h('td', {}, one.last_used_at ? ago(one.last_used_at) : 'never'),
@@ -62,7 +62,7 @@ class KeyList extends View {
       h('div', { class: 'value-line' }, h('code', {}, this.made.key), copyButton(() => this.made.key, { name: 'Copy the new key' }), button('Done', () => { this.made = null; this.draw(); }))),
     this.#table(), errorBox(this.error),
     h('details', { key: 'make' }, h('summary', {}, 'Make a key'), h('div', { class: 'stack' }, h('div', { class: 'two' }, this.#field('name', 'Name', { placeholder: 'alice', maxlength: '64' }),
-      h('div', { class: 'field' }, h('label', { for: 'key-scope' }, 'May'), h('select', { id: 'key-scope', onchange: (event) => { this.form.scope = event.target.value; } },
+      h('div', { class: 'field' }, h('label', { for: 'key-scope' }, 'Scope'), h('select', { id: 'key-scope', onchange: (event) => { this.form.scope = event.target.value; } },
         [['inference', 'use models'], ['read', 'read the management API'], ['manage', 'manage everything']].map(([id, label]) => h('option', { value: id, selected: id === this.form.scope }, label)))),
       this.#field('requests_per_minute', 'Requests a minute (optional)', { type: 'number', min: '1' }), this.#field('tokens_per_day', 'Tokens a day (optional)', { type: 'number', min: '1' })),
     h('div', {}, h('fl-action', { '.label': 'Make key', '.busy': 'Making…', '.kind': 'primary', '.blocked': !this.form.name.trim(), '.run': () => this.#make() })))));

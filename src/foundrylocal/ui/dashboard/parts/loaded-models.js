@@ -38,12 +38,12 @@ class LoadedModels extends View {
             '.name': one.is_pinned ? `Pinned: unpin ${one.model}` : `Pin ${one.model}`, '.run': () => post(modelPath(one.model, '/preset'), { pinned: !one.is_pinned }) }),
           button('Unload', () => unload(one.model, queue?.running), { kind: 'plain small', name: `Unload ${one.model}`, disabled: !isLive() || one.state !== 'ready' }))),
       h('dl', { class: 'figures' }, [
-        ['For', purpose(model).toLowerCase()],
+        ['Purpose', purpose(model).toLowerCase()],
         ['Memory', `${bytes(one.memory_bytes || one.estimated_bytes)}${one.memory_bytes ? ` of ${bytes(one.estimated_bytes)} planned` : ' planned'}`],
         ['Context', `${tokens(one.context_size)} tokens`],
         ['Slots', queue ? `${queue.running} of ${queue.slots} busy${queue.waiting ? `, ${queue.waiting} waiting` : ''}` : `0 of ${one.parallel} busy`],
         ['Speed, last minute', rate(recentSpeed(one.model))],
-        ['Leaves', one.is_pinned ? (one.model === store.state.server?.current_model ? 'never: the current model' : 'never: pinned') : one.unloads_at ? `in ${duration(Math.max(0, (new Date(one.unloads_at) - Date.now()) / 1000))}` : queue?.running ? 'not while it is answering' : 'never'],
+        ['Unloads', one.is_pinned ? (one.model === store.state.server?.current_model ? 'never: the current model' : 'never: pinned') : one.unloads_at ? `in ${duration(Math.max(0, (new Date(one.unloads_at) - Date.now()) / 1000))}` : queue?.running ? 'not while answering' : 'never'],
       ].map(([name, value]) => h('div', { key: name, class: 'figure' }, h('dt', {}, name), h('dd', {}, value)))),
       job?.error && errorBox(job.error, [button('Dismiss', () => dismissError(one.model), { kind: 'quiet' })]));
   }

@@ -54,7 +54,7 @@ class ModelDetails extends View {
     const licence = found.license ?? null;
     return [found.problem && errorBox({ message: 'The files are damaged', details: found.problem }),
       facts([
-        ['For', purpose(model), found.capabilities.length > 0 && [' ', found.capabilities.map((one) => tag(one))]],
+        ['Purpose', purpose(model), found.capabilities.length > 0 && [' ', found.capabilities.map((one) => tag(one))]],
         ['Parameters', found.gguf ? count(found.gguf.parameter_count) : model.size],
         ['Family', found.family ?? 'unknown'],
         ['Licence', licence ? (LICENCES[licence] ? outside(licence, LICENCES[licence]) : licence) : 'unknown'],

@@ -18,7 +18,7 @@ class ModelLog extends View {
   view() {
     if (!this.lines) return this.error ? errorBox(this.error) : skeleton(4);
     return [this.lines.length ? h('ul', { class: 'plain-list mono' }, this.lines.map((line, index) => h('li', { key: index }, `${clock(line.timestamp)} ${line.level} ${line.message}`)))
-      : empty('No line names this model'), h('p', {}, h('a', { href: href('logs', null, { text: this.name }) }, 'Open the log'))];
+      : empty('No log line mentions this model'), h('p', {}, h('a', { href: href('logs', null, { text: this.name }) }, 'Open the log'))];
   }
 }
 

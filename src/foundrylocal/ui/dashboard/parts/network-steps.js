@@ -1,4 +1,4 @@
-// <fl-network-steps>: opens the gateway to the local network step by step, tests it, and takes it all back.
+// <fl-network-steps>: opens the gateway to the local network step by step, tests it, and closes it again.
 
 import { post, setManagementKey } from '../core/api.js';
 import { h } from '../core/dom.js';
@@ -35,7 +35,7 @@ class NetworkSteps extends View {
     return !['localhost', '127.0.0.1', '::1'].includes(this.settings.gateway_host);
   }
 
-  /** The gateway needs a key in any case; the management API stays on this machine, and gets one too. */
+  /** The gateway always needs a key; the management API stays on this machine and gets a key too. */
   async #open() {
     const name = this.address.trim();
     const { allowed_hosts: hosts, management_key: known } = this.settings;
@@ -71,7 +71,7 @@ class NetworkSteps extends View {
       const answer = await fetch(url);
       return answer.ok ? `${url} answers.` : `${url} answers with status ${answer.status}.`;
     } catch {
-      throw Object.assign(new Error(`${url} cannot be reached from this page`), { details: 'A firewall may block it, or the address is not one of this machine. A page may call it only by a name that the policy of this page allows; curl from the other machine tells for sure.' });
+      throw Object.assign(new Error(`${url} cannot be reached from this page`), { details: 'A firewall may block it, or the address may not belong to this machine. The security policy of this page can also block the call: to be sure, try curl from the other machine.' });
     }
   }
 
@@ -85,8 +85,8 @@ class NetworkSteps extends View {
     const isValid = ADDRESS.test(name);
     return card('Open to my network', {}, h('div', {}, this.#isOpen ? stateMark(`Open: other machines can reach the gateway at ${this.settings.gateway_host}`, 'warn') : stateMark('Only this machine can reach the gateway', 'good')),
       h('ol', { class: 'steps' },
-        h('li', {}, h('label', { for: 'net-address' }, 'The address of this machine in your network, as other machines name it'), h('div', {}, h('input', { id: 'net-address', value: this.address, placeholder: '192.168.1.5', spellcheck: 'false', oninput: (event) => { this.address = event.target.value; this.update(); } }))),
-        h('li', {}, 'Every request needs an API key; this is always so. You can make one for each person above.'),
+        h('li', {}, h('label', { for: 'net-address' }, 'The address of this machine on your network, as other machines see it'), h('div', {}, h('input', { id: 'net-address', value: this.address, placeholder: '192.168.1.5', spellcheck: 'false', oninput: (event) => { this.address = event.target.value; this.update(); } }))),
+        h('li', {}, 'Every request needs an API key, as always. You can make a separate key for each person above.'),
         h('li', {}, 'The gateway listens on every address, and that name is accepted as its host (settings ', h('code', {}, 'gateway_host'), ' and ', h('code', {}, 'allowed_hosts'), '). The management API stays on this machine.'),
         h('li', {}, this.settings.management_key ? 'The management API has a key of its own.' : 'The management API gets a key of its own (', h('code', {}, 'management_key'), '), so that nobody else can manage this service. It is made now and shown once.'),
         h('li', {}, 'Web pages from other machines may call it only when they are listed in ', h('code', {}, 'allowed_origins'), '.'),

@@ -18,14 +18,14 @@ class OtherPrograms extends View {
     return async () => {
       const done = await post('/models/import', body);
       readModels();
-      return `In the list as ${done.model_name}`;
+      return `Added as ${done.model_name}`;
     };
   }
 
   #table() {
     if (this.error) return errorBox(this.error);
     if (!this.found) return skeleton();
-    if (!this.found.length) return empty('Nothing found', h('p', {}, 'Ollama, LM Studio, llama.cpp, the Hugging Face cache and the folders of the setting model_folders were looked through.'));
+    if (!this.found.length) return empty('Nothing found', h('p', {}, 'Searched: Ollama, LM Studio, llama.cpp, the Hugging Face cache and the folders in the setting model_folders.'));
     return h('div', { class: 'table-wrap' }, h('table', { class: 'cards' },
       h('caption', { class: 'for-readers' }, 'Models of other programs'),
       h('thead', {}, h('tr', {}, ['Name', 'Program', 'Size', ''].map((name) => h('th', { scope: 'col' }, name || h('span', { class: 'for-readers' }, 'Action'))))),

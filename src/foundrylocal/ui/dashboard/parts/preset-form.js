@@ -82,7 +82,7 @@ class PresetForm extends View {
 
   async #saveForLater() {
     const answer = await this.#save();
-    return answer && (Object.values(answer.applies ?? {}).includes('next_load') && machineModel(this.name) ? 'Saved; it holds from the next load on' : 'Saved');
+    return answer && (Object.values(answer.applies ?? {}).includes('next_load') && machineModel(this.name) ? 'Saved. It takes effect at the next load' : 'Saved');
   }
 
   async #saveAndReload() {
@@ -93,7 +93,7 @@ class PresetForm extends View {
     if (!await ask({ title: `Back to defaults for ${this.name}?`, yes: 'Back to defaults', body: h('p', {}, `These saved values are removed: ${Object.keys(this.preset.saved).map(label).join(', ')}.`) })) return null;
     await call('DELETE', modelPath(this.name, '/preset'));
     await this.#read();
-    return 'The model is at its defaults';
+    return 'The model is back at its defaults';
   }
 
   #row(name) {
@@ -113,7 +113,7 @@ class PresetForm extends View {
 
   view() {
     if (!this.preset) return this.error ? errorBox(this.error) : skeleton(8);
-    if (this.preset === 'none') return h('p', { class: 'muted' }, 'This service keeps no settings of single models; the global ones are under Settings.');
+    if (this.preset === 'none') return h('p', { class: 'muted' }, 'This service has no per-model settings. The global ones are under Settings.');
     const count = Object.keys(this.edited).length;
     const isRunning = Boolean(machineModel(this.name));
     return [SECTIONS.map(([title, names]) => h('section', { key: title }, h('h3', {}, title), names.filter((name) => name in this.fields).map((name) => this.#row(name)))),

@@ -3,11 +3,11 @@
 import { hasCluster } from '../core/cluster.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
-import { applyTheme, preference } from '../core/preferences.js';
 import { SCREENS, href, route } from '../core/router.js';
 import { store } from '../core/store.js';
 import { icon } from './icons.js';
 import { showShortcuts } from './shortcuts.js';
+import { themeSelect } from './theme.js';
 
 // In a small window the first four stay in the bar, and the others are behind "More".
 const IN_BAR = ['overview', 'models', 'chat', 'requests'];
@@ -47,9 +47,7 @@ class Rail extends View {
           onclick: () => this.#toggle() }, icon('more'), h('span', { class: 'label' }, 'More'))),
       h('div', { class: 'rail-foot' },
         h('label', { class: 'theme' }, h('span', { class: 'for-readers' }, 'Theme'),
-          h('select', { value: preference('theme', 'system'), onchange: (event) => applyTheme(event.target.value) },
-            [['system', 'System theme'], ['light', 'Light'], ['dark', 'Dark']].map(([id, label]) =>
-              h('option', { value: id, selected: preference('theme', 'system') === id }, label)))),
+          themeSelect()),
         h('div', { class: 'foot-links' },
           h('a', { href: 'docs' }, 'API docs'),
           h('button', { type: 'button', class: 'as-link', onclick: showShortcuts }, 'Keyboard')),

@@ -17,7 +17,7 @@ export function showShortcuts() {
       [...COMMON, ...Object.values(SCREENS).map((one) => [`g ${one.key}`, `Go to ${one.title}`])].map(([keys, what]) =>
         h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, keys)), h('td', {}, what))))),
     h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: preference('shortcuts', true),
-      onchange: (event) => { prefer('shortcuts', event.target.checked); draw(); } }), 'Single letters do something'),
+      onchange: (event) => { prefer('shortcuts', event.target.checked); draw(); } }), 'Use single-letter shortcuts'),
     h('div', { class: 'row end' }, button('Close', close)),
   ]);
 }

@@ -43,7 +43,7 @@ function replicaRow(replica, nodes) {
 }
 
 class Cluster extends View {
-  /** Events tell when memory, models or requests change; that is when the cluster is worth asking again. */
+  /** When an event says that memory, models or requests changed, the cluster has changed too. */
   #refresh() {
     const { machine, activity, loaded } = store.state;
     const seen = [machine, activity, loaded];

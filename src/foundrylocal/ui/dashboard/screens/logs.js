@@ -58,14 +58,14 @@ class Logs extends View {
     const lines = this.querySelector('fl-log-view').lines.slice(-REPORT_LINES);
     await copyText(['FoundryLocal bug report', `API ${info?.version}, engine ${info?.foundry_local_version}, ${navigator.userAgent}`, `Server: ${JSON.stringify(server)}`,
       `Settings: ${JSON.stringify({ ...settings, management_key: undefined })}`, `Overridden: ${JSON.stringify(overridden)}`, '', this.#text(lines)].join('\n'), 'Bug report copied');
-    return 'Copied. Read it before you send it: it holds names of models and folders.';
+    return 'Copied. Check it before you share it: it contains names of models and folders.';
   }
 
   view() {
     const { level, source, text, engine } = this.filter;
     return h('div', {},
       h('div', { class: 'log-tools' },
-        h('select', { 'aria-label': 'Least level', onchange: (event) => this.#set('level', event.target.value) }, LEVELS.map((one) => h('option', { value: one, selected: one === level }, `${one} and above`))),
+        h('select', { 'aria-label': 'Minimum level', onchange: (event) => this.#set('level', event.target.value) }, LEVELS.map((one) => h('option', { value: one, selected: one === level }, `${one} and above`))),
         h('select', { 'aria-label': 'Source', onchange: (event) => this.#set('source', event.target.value) }, h('option', { value: '' }, 'All sources'), SOURCES.map((one) => h('option', { key: one, value: one, selected: one === source }, one))),
         h('input', { type: 'search', 'data-filter': true, 'aria-label': 'Text in the line', placeholder: 'Model or text', list: 'log-models', value: text, oninput: (event) => this.#set('text', event.target.value) }),
         h('datalist', { id: 'log-models' }, (store.state.models ?? []).filter((one) => one.is_downloaded).map((one) => h('option', { key: one.simple_name, value: one.simple_name }))),

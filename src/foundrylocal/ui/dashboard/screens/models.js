@@ -65,7 +65,7 @@ class Models extends View {
     const words = (query.find ?? '').toLowerCase();
     const near = words.length > 2 ? store.state.models.filter((one) => one.simple_name.toLowerCase().includes(words.slice(0, 3))).slice(0, 4) : [];
     return empty(all.length ? 'No model matches' : 'No model is here yet',
-      near.length > 0 && h('p', {}, 'Near: ', near.map((one) => [h('a', { href: href('models', one.simple_name, { tab: 'catalogue' }) }, one.simple_name), ' '])),
+      near.length > 0 && h('p', {}, 'Similar names: ', near.map((one) => [h('a', { href: href('models', one.simple_name, { tab: 'catalogue' }) }, one.simple_name), ' '])),
       h('div', { class: 'row' }, query.tab === 'mine' && h('a', { class: 'button', href: href('models', null, { tab: 'catalogue', find: query.find }) }, 'Look in the catalogue'),
         query.find && h('a', { class: 'button', href: href('models', null, { tab: 'hub', find: query.find }) }, `Search Hugging Face for “${query.find}”`)));
   }

@@ -4,12 +4,14 @@ import { post } from '../core/api.js';
 import { announce } from '../core/announce.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
-import { route } from '../core/router.js';
+import { href, route } from '../core/router.js';
 import { defaultOf, description, fromText, shapeOf, withoutDefault } from '../core/schema.js';
 import { GROUPS, aboutSetting } from '../core/setting-groups.js';
 import { isLive } from '../core/store.js';
 import { ask } from '../parts/dialogs.js';
 import { button, card, errorBox, prose, skeleton } from '../parts/controls.js';
+import { showShortcuts } from '../parts/shortcuts.js';
+import { themeSelect } from '../parts/theme.js';
 import { valueField } from '../parts/value-field.js';
 import '../parts/system-facts.js';
 
@@ -91,7 +93,7 @@ class Settings extends View {
     this.values = await post('/config', { defaults: true });
     this.edited = {};
     this.draw();
-    return 'All settings are at their defaults';
+    return 'All settings are back at their defaults';
   }
 
   #setting(name) {
@@ -116,6 +118,8 @@ class Settings extends View {
     const count = Object.keys(this.edited).length;
     return h('div', { class: 'stack' },
       GROUPS.map((group) => [group, names.filter((name) => aboutSetting(name).group === group)]).filter(([, list]) => list.length).map(([group, list]) => card(group, { key: group }, h('div', {}, list.map((name) => this.#setting(name))))),
+      card('This page', { key: 'page' }, h('div', { class: 'row' }, h('label', { for: 'page-theme' }, 'Theme'), themeSelect({ id: 'page-theme' }), button('Keyboard shortcuts', showShortcuts),
+        h('a', { class: 'button', href: 'docs' }, 'API docs'), h('a', { class: 'button', href: href('cluster') }, 'Cluster')), h('p', { class: 'muted small' }, 'This browser remembers the theme. Nothing here is a setting of the service.')),
       h('fl-system-facts', { key: 'system' }),
       card('Reset', { key: 'reset' }, h('div', { class: 'row' }, h('fl-action', { '.label': 'Reset all settings…', '.kind': 'danger', '.run': () => this.#reset() }))),
       errorBox(this.error),
