@@ -294,3 +294,19 @@ def test_a_small_window_reaches_every_page(board: Page, keys: Keyboard) -> None:
     keys.has_focus(".rail .in-more", "Logs")
     keys.push(".rail a", "Settings")
     board.shows("Settings", "h1")
+
+
+def test_an_endpoint_is_found_opened_and_called_from_docs(
+    page: Page, keys: Keyboard, service: Service
+) -> None:
+    page.open(f"{service.root}/docs")
+    page.until("the endpoints", "document.querySelectorAll('article').length > 20")
+    keys.to("#filter")
+    page.type("/health")
+    page.shows("of", "#count")
+    headings = "[...document.querySelectorAll('main > h2')].filter((one) => !one.hidden).length"
+    assert page.eval(headings) < page.eval("document.querySelectorAll('main > h2').length")
+    keys.push("summary", "/health")
+    keys.push("button", "Send")
+    page.shows('"status": "healthy"', "article .try")
+    keys.has_place()
