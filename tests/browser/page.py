@@ -133,7 +133,7 @@ class Page:
             "(one.textContent + ' ' + (one.getAttribute('aria-label') ?? '')).includes("
             + json.dumps(words)
             + ")"
-            " && !one.disabled && one.getClientRects().length);"
+            " && !one.disabled && one.ariaDisabled !== 'true' && one.getClientRects().length);"
             " if (!node) return null; node.scrollIntoView({block: 'center'});"
             " const box = node.getBoundingClientRect();"
             " const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];"

@@ -101,7 +101,7 @@ def test_a_download_is_paused_resumed_cancelled_and_loaded(page: Page, keys: Key
         keys.push(".drawer button", "Cancel")
         page.shows("Cancelled", ".drawer")
         keys.has_place()
-        keys.push(".drawer button", "Download me/tiny", back=True)
+        keys.push(".drawer button", "Download tiny-Q8_0-GGUF again")
         page.shows("Done", ".drawer")
         keys.push(".drawer button", "Clear the list")
         page.shows("No downloads", ".drawer")
@@ -215,7 +215,7 @@ def test_a_request_is_opened_and_ended_and_the_list_filtered(page: Page, keys: K
             page.open(f"{service.root}/#/requests")
             page.shows("Running", "fl-requests")
             keys.push("[data-row] button", "Details of the request")
-            page.shows("Waited", "tbody")
+            page.shows("Read the prompt", "main")
             keys.push("button", "End the request")
             text = "".join(answer.iter_text())
         assert "error" in text and "[DONE]" not in text
@@ -251,17 +251,21 @@ def test_the_overview_pins_and_unloads_and_the_theme_changes(
     board: Page, keys: Keyboard, service: Service
 ) -> None:
     service.start()
+    service.post(f"/models/{BASE_MODEL}/load")
     board.eval(COPY_TO_WINDOW)
-    board.shows("planned", ".overview")
+    board.until("two models", "document.querySelectorAll('.loaded-model').length === 2")
     keys.to(".rail select")
     keys.press("ArrowDown", "ArrowDown")
     board.until("the dark theme", "document.documentElement.dataset.theme === 'dark'")
     keys.press("ArrowUp", "ArrowUp")
-    keys.push("button", "Pin ")
+    keys.push("button", f"Pin {BASE_MODEL}")
     eventually(
         "it is pinned",
-        lambda: service.get(f"/models/{CHAT_MODEL}/preset").json()["saved"] == {"pinned": True},
+        lambda: service.get(f"/models/{BASE_MODEL}/preset").json()["saved"] == {"pinned": True},
     )
+    keys.has_focus("button", f"unpin {BASE_MODEL}")
+    keys.push("button", f"Unload {BASE_MODEL}")
+    board.until("one model", "document.querySelectorAll('.loaded-model').length === 1")
     keys.has_place()
     keys.push("button", f"Unload {CHAT_MODEL}")
     board.shows("No model is loaded", ".overview")

@@ -59,7 +59,17 @@ function create(tag) {
 }
 
 function dispatch(event) {
+  if (event.type === 'click' && this.getAttribute('aria-disabled') === 'true') return event.preventDefault();
   return this.listeners[event.type]?.call(this, event);
+}
+
+/** A control that has the focus keeps it: until the focus leaves, it only says that it is disabled. */
+function disable(node, isDisabled) {
+  const hasFocus = isDisabled && node === document.activeElement;
+  node.toggleAttribute('disabled', isDisabled && !hasFocus);
+  if (!hasFocus) return node.removeAttribute('aria-disabled');
+  node.setAttribute('aria-disabled', 'true');
+  node.addEventListener('blur', () => disable(node, Boolean(node.described.props.disabled)), { once: true });
 }
 
 function set(node, name, value) {
@@ -74,6 +84,8 @@ function set(node, name, value) {
     for (const [key, one] of Object.entries(value ?? {})) node.style.setProperty(key, one);
   } else if ((name === 'value' && 'value' in node && node.tagName !== 'LI') || name === 'checked') {
     if (node[name] !== (value ?? '')) node[name] = value ?? '';
+  } else if (name === 'disabled') {
+    disable(node, Boolean(value));
   } else if (value == null || value === false) {
     node.removeAttribute(name);
   } else {

@@ -34,8 +34,7 @@ class Action extends View {
     return [
       button(this.#isBusy ? this.busy ?? 'Working…' : this.label, () => this.#press(), {
         kind: this.kind, name: this.#isBusy ? null : this.name, glyph: this.glyph,
-        // A button that works is not `disabled`: that would take the keyboard's place away.
-        'aria-disabled': this.#isBusy ? 'true' : null, disabled: !this.#isBusy && (!isLive() || this.blocked),
+        disabled: this.#isBusy || !isLive() || this.blocked,
       }),
       this.#done && h('span', { class: 'done-note' }, this.#done),
       errorBox(this.#error),

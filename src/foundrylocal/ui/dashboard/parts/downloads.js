@@ -4,6 +4,7 @@ import { cancelDownload, download, load, pauseDownload } from '../core/actions.j
 import { announce } from '../core/announce.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
+import { cycleTab } from '../core/focus.js';
 import { ago, bytes, duration } from '../core/format.js';
 import { href } from '../core/router.js';
 import { isLive, store } from '../core/store.js';
@@ -101,7 +102,7 @@ class Downloads extends View {
     const { downloads } = store.state;
     const ended = store.state.ended.filter((one) => !this.cleared.has(`${one.model_name} ${one.ended_at}`)
       && !downloads.some((running) => running.model_name === one.model_name)).reverse();
-    return h('section', { class: 'drawer', 'aria-label': 'Downloads' },
+    return h('section', { class: 'drawer', 'aria-label': 'Downloads', onkeydown: (event) => cycleTab(event, this) },
       h('div', { class: 'card-head' }, h('h2', {}, 'Downloads'), iconButton('close', 'Close the downloads', () => this.toggle())),
       h('p', { class: 'muted small' }, 'Downloads run in the service. Closing this tab does not stop them.'),
       !downloads.length && !ended.length && empty('No downloads', h('p', {}, h('a', { href: href('models', null, { tab: 'catalogue' }) }, 'Choose a model from the catalogue'))),

@@ -6,6 +6,7 @@ import { preference } from '../core/preferences.js';
 import { SCREENS, go, route } from '../core/router.js';
 import { store } from '../core/store.js';
 import './action.js';
+import { button, errorBox } from './controls.js';
 import './downloads.js';
 import './header.js';
 import './notices.js';
@@ -34,10 +35,12 @@ class Shell extends View {
   async #navigate() {
     const { screen, name } = route();
     if (!loaded.has(screen)) {
-      await import(`../screens/${screen}.js`);
-      loaded.add(screen);
+      this.failed = !await import(`../screens/${screen}.js`).then(() => true, () => false);
       if (route().screen !== screen) return; // the user went on meanwhile
+      if (this.failed) return this.draw();
+      loaded.add(screen);
     }
+    this.failed = false;
     const moved = this.shown !== undefined && this.shown !== screen;
     this.shown = screen;
     document.title = `${name ?? SCREENS[screen].title} · FoundryLocal`;
@@ -95,7 +98,8 @@ class Shell extends View {
         h('fl-header', { key: 'header' }),
         h('fl-notices', { key: 'notices' }),
         h('main', { id: 'main', class: 'content', tabindex: '-1', key: 'main' },
-          link.status !== 'key' && this.shown && h(SCREENS[screen].element, { key: screen, class: 'screen' }))),
+          this.failed && errorBox({ message: 'This page could not be loaded', details: 'The service does not answer, or was updated meanwhile. Reload the page if it happens again.' }, [button('Try again', () => this.#navigate())]),
+          link.status !== 'key' && !this.failed && this.shown && h(SCREENS[screen].element, { key: screen, class: 'screen' }))),
       h('fl-downloads', { key: 'downloads' }),
       h('fl-palette', { key: 'palette' }),
     ];
