@@ -1,7 +1,6 @@
 // Faults of the layout that is shown: controls that overlap, leave the window, are too small, or are cut off.
 ((min) => {
-  const isShown = (one) => one.getClientRects().length && !one.closest('.for-readers, [hidden], .spacer')
-    && getComputedStyle(one).visibility !== 'hidden';
+  const isShown = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getClientRects().length && !one.closest('.for-readers, .spacer');
   const all = [...document.querySelectorAll('button, select, textarea, input, summary, .button, .rail nav a, .tabs a, .check')]
     .filter((one) => isShown(one) && !(one.matches('input') && one.closest('label')) && !one.closest('.cards thead'));
   const name = (one) => `${one.localName}.${one.className} "${(one.getAttribute('aria-label') ?? one.textContent ?? '').trim().slice(0, 40)}"`;
@@ -10,7 +9,7 @@
   const isFixed = (one) => one.closest('.rail, .top, .composer, .save-bar, .sticky-foot, .panel, .drawer, dialog, thead, .log-more, .chat-side');
   const scrolls = (one) => one.closest('.tabs, .table-wrap, .log-box, pre');
   for (const { one, box } of boxes) {
-    const least = one.matches('.rail nav a, .rail .more') ? Math.min(min, 44) : min;
+    const least = one.matches('[type=checkbox]') ? min === 44 ? 24 : 16 : min; // its label can be pressed too
     if (Math.min(box.width, box.height) < least - 0.5) faults.push(`${name(one)} is ${Math.round(box.width)} x ${Math.round(box.height)}`);
     if ((box.left < -1 || box.right > innerWidth + 1) && !scrolls(one)) faults.push(`${name(one)} leaves the window`);
   }
