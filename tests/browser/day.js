@@ -1,7 +1,7 @@
 // A day of the service's events and of its log, as fast as the page takes them. It stands in for the two streams only:
 // `/events` begins with what the real service says, then time goes on; `/logs/stream` is made up.
 (() => {
-  const TICKS_AN_HOUR = 360, LINES_A_TICK = 100;
+  const TICKS_AN_HOUR = 180, LINES_A_TICK = 10;
   const real = window.fetch;
   const encoder = new TextEncoder();
   const encode = (items) => encoder.encode(items.map((one) => `data: ${JSON.stringify(one)}\n\n`).join(''));
@@ -15,11 +15,11 @@
   const line = (number) => ({ timestamp: new Date(1.7e12 + number * 100).toISOString(), level: number % 50 ? 'INFO' : 'ERROR', source: 'API',
     message: `Line ${number} of a long day` });
 
-  /** What the service would tell in ten seconds. */
+  /** What the service would tell in twenty seconds. */
   function eventsOf(tick, first) {
     const event = (type, data) => ({ type, data });
     const requests = Array.from({ length: 10 }, (_, index) => request(tick * 10 + 9 - index));
-    const told = [event('requests', { running: [{ ...request(1e7 + tick), status: 'running' }], recent: requests, ended_count: (tick + 1) * 10 }),
+    const told = [event('requests', { running: [{ ...request(tick * 10 + 10), status: 'running' }], recent: requests, ended_count: (tick + 1) * 10 }),
       event('activity', { ...first.activity, totals: { ...first.activity.totals, requests: tick * 10 } })];
     if (tick % 3 === 0) told.push(event('machine', { ...first.machine, memory: { ...first.machine.memory, free_bytes: first.machine.memory.free_bytes - tick } }));
     if (tick % 5 === 0) told.push(event('downloads', [{ model_name: `file-${tick % 20}`, state: 'downloading', progress: { stage: 'downloading', percent: tick % 100, downloaded_bytes: tick, total_bytes: 1e6 } }]));
