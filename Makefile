@@ -102,7 +102,7 @@ release: .venv-release/.tools
 	.venv-release/bin/python -m scripts.release
 	$(MAKE) sbom audit
 
-# What an installation consists of, as CycloneDX, and whether any of it has a known vulnerability.
+# What an installation consists of, as CycloneDX, and whether any of it has a known vulnerability; `audit` asks PyPI.
 sbom: .venv-release/.tools .venv-runtime/.installed
 	mkdir -p dist
 	.venv-release/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
@@ -119,6 +119,8 @@ audit: .venv-release/.tools .venv-runtime/.installed
 .venv-runtime/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-runtime
 	.venv-runtime/bin/python -m pip install --quiet --disable-pip-version-check .
+	.venv-runtime/bin/python -m pip uninstall --quiet --yes setuptools  # came with the environment of Python 3.11
+	rm -f .venv-runtime/lib/python3*/site-packages/foundrylocal-*.dist-info/direct_url.json  # names this folder
 	@touch $@
 
 $(VENV)/bin/python:
