@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -114,6 +115,8 @@ def test_compose_keeps_the_home_and_takes_away_rights() -> None:
     (volume,) = service["volumes"]
     assert volume.partition(":")[0] in document["volumes"]
     assert volume.endswith(f":{environment()['FOUNDRYLOCAL_HOME']}")
+    (check,) = final("HEALTHCHECK")
+    assert check.text.endswith(" ".join(["CMD", json.dumps(service["healthcheck"]["test"][1:])]))
     assert service["init"] and service["read_only"] and service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert "/tmp" in service["tmpfs"]  # noqa: S108 - sockets of the workers

@@ -24,7 +24,7 @@ import foundrylocal
 pytest.importorskip("hatchling", reason="pip install hatchling")
 BUILD_TIMEOUT_S = 100
 # What an installation may choose; the others are for people who develop it.
-EXTRAS_OF_USERS = {"otel"}
+EXTRAS_OF_USERS = {"otel", "ray"}
 EXTRAS_OF_DEVELOPERS = {"clients", "dev", "fuzz", "release"}
 
 
