@@ -17,6 +17,7 @@ import msgspec
 from foundrylocal.doctor.finding import Finding, error, ok, warning
 from foundrylocal.engine.devices import Device, DeviceKind
 from foundrylocal.engine.environment import worker_environment
+from foundrylocal.engine.missing_library import how_to_install
 from foundrylocal.errors import FoundryLocalError, InsufficientMemory
 from foundrylocal.kit.sizes import format_bytes
 
@@ -82,7 +83,9 @@ def check_engine(about: AboutEngine) -> Finding:
             "Use a llama-server built for this processor: foundrylocal engine add NAME PATH.",
         )
     if about.problem is not None:
-        return error(f"The engine cannot be loaded: {about.problem}.", REINSTALL)
+        return error(
+            f"The engine cannot be loaded: {about.problem}.", how_to_install(about.problem) or REINSTALL
+        )
     return ok(f"The built-in engine is llama.cpp in xllamacpp {about.version}.")
 
 

@@ -120,6 +120,9 @@ BROKEN: dict[str, tuple[Callable[[], Finding], Level, str, str]] = {
     "engine missing": (
         lambda: engine.check_engine(AboutEngine(problem="ModuleNotFoundError: No module named 'xllamacpp'")),
         Level.ERROR, "No module named", "pip install"),
+    "engine without a library": (
+        lambda: engine.check_engine(AboutEngine(problem="ImportError: libgomp.so.1: cannot open shared object file")),
+        Level.ERROR, "libgomp.so.1", "apt-get install libgomp1"),
     "GPU that is not used": (
         lambda: engine.check_devices([], ["an NVIDIA GPU"]), Level.WARNING, "an NVIDIA GPU", "engine add"),
     "starter not downloaded": (lambda: starter(None), Level.WARNING, "not downloaded", "foundrylocal pull Tiny"),

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from foundrylocal.engine.llama_cpp.log import without_folders
+from foundrylocal.engine.missing_library import PATTERN as MISSING_LIBRARY
+from foundrylocal.engine.missing_library import how_to_install
 from foundrylocal.engine.replica import ReplicaSpec
 from foundrylocal.errors import (
     FoundryLocalError,
@@ -177,8 +179,15 @@ def _cannot_listen(case: _Case) -> FoundryLocalError:
     )
 
 
+def _missing_library(case: _Case) -> FoundryLocalError:
+    return ServerStartFailed(
+        f"The engine needs a library that is not on this system. {how_to_install(case.line) or case.words}"
+    )
+
+
 # In order: the first rule that knows one of the lines explains the failure.
 _RULES: Final[tuple[tuple[re.Pattern[str], Callable[[_Case], FoundryLocalError]], ...]] = (
+    (MISSING_LIBRARY, _missing_library),
     (re.compile(r"(?i)unknown model architecture: '(?P<name>[^']{1,100})'"), _unknown_architecture),
     (re.compile(r"(?i)mismatch between text model|unknown projector type"), _wrong_projector),
     (

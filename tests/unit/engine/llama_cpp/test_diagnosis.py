@@ -57,6 +57,11 @@ CASES = {
         ModelUnsupported,
         ["key not found in model: gemma3.context_length"],
     ),
+    "a library that the system lacks": (
+        "ImportError: libgomp.so.1: cannot open shared object file: No such file or directory",
+        ServerStartFailed,
+        ["apt-get install libgomp1", "dnf install libgomp"],
+    ),
     "cut short": (
         """\
 0.00.052.747 E llama_model_load: error loading model: tensor 'blk.16.ffn_down.weight' data is not within the file \
