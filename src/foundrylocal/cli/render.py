@@ -5,6 +5,8 @@ Rich is imported only at a terminal, when there is something to draw.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -38,6 +40,19 @@ def is_terminal() -> bool:
 def say(text: str = "") -> None:
     """Print one line and flush it, so that a reader of a pipe sees it immediately."""
     print(clean(text), flush=True)
+
+
+def report(answer: object, text: str, *, as_json: bool) -> None:
+    """Print what the service answered: all of it as JSON, or the text for people."""
+    if as_json:
+        print(json.dumps(answer, indent=2), flush=True)
+    else:
+        say(text)
+
+
+def progress_beside(*, as_json: bool) -> contextlib.AbstractContextManager[Any]:
+    """With --json, what is printed inside goes to standard error, so that standard output is the answer alone."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
 def show_failure(failure: Failure) -> None:

@@ -191,6 +191,38 @@ def test_a_refused_start_says_what_next(service: Script, run: Run, answer: Any, 
     assert f"Next: {next_step}" in err
 
 
+@pytest.mark.parametrize(
+    ("call", "answer", "arguments"),
+    [
+        ("POST /stop", {"message": "Server stopped successfully"}, ["stop"]),
+        ("POST /models/unload-all", {"message": "All models unloaded successfully"}, ["unload", "--all"]),
+        ("POST /models/m/load", {"message": "Model loaded successfully", "model_name": "m"}, ["load", "m"]),
+        ("POST /downloads/m/pause", {"message": "Paused", "model_name": "m"}, ["downloads", "pause", "m"]),
+        ("DELETE /keys/a", {"message": "Key 'a' revoked"}, ["keys", "rm", "a"]),
+        ("DELETE /requests/r", {"message": "Request ended", "id": "r"}, ["requests", "end", "r"]),
+        (
+            "DELETE /prompt-cache",
+            {"message": "No prompts are saved", "removed": 0},
+            ["prompt-cache", "clear"],
+        ),
+    ],
+)
+def test_with_json_standard_output_is_the_answer(
+    service: Script, run: Run, call: str, answer: dict[str, Any], arguments: list[str]
+) -> None:
+    service.on(call, answer)
+    code, out, _ = run(*arguments, "--json")
+    assert (code, json.loads(out)) == (0, answer)
+    assert run(*arguments)[1].startswith(answer["message"])
+
+
+def test_with_json_progress_goes_to_standard_error(service: Script, run: Run) -> None:
+    service.on("POST /start-stream", STARTED)
+    code, out, err = run("start", "Tiny-GGUF", "--json")
+    assert (code, json.loads(out)) == (0, {"success": True, "port": 1234})
+    assert err.splitlines()[0] == "Starting FoundryLocal server..."
+
+
 def test_stop(service: Script, run: Run) -> None:
     service.on("POST /stop", {"success": True, "message": "Server is not running"})
     assert run("stop") == (0, "Server is not running\n", "")

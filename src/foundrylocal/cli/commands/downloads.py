@@ -7,7 +7,7 @@ from typing import Any
 
 from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import ManagementClient, model_path
-from foundrylocal.cli.render import say, table
+from foundrylocal.cli.render import report, say, table
 
 HELP = "Show the downloads, and pause, resume or cancel one."
 
@@ -39,42 +39,42 @@ def _row(download: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def pause(model: Model) -> None:
+def pause(model: Model, as_json: AsJson = False) -> None:
     """Pause a download; what was received is kept.
 
     \b
     Examples:
       foundrylocal downloads pause SmolLM2-135M-Instruct-Q4_1-GGUF
     """
-    _say(ManagementClient().post(_path(model, "/pause")))
+    _report(ManagementClient().post(_path(model, "/pause")), as_json=as_json)
 
 
-def resume(model: Model) -> None:
+def resume(model: Model, as_json: AsJson = False) -> None:
     """Continue a paused download where it stopped.
 
     \b
     Examples:
       foundrylocal downloads resume SmolLM2-135M-Instruct-Q4_1-GGUF
     """
-    _say(ManagementClient().post(_path(model, "/resume")))
+    _report(ManagementClient().post(_path(model, "/resume")), as_json=as_json)
 
 
-def cancel(model: Model) -> None:
+def cancel(model: Model, as_json: AsJson = False) -> None:
     """Cancel a download.
 
     \b
     Examples:
       foundrylocal downloads cancel SmolLM2-135M-Instruct-Q4_1-GGUF
     """
-    _say(ManagementClient().delete(_path(model)))
+    _report(ManagementClient().delete(_path(model)), as_json=as_json)
 
 
 def _path(model: str, verb: str = "") -> str:
     return f"/downloads/{model_path(model, verb).removeprefix('/models/')}"
 
 
-def _say(answer: dict[str, Any]) -> None:
-    say(f"{answer['message']}: {answer['model_name']}")
+def _report(answer: dict[str, Any], *, as_json: bool) -> None:
+    report(answer, f"{answer['message']}: {answer['model_name']}", as_json=as_json)
 
 
 COMMANDS = {"list": list_downloads, "pause": pause, "resume": resume, "cancel": cancel}

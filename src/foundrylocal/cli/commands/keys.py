@@ -11,7 +11,7 @@ import typer
 
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.render import facts, say, table
+from foundrylocal.cli.render import facts, report, say, table
 
 HELP = "Create, list and revoke keys for people and programs."
 
@@ -91,14 +91,15 @@ def list_keys(as_json: AsJson = False) -> None:
         table(titles, [_row(key) for key in answer["keys"]])
 
 
-def rm(name: Name) -> None:
+def rm(name: Name, as_json: AsJson = False) -> None:
     """Revoke a key: it is refused from now on, and its running requests end.
 
     \b
     Examples:
       foundrylocal keys rm alice
     """
-    say(str(ManagementClient().delete(f"/keys/{quote(name, safe='')}")["message"]))
+    answer = ManagementClient().delete(f"/keys/{quote(name, safe='')}")
+    report(answer, str(answer["message"]), as_json=as_json)
 
 
 COMMANDS = {"add": add, "list": list_keys, "rm": rm}

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from foundrylocal.cli.arguments import Model
+from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.operations import LOAD_TIMEOUT_S
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import report
 from foundrylocal.cli.values import TEXT_OPTIONS, parse_pairs
 
 
@@ -22,6 +22,7 @@ def command(
             help="Load options for this time, such as context_size=16384. `foundrylocal set` keeps them.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Load a downloaded model beside those in memory.
 
@@ -35,4 +36,4 @@ def command(
     given = parse_pairs(options or [], "context_size=16384", TEXT_OPTIONS)
     body: dict[str, Any] | None = {"options": given} if given else None
     answer = ManagementClient().post(model_path(model, "/load"), body, timeout_s=LOAD_TIMEOUT_S)
-    say(f"{answer['message']}: {answer['model_name']}")
+    report(answer, f"{answer['message']}: {answer['model_name']}", as_json=as_json)

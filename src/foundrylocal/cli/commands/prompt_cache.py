@@ -10,7 +10,7 @@ import typer
 
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.render import say, table
+from foundrylocal.cli.render import report, say, table
 
 HELP = "Show or remove the saved prompts of unloaded models."
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
@@ -56,6 +56,7 @@ def age(seconds: int) -> str:
 
 def clear(
     model: Annotated[str | None, typer.Argument(help="Only the prompts of this model.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the saved prompts of all models or of one; loaded models keep theirs in memory.
 
@@ -66,7 +67,7 @@ def clear(
     """
     answer = ManagementClient().delete("/prompt-cache" + (f"/{quote(model, safe='')}" if model else ""))
     freed = f": {answer['removed']}, {answer['freed_formatted']} freed" if answer["removed"] else ""
-    say(f"{answer['message']}{freed}")
+    report(answer, f"{answer['message']}{freed}", as_json=as_json)
 
 
 COMMANDS = {"list": list_prompts, "clear": clear}

@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.operations import fetch
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import progress_beside, report
 
 
 def command(
     model: Annotated[
         str, typer.Argument(help="Name or id of a model, or OWNER/REPO[:QUANTIZATION] on the hub.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Download a model from the catalogue or from the hub.
 
@@ -23,5 +25,6 @@ def command(
       foundrylocal pull SmolLM2-135M-Instruct-Q4_1-GGUF
       foundrylocal pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
     """
-    data = fetch(ManagementClient(), model)
-    say(f"Next: foundrylocal run {data.get('model_name', model)}")
+    with progress_beside(as_json=as_json):
+        data = fetch(ManagementClient(), model)
+    report(data, f"Next: foundrylocal run {data.get('model_name', model)}", as_json=as_json)

@@ -10,7 +10,7 @@ import typer
 
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.render import facts, say, table
+from foundrylocal.cli.render import facts, report, say, table
 
 HELP = "List the requests with their figures; show or end one."
 
@@ -63,14 +63,15 @@ def show(request_id: RequestId, as_json: AsJson = False) -> None:
             say(json.dumps(captured[name], indent=2, ensure_ascii=False))
 
 
-def end(request_id: RequestId) -> None:
+def end(request_id: RequestId, as_json: AsJson = False) -> None:
     """End a running request; its client gets an error.
 
     \b
     Examples:
       foundrylocal requests end req-9f86d081884c7d65
     """
-    say(str(ManagementClient().delete(f"/requests/{quote(request_id, safe='')}")["message"]))
+    answer = ManagementClient().delete(f"/requests/{quote(request_id, safe='')}")
+    report(answer, str(answer["message"]), as_json=as_json)
 
 
 _COLUMNS = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from foundrylocal.cli.arguments import Model
+from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import ManagementClient, model_path
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import report
 
 
-def command(model: Model) -> None:
+def command(model: Model, as_json: AsJson = False) -> None:
     """Delete a downloaded model.
 
     \b
@@ -15,4 +15,5 @@ def command(model: Model) -> None:
       foundrylocal rm SmolLM2-135M-Instruct-Q4_1-GGUF
     """
     answer = ManagementClient().delete(model_path(model))
-    say(f"{answer['message']}: {answer['model_name']}, {answer['freed_space_formatted']} freed")
+    text = f"{answer['message']}: {answer['model_name']}, {answer['freed_space_formatted']} freed"
+    report(answer, text, as_json=as_json)

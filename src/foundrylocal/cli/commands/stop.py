@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import report
 
 
-def command() -> None:
+def command(as_json: AsJson = False) -> None:
     """Stop the FoundryLocal server.
 
     The management API keeps running.
@@ -15,4 +16,5 @@ def command() -> None:
     Examples:
       foundrylocal stop
     """
-    say(str(ManagementClient().post("/stop")["message"]))
+    answer = ManagementClient().post("/stop")
+    report(answer, str(answer["message"]), as_json=as_json)

@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
+from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.operations import UNLOAD_TIMEOUT_S
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import report
 
 
 def command(
     model: Annotated[str | None, typer.Argument(help="Name or id of a model in memory.")] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Unload all models.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Unload a model from memory; its files stay.
 
@@ -29,4 +31,5 @@ def command(
         raise Failure("Which model?", "Name one, or give --all.", "foundrylocal ps", exit_code=2)
     path = "/models/unload-all" if model is None else model_path(model, "/unload")
     answer = ManagementClient().post(path, timeout_s=UNLOAD_TIMEOUT_S)
-    say(answer["message"] if model is None else f"{answer['message']}: {answer['model_name']}")
+    text = answer["message"] if model is None else f"{answer['message']}: {answer['model_name']}"
+    report(answer, text, as_json=as_json)
