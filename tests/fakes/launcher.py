@@ -64,6 +64,7 @@ class FakeLauncher:
         self.nodes = dict(nodes or {"": total_bytes})
         self.suspects: set[str] = set()
         self.dying: set[str] = set()  # still listed, but no replica starts there any more
+        self.spoiled: set[str] = set()  # nodes that cannot get any model's files
         self.lacking: dict[str, set[str]] = {}  # by node, model ids
         self.unreachable: ClusterUnreachable | None = None  # what asking for rooms raises
         self.adoptable: list[Adopted] = []
@@ -181,6 +182,9 @@ class FakeLauncher:
         with anyio.move_on_after(limit_s):
             with anyio.move_on_after(behavior.load_s):
                 await one.ended.wait()
+            if one.state is ReplicaState.LOADING and one.node in self.spoiled:
+                self.suspects.add(one.node)
+                self._end(one, ReplicaState.FAILED, f"No disk space on '{one.node}'.", Cause.FILES)
             if one.state is ReplicaState.LOADING and behavior.fails_with is not None:
                 self._end(one, ReplicaState.FAILED, behavior.fails_with)
             if one.state is not ReplicaState.LOADING:

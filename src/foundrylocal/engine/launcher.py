@@ -45,7 +45,8 @@ class Launcher(Protocol):
 
         Without `timeout_s` the load may take as long as it makes progress.
 
-        Raises ServerStartTimeout, ServerStartFailed, SystemExhausted.
+        Raises ServerStartTimeout, ServerStartFailed, SystemExhausted, NodeLost. After a failure whose event has the
+        cause NODE or FILES, another node may be tried; `rooms` calls this one suspect for a while.
         """
 
     async def probe(self, replica: str, timeout_s: float) -> float:

@@ -13,7 +13,7 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
-from foundrylocal.engine.replica import Address, ReplicaSpec
+from foundrylocal.engine.replica import Address, Cause, ReplicaSpec
 from foundrylocal.errors import (
     ClusterUnreachable,
     FoundryLocalError,
@@ -23,6 +23,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotDownloaded,
     NodeLost,
+    NodeUnusable,
     OperationCancelled,
     ServerStartFailed,
     SystemExhausted,
@@ -42,6 +43,7 @@ from foundrylocal.wire.load_options import LoadOptions
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 FAILED_LOAD_PAUSE_S = 15.0
+MAX_NODES_TRIED = 3
 # Nothing was tried, so the next try costs nothing and may end differently.
 _NOT_TRIED = (
     InvalidRequest,
@@ -97,8 +99,45 @@ class Loading:
         `timeout_s` bounds the wait for the worker; without it the load may take as long as it makes progress. With
         `may_interrupt`, replicas that make room have the drain time to end their requests; without it they leave only
         if they end them in time. Raises InsufficientMemory, ServerStartFailed, ServerStartTimeout, ModelCorrupted,
-        ModelInUse, and ModelLoading when there is no room for now.
+        ModelInUse, ModelLoading when there is no room for now, and NodeLost or NodeUnusable when no node that has
+        room can run it: when one turns out to be such, others are tried.
         """
+
+        async def load_once(spec: ReplicaSpec) -> Replica:
+            return await self._load_once(model, spec, timeout_s, on_spawned, on_progress, may_interrupt)
+
+        replica = await self._on_some_node(load_once, spec)
+        self._leaving.supersede(replica)
+        log.info("Model loaded: %s", model.simple_name)
+        return replica
+
+    async def _on_some_node(
+        self, load_once: Callable[[ReplicaSpec], Awaitable[Replica]], spec: ReplicaSpec
+    ) -> Replica:
+        """Load it, and again elsewhere when its node is lost or cannot run it: that says nothing about the model."""
+        failure: NodeLost | None = None
+        for _ in range(MAX_NODES_TRIED):
+            try:
+                return await load_once(spec)
+            except NodeLost as error:
+                log.warning("%s is loaded elsewhere: %s", spec.model_id, error.details)
+                failure, spec = error, self._planner.spec_of_another(spec)
+            except InsufficientMemory:
+                if failure is None:
+                    raise
+                break
+        assert failure is not None  # noqa: S101 - the loop ends otherwise
+        raise failure
+
+    async def _load_once(
+        self,
+        model: Model,
+        spec: ReplicaSpec,
+        timeout_s: float | None,
+        on_spawned: Callable[[], None],
+        on_progress: Callable[[LoadStatus], None],
+        may_interrupt: bool,
+    ) -> Replica:
         replica = self._roster.add(model, spec)
 
         async def work() -> Address:
@@ -109,8 +148,6 @@ class Loading:
             return address
 
         await self._see_through(replica, work)
-        self._leaving.supersede(replica)
-        log.info("Model loaded: %s", model.simple_name)
         return replica
 
     async def load_another(self, model: Model) -> Replica:
@@ -147,10 +184,12 @@ class Loading:
             if replica.state is State.GONE:
                 reason = replica.lost_reason or "The worker exited as soon as it was ready."
                 raise ServerStartFailed(reason)
-        except BaseException:
+        except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._launcher.kill(replica.id)
                 self._roster.set_gone(replica)
+            if isinstance(error, ServerStartFailed) and replica.lost_cause in (Cause.NODE, Cause.FILES):
+                raise NodeUnusable(replica.node, error.details or error.message) from error
             raise
         self._roster.set_ready(replica, address)
 

@@ -18,7 +18,7 @@ from foundrylocal.catalog.names import simple_name
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.launcher import Launcher
 from foundrylocal.engine.replica import ReplicaSpec
-from foundrylocal.errors import ModelLoading, NodeLost
+from foundrylocal.errors import InsufficientMemory, ModelLoading, NodeLost
 from foundrylocal.pool.eviction import Candidate, Refusal
 from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.planner import Planner
@@ -77,16 +77,17 @@ class RoomClaims:
 
     async def _launch(self, replica: Replica, spec: ReplicaSpec, find_node: FindNode) -> None:
         """Launch it on the node that is found; a node that turns out to be lost is passed over."""
-        lost: set[str] = set()
+        lost: dict[str, NodeLost] = {}
         while True:
-            node = await find_node(lost)
+            try:
+                node = await find_node(lost.keys())
+            except InsufficientMemory as error:
+                raise next(reversed(lost.values()), error) from error
             try:
                 await self._launcher.launch(spec, node)
-            except NodeLost:
-                if node in lost:
-                    raise
-                lost.add(node)
-                log.warning("Node '%s' was lost: placing %s elsewhere", node, spec.model_id)
+            except NodeLost as error:
+                lost[node] = error
+                log.warning("%s is placed elsewhere: %s", spec.model_id, error.details)
                 continue
             self._roster.set_launched(replica, spec, node)
             return
@@ -125,12 +126,10 @@ class RoomClaims:
     ) -> RoomPlan:
         """Where it goes now. While somebody has to leave, that is in the `chosen` room if it can be.
 
-        Raises InsufficientMemory, NodeLost.
+        Raises InsufficientMemory.
         """
         rooms, held = await self._planner.rooms(self._roster.candidates, spec)
         left = [room for room in rooms if room.node not in lost]
-        if lost and not left:
-            raise NodeLost(min(lost))
         who = held if may_evict else tuple(map(_kept, held))
         found = plan_room(spec.model_id, spec.memory_bytes, left, who)
         if isinstance(found, RoomPlan) and found.leaving and chosen is not None:

@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from foundrylocal.errors import ClusterUnreachable, InsufficientMemory, NodeLost
+from foundrylocal.errors import ClusterUnreachable, InsufficientMemory, NodeLost, NodeUnusable
+from foundrylocal.pool.roster import Replica
 from foundrylocal.wire.load_options import LoadOptions
 from tests.unit.pool.rig import MB, PoolRunner, Rig
 
@@ -89,6 +90,7 @@ def test_a_node_that_is_lost_at_the_launch_is_passed_over(on_pool: PoolRunner) -
         cluster(rig, a=100, b=50)
         rig.launcher.dying = {"a"}
         assert (await rig.load(rig.chat)).node == "b"
+        rig.pool.set_current(rig.chat)  # it does not leave for another model
         rig.launcher.dying = {"a", "b"}
         with pytest.raises(NodeLost):
             await rig.load(rig.base, 5)
@@ -148,5 +150,42 @@ def test_while_the_cluster_cannot_be_reached_plans_say_so_and_nothing_is_loaded(
         rig.launcher.unreachable = None
         async with rig.pool.lease(rig.chat):
             pass
+
+    on_pool(scenario)
+
+
+def test_a_node_that_cannot_get_the_files_costs_only_itself(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=100, b=50, c=40)
+        rig.launcher.spoiled = {"a"}
+        assert (await rig.load(rig.chat)).node == "b"
+        rig.launcher.spoiled, rig.launcher.suspects = {"a", "c"}, set()
+        for _ in range(2):  # it is no failure of the model: it is tried again at once
+            with pytest.raises(NodeUnusable) as failed:
+                await rig.load(rig.base)
+            assert "No disk space on" in str(failed.value.details)
+            rig.launcher.suspects = set()
+        assert rig.ready() == {rig.chat.simple_name}
+        assert where(rig) == {"a": [], "b": [rig.chat.simple_name], "c": []}
+
+    on_pool(scenario)
+
+
+def test_a_load_whose_node_is_lost_goes_on_elsewhere(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=100, b=50)
+        replicas: list[Replica] = []
+
+        async def ask() -> None:
+            async with rig.pool.lease(rig.chat) as replica:
+                replicas.append(replica)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await anyio.sleep(0.5)
+            assert [one.node for one in rig.launcher.running.values()] == ["a"]
+            rig.launcher.lose("a")
+        assert [one.node for one in replicas] == ["b"]
+        assert len(rig.launcher.running) == 1
 
     on_pool(scenario)
