@@ -90,7 +90,6 @@ def test_a_node_that_is_lost_at_the_launch_is_passed_over(on_pool: PoolRunner) -
         cluster(rig, a=100, b=50)
         rig.launcher.dying = {"a"}
         assert (await rig.load(rig.chat)).node == "b"
-        rig.pool.set_current(rig.chat)  # it does not leave for another model
         rig.launcher.dying = {"a", "b"}
         with pytest.raises(NodeLost):
             await rig.load(rig.base, 5)
@@ -159,6 +158,7 @@ def test_a_node_that_cannot_get_the_files_costs_only_itself(on_pool: PoolRunner)
         cluster(rig, a=100, b=50, c=40)
         rig.launcher.spoiled = {"a"}
         assert (await rig.load(rig.chat)).node == "b"
+        rig.pool.set_current(rig.chat)  # it does not leave for another model
         rig.launcher.spoiled, rig.launcher.suspects = {"a", "c"}, set()
         for _ in range(2):  # it is no failure of the model: it is tried again at once
             with pytest.raises(NodeUnusable) as failed:
