@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.names import simple_name
 from foundrylocal.catalog.registry import Registry
 from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.local.launcher import LocalLauncher
+from foundrylocal.settings.replica_counts import range_of
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.store import SettingsStore
 
@@ -36,7 +38,15 @@ def make_launcher(
     """
     address = store.current.cluster_address
     if address is None:
-        return LocalLauncher(state_dir, engines, lambda: _budget_bytes(store.current), slot_folder)
+        return LocalLauncher(
+            state_dir,
+            engines,
+            lambda: _budget_bytes(store.current),
+            slot_folder,
+            replicas_of=lambda model_id: (
+                range_of(store.current.replicas, (model_id, simple_name(model_id))).least
+            ),
+        )
     from foundrylocal.engine.ray.make import make_ray_launcher
 
     return make_ray_launcher(address, state_dir, store, library, registry, slot_folder)

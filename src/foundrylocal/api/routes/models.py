@@ -17,6 +17,7 @@ from foundrylocal.api.paths import model_at_path
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.catalog.library import Stored
 from foundrylocal.errors import (
+    ClusterUnreachable,
     InsufficientMemory,
     ModelCorrupted,
     ModelInUse,
@@ -24,6 +25,7 @@ from foundrylocal.errors import (
     ModelNotDownloaded,
     ModelNotFound,
     ModelNotOnDisk,
+    NodeLost,
     OperationCancelled,
     OperationInProgress,
     PortInUse,
@@ -51,6 +53,8 @@ router = APIRouter(prefix="/models", tags=["Model Management"])
 _OF_A_LOAD = (
     ModelLoading,
     SystemExhausted,
+    ClusterUnreachable,
+    NodeLost,
     OperationCancelled,
     ServerShuttingDown,
     ModelNotFound,

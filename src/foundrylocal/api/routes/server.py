@@ -21,6 +21,7 @@ from foundrylocal.api.services import ServicesDep
 from foundrylocal.api.start_request import start_request
 from foundrylocal.api.streams import EventStream, stream_operation
 from foundrylocal.errors import (
+    ClusterUnreachable,
     EngineUnavailable,
     InsufficientMemory,
     MissingModelName,
@@ -29,6 +30,7 @@ from foundrylocal.errors import (
     ModelLoading,
     ModelNotDownloaded,
     ModelNotFound,
+    NodeLost,
     OperationCancelled,
     OperationInProgress,
     PortInUse,
@@ -65,6 +67,8 @@ _LATER = (
     InsufficientMemory,
     ModelLoading,
     SystemExhausted,
+    ClusterUnreachable,
+    NodeLost,
 )
 _STREAM = """data: {"type":"progress","message":"Checking if model is downloaded..."}
 

@@ -10,9 +10,12 @@ import math
 from foundrylocal.engine.cpu.cores import Cores
 
 
-def auto_threads(cores: Cores) -> int | None:
+def auto_threads(cores: Cores, replicas: int = 1) -> int | None:
     """As many as cores may be used; None is the engine's own default, which counts the cores of the machine.
 
-    An engine that does not know of a quota or an affinity would start threads that wait for each other's turn.
+    An engine that does not know of a quota or an affinity would start threads that wait for each other's turn, and so
+    would one of several `replicas` that compute on the same cores at the same time.
     """
-    return max(1, math.floor(cores.usable)) if cores.is_limited else None
+    if not cores.is_limited and replicas == 1:
+        return None
+    return max(1, math.floor(cores.usable) // replicas)

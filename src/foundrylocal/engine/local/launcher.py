@@ -56,6 +56,7 @@ STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 class LocalLauncher:
     """The owner of all worker processes of this service; they end with `run`.
 
+    `replicas_of` is how many replicas the model with an id is to have here at least.
     With `host` they are reached from other machines: each listens on a port of that address, and has a random key.
     """
 
@@ -65,11 +66,13 @@ class LocalLauncher:
         engines: Engines,
         budget_bytes: Callable[[], int | None] = lambda: None,
         slot_folder: Callable[[], Path | None] = lambda: None,
+        replicas_of: Callable[[str], int] = lambda model_id: 1,
         host: str | None = None,
     ) -> None:
         self._host = host
         self._budget_bytes = budget_bytes
         self._slot_folder = slot_folder
+        self._replicas_of = replicas_of
         self._engines = engines
         self._sockets = SocketFolder(state_dir / "run-folder")
         self._workers: dict[str, WorkerProcess] = {}
@@ -161,10 +164,14 @@ class LocalLauncher:
         return self._host is None and processes.HAS_UNIX_SOCKETS
 
     async def _with_threads(self, spec: ReplicaSpec) -> ReplicaSpec:
-        """With a number of threads where an engine that counts the machine's cores would start too many."""
+        """With a number of threads where an engine that counts the machine's cores would start too many.
+
+        Replicas of a model that is to have several here share the cores.
+        """
         if spec.options.threads is not None:
             return spec
-        threads = auto_threads(await anyio.to_thread.run_sync(read_cores))
+        cores = await anyio.to_thread.run_sync(read_cores)
+        threads = auto_threads(cores, self._replicas_of(spec.model_id))
         return replace(spec, options=spec.options.model_copy(update={"threads": threads}))
 
     async def _socket_folder(self) -> Path:

@@ -89,3 +89,11 @@ def test_what_cannot_be_read_is_no_limit(machine: Path) -> None:
 
 def test_this_machine_has_a_core() -> None:
     assert read_cores().usable >= 1
+
+
+def test_replicas_share_the_cores_and_each_has_one_at_least() -> None:
+    cores = Cores(frozenset(range(16)), physical=8)
+    assert auto_threads(cores, 2) == 4
+    assert auto_threads(cores, 3) == 2
+    assert auto_threads(cores, 20) == 1
+    assert auto_threads(Cores(frozenset(range(16)), physical=8, quota=5.0), 2) == 2
