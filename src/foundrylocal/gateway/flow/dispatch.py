@@ -15,7 +15,6 @@ import anyio
 
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import Model
-from foundrylocal.engine.replica import Cause
 from foundrylocal.errors import (
     ClusterUnreachable,
     FoundryLocalError,
@@ -31,6 +30,7 @@ from foundrylocal.gateway.flow.abilities import refuse_too_long, refuse_unable
 from foundrylocal.gateway.flow.admission import Admission, CountPrompt, count_prompt
 from foundrylocal.gateway.flow.affinity import opening_of
 from foundrylocal.gateway.flow.defaults import use_defaults
+from foundrylocal.gateway.flow.lost_node import end_with_node, is_node_lost, repeat_once
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, Relay, end_stream_with, relay, send_idle_answer
 from foundrylocal.gateway.flow.side_work import SideWork
@@ -225,7 +225,8 @@ class Dispatcher:
         async with self._admission.admit(replica, request):
             with self._stuck.flight(replica.spec, replica.address, request) as flight:
                 why_gone = partial(self._why_gone, replica, flight)
-                await self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+                exchange = self._send_to_worker(replica.address, request, why_gone, self._reader_timeout_s)
+                await end_with_node(replica, request, exchange)
         return flight
 
     async def _why_gone(self, replica: Replica, flight: Flight, has_begun: bool) -> Exception:
@@ -240,25 +241,11 @@ class Dispatcher:
             return ModelUnloaded() if has_begun else NothingSent()
         if flight.is_bystander and not has_begun:
             return NothingSent()
-        if _is_node_lost(replica):
-            return _repeat_once(flight.request, replica, has_begun)
+        if is_node_lost(replica):
+            return repeat_once(flight.request, replica, has_begun)
         return WorkerCrashed(
             replica.lost_reason or "It closed the connection before the answer was complete."
         )
-
-
-def _is_node_lost(replica: Replica) -> bool:
-    """Whether its node is gone. The node of a worker that crashed says so at once; silence means that it is lost."""
-    if replica.lost_cause is not None:
-        return replica.lost_cause is Cause.NODE
-    return replica.node != ""
-
-
-def _repeat_once(request: InferenceRequest, replica: Replica, has_begun: bool) -> Exception:
-    """A request that was not begun when its node was lost is sent to another replica, once at most."""
-    may_repeat = not has_begun and not request.is_repeated
-    request.is_repeated = True
-    return NothingSent() if may_repeat else NodeLost(replica.node)
 
 
 async def _end_stuck(request: InferenceRequest) -> None:

@@ -150,6 +150,29 @@ def test_what_was_not_begun_on_a_lost_node_is_answered_elsewhere(
     on_server(scenario, replicas=2)
 
 
+def test_a_request_that_hangs_on_a_lost_node_does_not_wait_for_its_connection(
+    on_server: ServerRunner,
+) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        async def hang_at_first(request: InferenceRequest, why_gone: WhyGone, replica: Replica) -> None:
+            if len(desk.reached) == 1:
+                await anyio.sleep_forever()
+
+        desk = await cluster(rig, hang_at_first)
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(desk.ask)
+            await anyio.sleep(3)
+            (reached,) = desk.reached
+            rig.launcher.lose(next(one.node for one in desk.replicas() if one.id == reached))
+        assert isinstance(desk.outcomes[0], InferenceRequest), desk.outcomes
+        assert len(set(desk.reached)) == 2
+        assert anyio.current_time() - began < 3.1
+        assert desk.running() == 0
+
+    on_server(scenario, replicas=2)
+
+
 def test_it_is_repeated_once_at_most(on_server: ServerRunner) -> None:
     async def scenario(rig: ServerRig) -> None:
         async def break_off(request: InferenceRequest, why_gone: WhyGone, replica: Replica) -> None:
