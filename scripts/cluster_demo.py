@@ -53,7 +53,7 @@ class Program:
             if found := next((line for line in lines if words in line), None):
                 return found
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"'{words}' was not printed", "\n".join(lines[-10:]), f"see {self.output}")
+                raise Failure(f"'{words}' was not printed, but: {' | '.join(lines[-10:])}")
             time.sleep(0.1)
 
     def family(self) -> list[psutil.Process]:
@@ -124,7 +124,7 @@ def run(home: Path, *arguments: str, text: str | None = None) -> str:
         timeout=START_TIMEOUT_S,
     )
     if done.returncode:
-        raise Failure(f"foundrylocal {' '.join(arguments[:2])} failed", done.stderr.strip())
+        raise Failure(f"foundrylocal {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
     return done.stdout
 
 

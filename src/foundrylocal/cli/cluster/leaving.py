@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
-
-import psutil
 
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import say
@@ -19,6 +18,7 @@ from foundrylocal.settings.saved_file import NAME, change_setting, read_saved
 
 # The node gets 20 s to end its processes.
 LEAVE_TIMEOUT_S = 30.0
+_POLL_S = 0.1
 
 
 def leave_cluster() -> None:
@@ -26,7 +26,7 @@ def leave_cluster() -> None:
     folders = Folders.locate()
     record = find_node(folders.state)
     if record is not None:
-        _end(record)
+        _end(folders.state, record)
     has_forgotten = _forget(folders)
     if record is None and not has_forgotten:
         raise Failure("No node of a cluster runs for this home", None, "foundrylocal cluster status")
@@ -38,23 +38,25 @@ def leave_cluster() -> None:
         )
 
 
-def _end(record: NodeRecord) -> None:
+def _end(state: Path, record: NodeRecord) -> None:
+    deadline = time.monotonic() + LEAVE_TIMEOUT_S
     try:
-        process = psutil.Process(record.pid)
         os.kill(record.pid, signal.SIGTERM)
-        process.wait(LEAVE_TIMEOUT_S)
-    except (psutil.NoSuchProcess, ProcessLookupError):
+    except ProcessLookupError:
         return
-    except psutil.TimeoutExpired:
-        raise Failure(
-            f"The node (pid {record.pid}) did not end within {LEAVE_TIMEOUT_S:g} s",
-            None,
-            f"kill -9 {record.pid}",
-        ) from None
-    except (psutil.AccessDenied, PermissionError) as error:
+    except PermissionError as error:
         raise Failure(
             f"The node (pid {record.pid}) belongs to another user", None, "run this as that user"
         ) from error
+    # By the record: a process that has ended may stay listed until its parent looks.
+    while find_node(state) == record:
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"The node (pid {record.pid}) did not end within {LEAVE_TIMEOUT_S:g} s",
+                None,
+                f"kill -9 {record.pid}",
+            )
+        time.sleep(_POLL_S)
 
 
 def _forget(folders: Folders) -> bool:
