@@ -38,6 +38,10 @@ CLIENTS = 8
 ANSWERS = 16
 
 
+class DemoFailed(Exception):
+    """What did not come, in one line."""
+
+
 @dataclass
 class Program:
     """A started `foundrylocal`; what it prints is kept in `output`."""
@@ -46,14 +50,14 @@ class Program:
     output: Path
 
     def wait_line(self, words: str) -> str:
-        """The first line with these words. Raises Failure when the program ends first or takes too long."""
+        """The first line with these words. Raises DemoFailed when the program ends first or takes too long."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             lines = self.output.read_text("utf-8", "replace").splitlines()
             if found := next((line for line in lines if words in line), None):
                 return found
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"'{words}' was not printed, but: {' | '.join(lines[-10:])}")
+                raise DemoFailed(f"'{words}' was not printed, but: {' | '.join(lines[-10:])}")
             time.sleep(0.1)
 
     def family(self) -> list[psutil.Process]:
@@ -114,7 +118,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 def run(home: Path, *arguments: str, text: str | None = None) -> str:
-    """One command of this home; what it printed. Raises Failure."""
+    """One command of this home; what it printed. Raises DemoFailed."""
     done = subprocess.run(
         command(*arguments),
         env=environment(home),
@@ -124,7 +128,7 @@ def run(home: Path, *arguments: str, text: str | None = None) -> str:
         timeout=START_TIMEOUT_S,
     )
     if done.returncode:
-        raise Failure(f"foundrylocal {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
+        raise DemoFailed(f"foundrylocal {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -191,8 +195,8 @@ def main() -> int:
         with ExitStack() as stack:
             _demonstrate(folder, stack)
         return 0
-    except Failure as failure:
-        print(f"\n{failure.what}\n{failure.why or ''}\n{failure.next_step or ''}", file=sys.stderr)
+    except (DemoFailed, Failure) as failure:
+        print(f"\nThe demonstration failed: {failure}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -264,7 +268,7 @@ def _wait(what: str, is_met: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not is_met():
         if time.monotonic() > deadline:
-            raise Failure(f"{what} did not come within {START_TIMEOUT_S:g} s")
+            raise DemoFailed(f"{what} did not come within {START_TIMEOUT_S:g} s")
         time.sleep(0.2)
 
 
