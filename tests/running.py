@@ -36,6 +36,8 @@ CHAT_MODEL_ID = f"HuggingFaceTB/{CHAT_MODEL}"
 BASE_MODEL = "gemma-3-270m-Q4_K_M-GGUF"
 BASE_MODEL_ID = f"google/{BASE_MODEL}"
 READY = "FoundryLocal API listening on http://127.0.0.1:"
+# Set by tests/cluster_slow: every service runs its models on that Ray cluster, whose one node is this machine.
+CLUSTER_VARIABLE = "TESTS_ON_CLUSTER"
 READY_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 20.0
 
@@ -90,6 +92,16 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def fake_workers() -> list[psutil.Process]:
+    """All processes on this machine that run the fake worker of this checkout."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[1:2] == FAKE_WORKER[1:2] and _is_alive(process):
+                found.append(process)
+    return found
+
+
 class Service:
     """A running service: `call` speaks to the management API, `chat` to the gateway."""
 
@@ -106,6 +118,8 @@ class Service:
         settings = {"FOUNDRYLOCAL_HOME": str(home), "FOUNDRYLOCAL_PORT": "0", **environment}
         if worker is not None:
             settings["FOUNDRYLOCAL_WORKER_COMMAND"] = shlex.join(worker)
+        if cluster := os.environ.get(CLUSTER_VARIABLE):
+            settings = {"FOUNDRYLOCAL_CLUSTER_ADDRESS": cluster, **settings}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "foundrylocal", "serve", "--port", str(port)],
@@ -177,7 +191,9 @@ class Service:
     # --- processes --------------------------------------------------------------------------------------
 
     def workers(self) -> list[psutil.Process]:
-        """The worker processes that are children of the service now, zombies included."""
+        """The worker processes below the service now, zombies included; on a cluster all on this machine."""
+        if os.environ.get(CLUSTER_VARIABLE):
+            return fake_workers()
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.process.pid).children(recursive=True)
         return []

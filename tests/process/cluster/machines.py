@@ -12,8 +12,9 @@ import shutil
 import signal
 import socket
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -78,25 +79,38 @@ class Node:
 
 
 class Machines:
-    """The cluster; nodes join one after the other."""
+    """The cluster; nodes join one after the other.
 
-    def __init__(self, folder: Path) -> None:
+    `namespaces` are network namespaces that nodes run in, by their addresses; `token` is the file of the cluster's.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        head: str = HEAD,
+        token: Path | None = None,
+        namespaces: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._folder = folder
-        self._port = _free_port(HEAD)
-        self.head_address = HeadAddress(HEAD, self._port)
+        self._head = head
+        self._token = token
+        self._namespaces = namespaces
+        self.head_address = HeadAddress(head, _free_port(head))
         self.nodes: dict[str, Node] = {}
 
     @property
     def address(self) -> str:
         return str(self.head_address)
 
-    def start(self, address: str, memory_mb: int = ALL_MEMORY_MB, version: str | None = None) -> Node:
-        """Start a node, and wait until it has joined; the head is the node at HEAD, which offers no memory."""
+    def start(
+        self, address: str, memory_mb: int = ALL_MEMORY_MB, *, offers_head_memory: bool = False
+    ) -> Node:
+        """Start a node, and wait until it has joined; the head, which comes first, offers no memory by default."""
         folder = self._folder / address
         folder.mkdir(parents=True, exist_ok=True)
-        versions = replace(own_versions(), foundrylocal=version or own_versions().foundrylocal)
-        is_head = address == HEAD
-        offer = NodeOffer(address, 0 if is_head else memory_mb * MB, 0)
+        versions = own_versions()
+        is_head = address == self._head
+        offer = NodeOffer(address, 0 if is_head and not offers_head_memory else memory_mb * MB, 0)
         state = self._folder / "state"  # the session folder is that of the cluster
         command = (
             head_command(offer, self.head_address, state, versions)
@@ -104,20 +118,22 @@ class Machines:
             else join_command(offer, self.head_address, state, versions)
         )
         command = [*command, "--num-cpus=2"]
+        if (namespace := self._namespaces.get(address)) is not None:
+            command = ["ip", "netns", "exec", namespace, *command]
         own = {
             "FOUNDRYLOCAL_HOME": str(folder),
             "FOUNDRYLOCAL_CACHE_DIR": str(folder / "cache"),
             "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_TIMEOUT_S),
         }
         base = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
-        process = NodeProcess(command, ray_environment(None, base | own), folder / "ray.log")
+        process = NodeProcess(command, ray_environment(self._token, base | own), folder / "ray.log")
         node = self.nodes[address] = Node(folder, address, process, process.pid)
         process.wait_ready(lambda: False)
         return node
 
     def kill_gcs(self) -> None:
         """End the cluster's control service at once."""
-        for process in self.nodes[HEAD].family():
+        for process in self.nodes[self._head].family():
             with contextlib.suppress(psutil.Error):
                 if process.name() == "gcs_server":
                     process.kill()

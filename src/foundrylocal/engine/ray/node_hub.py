@@ -29,7 +29,14 @@ class HubFetcher:
 
     def __call__(self, wanted: FileSet, place: Place, on_bytes: Callable[[int], None]) -> list[StagedFile]:
         """Raises DownloadFailed, ChecksumMismatch, OSError of the disk."""
-        return anyio.from_thread.run(self._fetch, wanted, place, on_bytes)
+        staged = anyio.from_thread.run(self._fetch, wanted, place, on_bytes)
+        try:
+            _require_same(wanted, staged)
+        except ChecksumMismatch:
+            # They are what the hub has, so another attempt would take them for finished.
+            place.try_to_clear_partial()
+            raise
+        return staged
 
     async def _fetch(
         self, wanted: FileSet, place: Place, on_bytes: Callable[[int], None]
@@ -50,7 +57,6 @@ class HubFetcher:
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
-        _require_same(wanted, staged)
         return staged
 
 
