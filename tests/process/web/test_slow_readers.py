@@ -17,6 +17,10 @@ from foundrylocal.web.peer import PEER_EXTENSION, Peer
 
 pytestmark = pytest.mark.anyio
 BIG = 20 * 1024 * 1024
+PIECE = 64 * 1024
+SYSTEM_BUFFER = 8 * 1024
+# More than the system takes, and too little for the transport to pause the writer.
+SMALL = 60_000
 
 
 @pytest.fixture
@@ -44,6 +48,11 @@ class _App:
             await send_whole(send, 200, bytes(self.size))
             while (await receive())["type"] != "http.disconnect":
                 pass
+        elif scope["path"] == "/pieces":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(self.size // PIECE):  # each waits for the reader: the answer is never complete
+                await send({"type": "http.response.body", "body": bytes(PIECE), "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
         else:
             await EventStream(_events())(scope, receive, send)
         lost.set()
@@ -57,7 +66,10 @@ async def _events() -> AsyncIterator[bytes]:
 
 @asynccontextmanager
 async def _serving(app: _App) -> AsyncIterator[int]:
-    listener = Listener(app, bind("127.0.0.1", 0))
+    sockets = bind("127.0.0.1", 0)
+    for one in sockets:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SYSTEM_BUFFER)  # its connections inherit it
+    listener = Listener(app, sockets)
     async with anyio.create_task_group() as group:
         await group.start(listener.serve)
         yield listener.port
@@ -78,11 +90,13 @@ async def _until(check: Callable[[], bool], what: str) -> None:
             await anyio.lowlevel.checkpoint()
 
 
-@pytest.mark.parametrize("size", [BIG, 4_000_000])
-async def test_row_33_a_plain_answer_that_nobody_reads_is_ended(size: int) -> None:
+@pytest.mark.parametrize(
+    ("path", "size"), [("/plain", BIG), ("/plain", 4_000_000), ("/plain", SMALL), ("/pieces", BIG)]
+)
+async def test_row_33_a_plain_answer_that_nobody_reads_is_ended(path: str, size: int) -> None:
     app = _App(size)
     async with _serving(app) as port:
-        clients = [_request(port, "/plain") for _ in range(10)]
+        clients = [_request(port, path) for _ in range(10)]
         await _until(lambda: len(app.peers) == 10, "ten requests")
         # It was written whole, so only the connection knows that it is not read.
         await _until(lambda: all(peer._transport.is_closing() for peer in app.peers), "all are ended")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from foundrylocal.engine.llama_cpp.log import EngineLog, without_folders
+from foundrylocal.engine.llama_cpp.log import LINE_LENGTH, EngineLog, without_folders
 from foundrylocal.engine.local.posix import describe_exit
 
 CORRUPT = """\
@@ -64,6 +66,21 @@ def test_any_line_is_read_at_once(line: str) -> None:
     for _ in range(100):
         engine_log.add(line)
     assert engine_log.reason("why") is not None
+
+
+@pytest.mark.parametrize("letter", ["x", "/", " y", "'", "\x1b", "\u00e9"])
+@pytest.mark.parametrize("is_serving", [False, True])
+def test_a_line_is_cut_before_anything_looks_at_it(
+    letter: str, is_serving: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine_log = EngineLog()
+    if is_serving:
+        engine_log.start_serving()
+    with caplog.at_level(logging.DEBUG, logger="foundrylocal.FoundryLocalService"):
+        engine_log.add("0.00.033.491 E load: " + letter * 50_000)
+    assert all(len(line) <= LINE_LENGTH for line in engine_log.last_lines())
+    assert all(len(message) <= LINE_LENGTH + len("engine: ") for message in caplog.messages)
+    assert caplog.messages and engine_log.last_lines()
 
 
 def test_memory_is_named() -> None:

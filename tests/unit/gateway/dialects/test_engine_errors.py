@@ -53,6 +53,15 @@ def test_the_callers_fault_is_a_4xx(status: int, said: dict[str, object], wanted
     assert "vector" not in error.message
 
 
+@pytest.mark.parametrize("kind", ["image", "audio", "video"])
+@pytest.mark.parametrize("status", [400, 500, 501])
+def test_what_a_model_cannot_see_or_hear_is_refused_in_words_about_it(kind: str, status: int) -> None:
+    said = {"message": f"{kind} input is not supported - hint: you may need to provide the mmproj"}
+    error = error_of(status, json.dumps({"error": said}).encode(), CHAT)
+    assert (status_of(error), error.param) == (400, "messages")
+    assert error.message == f"This model cannot take {kind} input"
+
+
 @pytest.mark.parametrize("said", [TOO_LONG, BATCH])
 def test_a_prompt_that_does_not_fit_has_both_counts_and_its_field(said: dict[str, object]) -> None:
     error = error_of(400, json.dumps({"error": said}).encode(), CHAT)

@@ -21,7 +21,11 @@ OUTPUT = [{"type": "output_text", "text": "Well, "}, {"type": "output_text", "te
 
 
 def body_of(path: str, last: dict[str, Any]) -> dict[str, Any]:
-    field, more = ("input", {}) if path == RESPONSES else ("messages", {"max_tokens": 8})
+    field, more = (
+        ("input", {}) if path == RESPONSES else ("messages", {"max_tokens": 8} if path == MESSAGES else {})
+    )
+    if path == "/api/chat":
+        more = {"model": "x", "stream": False}
     return {field: [USER, last], **more}
 
 
@@ -75,6 +79,27 @@ def test_a_message_does_not_repeat_its_thoughts() -> None:
 def test_a_response_has_only_what_was_generated(content: Any) -> None:
     answer = whole(RESPONSES, {"role": "assistant", "content": content}, content="Well, hello there")
     assert answer["output"][0]["content"][0]["text"] == " there"
+
+
+def text_of(path: str, answer: dict[str, Any]) -> str:
+    match path:
+        case "/api/chat":
+            return str(answer["message"]["content"])
+        case "/v1/messages":
+            return "".join(block["text"] for block in answer["content"])
+        case "/v1/responses":
+            return "".join(item["content"][0]["text"] for item in answer["output"])
+    return str(answer["choices"][0]["message"]["content"])
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES, "/api/chat"])
+@pytest.mark.parametrize("begun", ["Well", " Well ", "Well\n\n", "\n Well, Well", '{"a": ', "\u00e9\u00e9 "])
+def test_what_a_template_trimmed_of_the_begun_text_is_not_repeated(path: str, begun: str) -> None:
+    for shown in (begun, begun.rstrip(), begun.strip()):
+        answer = whole(path, {"role": "assistant", "content": begun}, content=f"{shown}there Well")
+        assert text_of(path, answer) == "there Well"
+    # A template that shows none of it leaves nothing to remove.
+    assert text_of(path, whole(path, {"role": "assistant", "content": begun}, content="there")) == "there"
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])

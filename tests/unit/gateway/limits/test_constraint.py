@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from foundrylocal.errors import InvalidRequest
 from foundrylocal.gateway.limits.adherence import Adherence
@@ -240,3 +242,93 @@ def test_copies_are_independent() -> None:
 def test_the_digest_is_of_the_rules() -> None:
     one, other = (grammar_constraint(f'root ::= "{word}"', "grammar") for word in ("a", "b"))
     assert one.digest == grammar_constraint('root ::= "a"', "grammar").digest != other.digest
+
+
+_ACCEPTED: list[tuple[dict[str, Any] | bool, list[Any]]] = [
+    ({"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 8}, [5, 6, 7, 8]),
+    ({"type": "number", "exclusiveMinimum": 0, "maximum": 1.5}, [0, 0.5, 1.5, 1.6, -1]),
+    ({"type": "integer", "multipleOf": 3, "minimum": 4, "maximum": 10}, [3, 6, 7, 9, 12]),
+    ({"type": ["string", "null"], "minLength": 2, "maxLength": 3}, ["a", "ab", "abcd", None, 1]),
+    ({"type": "string", "minLength": 2, "pattern": "^a+$"}, ["a", "aa", "ab"]),
+    ({"type": "string", "pattern": "^a|b$"}, ["ax", "xb", "x"]),
+    ({"type": "string", "pattern": "a.c"}, ["xabcx", "a\nc", "ac"]),
+    ({"pattern": "^a", "minimum": 3}, ["ab", "b", 2, 4, None]),
+    ({"const": {"a": [1, 2]}}, [{"a": [1, 2]}, {"a": [2]}, {}]),
+    ({"enum": [1, "a", None, {"b": 1}]}, [1, "a", None, {"b": 1}, 2, "b"]),
+    ({"type": "object", "maxProperties": 1}, [{}, {"a": 1}, {"a": 1, "b": 1}]),
+    ({"type": "object", "minProperties": 1}, [{}, {"a": 1}]),
+    (
+        {"type": "object", "required": ["z"], "additionalProperties": {"type": "integer"}},
+        [{"z": 1}, {"z": "1"}, {}],
+    ),
+    ({"type": "object", "properties": {"a": False}}, [{"a": 1}, {}]),
+    (
+        {"type": "object", "patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": False},
+        [{"x": 1}, {"y": 1}, {"x": "1"}],
+    ),
+    ({"type": "array", "prefixItems": [{"type": "integer"}], "items": False}, [[1], [1, 2], ["a"]]),
+    (
+        {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2},
+        [[], [1], [1, 2], [1, 2, 3]],
+    ),
+    ({"oneOf": [{"type": "integer"}, {"type": "string"}]}, [1, "a", None]),
+    (
+        {
+            "type": "object",
+            "properties": {"a": {}, "b": {}},
+            "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+        },
+        [{"a": 1}, {"b": 1}, {"c": 1}, {}],
+    ),
+    (
+        {"allOf": [{"required": ["a"]}, {"properties": {"a": {"type": "integer"}}}], "type": "object"},
+        [{"a": 1}, {"a": "x"}, {}],
+    ),
+    ({"$ref": "#foo", "$defs": {"x": {"$anchor": "foo", "type": "integer"}}}, [1, "a"]),
+    ({"type": "object", "properties": {"a": {"$ref": "#"}}}, [{"a": {"a": {}}}, {"a": 1}]),
+]
+
+
+@pytest.mark.parametrize(("schema", "values"), _ACCEPTED, ids=range(len(_ACCEPTED)))
+def test_what_a_schema_allows_is_what_it_means(schema: dict[str, Any], values: list[Any]) -> None:
+    """Compared with a validator that shares nothing with llguidance."""
+    constraint = schema_constraint(schema, "schema", SchemaBudget())
+    is_valid = Draft202012Validator(schema).is_valid
+    kept = {json.dumps(value): keeps(constraint, json.dumps(value)) for value in values}
+    assert kept == {json.dumps(value): is_valid(value) for value in values}
+    assert len(set(kept.values())) == 2
+
+
+_OTHERS: list[dict[str, Any]] = [
+    {"contains": {"const": 1}},
+    {"minContains": 1},
+    {"propertyNames": {"pattern": "^a"}},
+    {"unevaluatedProperties": False},
+    {"unevaluatedItems": False},
+    {"dependentSchemas": {"a": {"required": ["b"]}}},
+    {"dependencies": {"a": ["b"]}},
+    {"then": {"required": ["b"]}},
+    {"else": {"required": ["b"]}},
+    {"$dynamicRef": "#x"},
+    {"$ref": "https://example.com/schema"},
+    {"type": "strin"},
+    {"minItems": 2, "maxItems": 1, "type": "array"},
+    {"minimum": 5, "maximum": 4, "type": "integer"},
+    {"enum": []},
+    {"type": "string", "maxLength": -1},
+    {"type": "string", "pattern": r"\bfoo\b"},
+    {"type": "string", "pattern": "(?<!a)b"},
+    {"type": "string", "pattern": "a{,3}"},
+    {"type": "string", "format": "uri"},
+    {"type": "string", "format": "int32"},
+]
+
+
+@pytest.mark.parametrize("schema", _OTHERS, ids=lambda schema: "-".join(schema))
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_no_keyword_is_silently_ignored(schema: dict[str, Any], is_inside: bool) -> None:
+    if is_inside:
+        inner = {"type": "object", "properties": {"b": schema}, "required": ["b"]}
+        schema = {"type": "object", "properties": {"a": inner}, "required": ["a"]}
+    with pytest.raises(InvalidRequest, match="cannot be enforced"):
+        schema_constraint(schema, "schema", SchemaBudget())

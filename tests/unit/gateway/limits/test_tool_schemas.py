@@ -50,11 +50,31 @@ def test_an_outline_has_types_and_values_only(schema: dict[str, Any], outline: d
     assert OutlineBudget().outline(schema) == outline
 
 
-def test_recursion_ends() -> None:
-    schema = {"type": "object", "properties": {name: {"$ref": "#"} for name in "abcdefgh"}}
-    assert _parts(OutlineBudget().outline(schema)) <= 10 * MAX_PARTS
+_NODE = {"type": "object", "properties": {name: {"$ref": "#/$defs/node"} for name in "abcdefgh"}}
+_WIDE: list[dict[str, Any]] = [
+    {"$defs": {"node": _NODE}, "$ref": "#/$defs/node"},
+    {"type": "object", "properties": {f"p{n}": {"anyOf": [{"type": "string"}] * 60} for n in range(60)}},
+    {"type": "object", "properties": {f"p{n}": {"enum": list(range(200))} for n in range(60)}},
+    {
+        "type": "object",
+        "properties": {f"p{n}": {"items": {"type": "string"}, "type": "array"} for n in range(60)},
+    },
+]
 
 
-def _parts(node: object) -> int:
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return 1 + sum(map(_parts, children))
+@pytest.mark.parametrize("tools", [1, 128])
+@pytest.mark.parametrize("schema", _WIDE, ids=range(len(_WIDE)))
+def test_all_tools_of_a_request_share_one_budget(schema: dict[str, Any], tools: int) -> None:
+    budget = OutlineBudget()
+    outlines = [budget.outline(schema) for _ in range(tools)]
+    # The part with which the budget ends is still made, and each property of it is an empty outline.
+    assert sum(map(_filled_parts, outlines)) <= MAX_PARTS + 200
+    assert outlines[-1]["type"] == "object"
+
+
+def _filled_parts(node: object) -> int:
+    """The outlines that say anything, and the values that they list."""
+    if not isinstance(node, dict):
+        return 0
+    inner = [*node.get("properties", {}).values(), *node.get("anyOf", ()), node.get("items")]
+    return bool(node) + len(node.get("enum", ())) + sum(map(_filled_parts, inner))
