@@ -42,6 +42,7 @@ from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.saved_file import change_setting
 
 LOG_NAME = "cluster-node.log"
+_LAST_CLUSTER_NOTE = "ray_current_cluster"
 _LOOPBACK_STEPS = (
     "Only this machine can join, with another home: foundrylocal cluster join {head} --address 127.0.1.2",
 )
@@ -116,9 +117,7 @@ def _run(folders: Folders, plan: _Plan, on_ready: Callable[[], None], *, must_st
     private_session_folder(folders)
     output = folders.logs / LOG_NAME
     with recorded_node(folders.state, plan.record), _stop_on_signals() as stop:
-        supervisor = Supervisor(
-            lambda: NodeProcess(plan.command, plan.environment, output), say, stop.wait, stop.is_set
-        )
+        supervisor = Supervisor(lambda: _start(folders, plan, output), say, stop.wait, stop.is_set)
         try:
             supervisor.run(on_ready, must_start=must_start)
         except NodeFailed as failure:
@@ -131,6 +130,13 @@ def _run(folders: Folders, plan: _Plan, on_ready: Callable[[], None], *, must_st
             if not plan.is_kept:
                 shutil.rmtree(session_folder(folders.state), ignore_errors=True)
     say("The node has left the cluster.")
+
+
+def _start(folders: Folders, plan: _Plan, output: Path) -> NodeProcess:
+    # Ray refuses to start a head that its own note names while another node of this machine belongs to that cluster,
+    # as the second node of a trial does. Whether the port is free has been checked.
+    (session_folder(folders.state) / _LAST_CLUSTER_NOTE).unlink(missing_ok=True)
+    return NodeProcess(plan.command, plan.environment, output)
 
 
 @contextmanager
