@@ -7,11 +7,15 @@
   const boxes = all.map((one) => ({ one, box: one.getBoundingClientRect() }));
   const faults = [];
   const isFixed = (one) => one.closest('.rail, .top, .composer, .save-bar, .sticky-foot, .panel, .drawer, dialog, thead, .log-more, .chat-side');
-  const scrolls = (one) => one.closest('.tabs, .table-wrap, .log-box, pre');
+  const scrolls = (one) => one.closest('.tabs, .chips, .table-wrap, .log-box, pre');
   for (const { one, box } of boxes) {
     const least = one.matches('[type=checkbox]') ? min === 44 ? 24 : 16 : min; // its label can be pressed too
     if (Math.min(box.width, box.height) < least - 0.5) faults.push(`${name(one)} is ${Math.round(box.width)} x ${Math.round(box.height)}`);
     if ((box.left < -1 || box.right > innerWidth + 1) && !scrolls(one)) faults.push(`${name(one)} leaves the window`);
+  }
+  for (const cell of document.querySelectorAll('td, tbody th')) {
+    if (!isShown(cell) || getComputedStyle(cell).overflowX === 'hidden') continue;
+    if (cell.scrollHeight > cell.clientHeight + 2 || cell.scrollWidth > cell.clientWidth + 2) faults.push(`${name(cell)} does not fit into its cell`);
   }
   for (let at = 0; at < boxes.length; at += 1) {
     for (const { one, box } of boxes.slice(at + 1)) {

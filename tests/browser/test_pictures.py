@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.page import Page
+from tests.browser.test_cluster import ALONE, CLUSTER, opened
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, REPOSITORY, Service, running, store_tiny_model
 
 QUESTION = "What is a context window, in two sentences?"
@@ -60,6 +61,16 @@ def test_a_key_is_needed(page: Page, home: Path, shoot: Callable[[str], None]) -
         page.open(service.root)
         page.shows("Paste the management key")
         shoot("key-needed")
+
+
+def test_a_cluster(page: Page, service: Service, shoot: Callable[[str], None]) -> None:
+    for name, answer, words in (
+        ("cluster", CLUSTER, "Connected to"),
+        ("cluster-alone", ALONE, "cluster head"),
+    ):
+        opened(page, service, answer)
+        page.shows(words, "main")
+        shoot(name)
 
 
 def test_a_load_that_failed(page: Page, home: Path, shoot: Callable[[str], None]) -> None:

@@ -3,6 +3,9 @@
 import { code, el, pretty, prose } from './elements.js';
 import { tryIt } from './try-it.js';
 
+/** Words as a sentence; nothing stays nothing. */
+const sentence = (words) => words && `${words[0].toUpperCase()}${words.slice(1)}.`;
+
 function fields(schemas, schema) {
   const shape = schemas.resolve(schema);
   const rows = [];
@@ -12,7 +15,7 @@ function fields(schemas, schema) {
       rows.push(el('tr', {},
         el('td', {}, el('code', {}, prefix + name)),
         el('td', {}, schemas.name(field), needed ? '' : el('span', { class: 'muted' }, ' optional')),
-        el('td', { class: 'muted' }, ...prose([field.description, schemas.limits(field)].filter(Boolean).join(' ')))));
+        el('td', { class: 'muted' }, ...prose([field.description, sentence(schemas.limits(field))].filter(Boolean).join(' ')))));
       const inner = schemas.resolve(field);
       if (inner.properties && prefix.split('.').length < 3) walk(inner, `${prefix}${name}.`);
     }

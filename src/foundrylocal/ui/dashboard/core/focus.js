@@ -24,6 +24,7 @@ export function keepFocus(part, redraw) {
   redraw();
   if (document.activeElement !== document.body) return;
   const at = before.indexOf(focused);
+  if (at < 0) return; // a panel or a heading: whoever removed it knows where to go
   // A control that only moved comes first: moving it took its focus.
   const heir = [focused, ...before.slice(at + 1), ...before.slice(0, Math.max(0, at)).reverse()].find((one) => one.isConnected && !one.disabled);
   (heir ?? part.querySelector(FOCUSABLE))?.focus({ preventScroll: true });

@@ -19,12 +19,16 @@ export const downloadOf = (name) => store.state.downloads.find((one) => one.mode
 export const machineModel = (name) => store.state.machine?.models.find((one) => one.model === name) ?? null;
 export const queueOf = (model) => store.state.activity?.queues.find((one) => one.model_id === model.model_id) ?? null;
 
-/** {bytes, isExact} of memory that a load needs: by the plan for what is here, by its size alone for what is not. */
+/** {bytes, isExact, context} of memory that a load needs: by the plan for what is here; for what is not, by the catalogue with the
+ * context that it would get, or the least; by its size alone where the catalogue does not know more. */
 export function neededMemory(model) {
   const running = machineModel(model.simple_name);
   if (running) return { bytes: running.memory_bytes || running.estimated_bytes, isExact: true };
   const plan = model.is_downloaded ? planOf(model) : null;
-  return plan ? { bytes: plan.memory.needed_bytes, isExact: true } : { bytes: model.needed_memory_bytes, isExact: false };
+  if (plan) return { bytes: plan.memory.needed_bytes, isExact: true };
+  const { default_memory: usual, needed_memory_bytes: least } = model;
+  const free = store.state.machine?.memory.free_bytes ?? 0;
+  return usual && usual.needed_bytes <= free ? { bytes: usual.needed_bytes, isExact: true, context: usual.context_size } : { bytes: least, isExact: false };
 }
 
 /** Whether a load fits now (`fits`), only after others are unloaded (`tight`), not at all (`no`), or is `unknown`. */

@@ -14,8 +14,12 @@ const PARAMETERS = [['temperature', 'Temperature', 0.1], ['top_p', 'Top P', 0.05
 
 class ChatSide extends View {
   start() {
-    this.isWide = matchMedia('(min-width: 1100px)').matches;
-    this.end = onChange(() => this.update());
+    const wide = matchMedia('(min-width: 1100px)');
+    const onWidth = () => { this.isWide = wide.matches; this.update(); };
+    onWidth();
+    wide.addEventListener('change', onWidth);
+    const endChanges = onChange(() => this.update());
+    this.end = () => { endChanges(); wide.removeEventListener('change', onWidth); };
   }
 
   stop() {

@@ -29,7 +29,7 @@ export const prose = (text) => text.split('`').map((part, index) => (index % 2 ?
 export const tag = (words, tone = '') => h('span', { class: `tag ${tone}` }, words);
 
 /** A state in words with a dot; tone is good, busy, warn, bad or idle. */
-export const stateMark = (words, tone) => h('span', { class: `state ${tone}` }, h('span', { class: 'dot' }), words);
+export const stateMark = (words, tone) => h('span', { class: `state ${tone}` }, h('span', { class: 'dot' }), h('span', { class: 'words' }, words));
 
 export async function copyText(text, what = 'Copied') {
   try {

@@ -18,6 +18,12 @@ import './preset-form.js';
 const TABS = [['about', 'About'], ['memory', 'Memory'], ['settings', 'Settings'], ['use', 'Use'], ['log', 'Log']];
 const LICENCES = { 'apache-2.0': 'https://www.apache.org/licenses/LICENSE-2.0', mit: 'https://opensource.org/license/mit', gemma: 'https://ai.google.dev/gemma/terms' };
 
+/** Languages by name in the reader's own language, as far as the browser knows them. */
+function languages({ languages: codes, language_count: count }) {
+  const names = new Intl.DisplayNames([], { type: 'language' });
+  return codes.map((code) => { try { return names.of(code); } catch { return code; } }).join(', ') + (count > codes.length ? ` and ${count - codes.length} more` : '');
+}
+
 class ModelDetails extends View {
   start() {
     this.onHash = () => this.draw();
@@ -58,6 +64,7 @@ class ModelDetails extends View {
         ['Parameters', found.gguf ? count(found.gguf.parameter_count) : model.size],
         ['Family', found.family ?? 'unknown'],
         ['Licence', licence ? (LICENCES[licence] ? outside(licence, LICENCES[licence]) : licence) : 'unknown'],
+        found.languages?.length > 0 && ['Languages', languages(found)],
         ['Context', `${tokens(found.context_length)} tokens`],
         ['Download', found.file_size_bytes ? bytes(found.file_size_bytes) : 'unknown'],
         ['On this machine since', found.download_date ? date(found.download_date) : 'not downloaded'],

@@ -9,7 +9,7 @@ import { modelRow } from './model-row.js';
 
 const ROW_PX = 58; // until a row was measured
 const MARGIN_ROWS = 12;
-const COLUMNS = [['name', 'Model'], ['file', 'Download', 'number minor'], ['memory', 'Memory', 'number'], ['context', 'Context', 'number optional minor'], ['license', 'Licence', 'optional minor']];
+const COLUMNS = [['name', 'Model'], ['file', 'Size', 'number minor'], ['memory', 'Memory', 'number'], ['context', 'Context', 'number optional minor'], ['license', 'Licence', 'optional minor']];
 
 class ModelList extends View {
   start() {

@@ -54,7 +54,7 @@ function memoryCell(model) {
   const needed = neededMemory(model);
   if (model.is_downloaded && model.kind !== 'adapter' && !isLoaded(model)) wantPlan(model);
   return h('td', { class: 'number' }, needed.bytes == null ? tag('unknown')
-    : [h('span', { title: needed.isExact ? null : 'At least: the file, without its context' }, `${needed.isExact ? '' : '≥ '}${bytes(needed.bytes)} `), tag(FIT_WORDS[how], FIT_TONES[how])]);
+    : [h('span', { title: needed.context ? `With a context of ${tokens(needed.context)} tokens` : needed.isExact ? null : 'At least: with the smallest context' }, `${needed.isExact ? '' : '≥ '}${bytes(needed.bytes)} `), tag(FIT_WORDS[how], FIT_TONES[how])]);
 }
 
 /** @param {object} model @param {{isOpen?: boolean, isIndented?: boolean, query: object, group?: {count: number, isOpen: boolean, toggle: () => void}}} how */

@@ -27,10 +27,9 @@ class Connect extends View {
     const root = this.where?.base ?? 'http://127.0.0.1:1234';
     const what = { base: `${root}/v1`, root, key: this.where?.key ?? 'KEY', model };
     return h('div', { class: 'connect' },
-      card('Address and key', { key: 'address' }, h('fl-connect-box', {})),
+      h('div', { key: 'lines', class: 'stack' }, card('Address and key', {}, h('fl-connect-box', {})),
+        card('Code', {}, h('fl-snippet-box', { '.snippets': SNIPPETS, '.what': what })), card('Applications', {}, h('fl-snippet-box', { '.snippets': CLIENTS, '.what': what }))),
       card('Supported APIs', { key: 'styles' }, h('ul', { class: 'plain-list styles' }, STYLES.map(([name, path, use]) => h('li', { key: name }, h('span', { class: 'strong' }, name), h('code', {}, path), h('span', { class: 'muted small' }, use))))),
-      card('Code', { key: 'code' }, h('fl-snippet-box', { '.snippets': SNIPPETS, '.what': what })),
-      card('Applications', { key: 'programs' }, h('fl-snippet-box', { '.snippets': CLIENTS, '.what': what })),
       h('fl-key-list', { key: 'keys', class: 'wide' }),
       h('fl-network-steps', { key: 'network', class: 'wide' }));
   }

@@ -56,7 +56,7 @@ class Models extends View {
         licences.length > 1 && h('select', { 'aria-label': 'Licence', onchange: (event) => this.#change({ licence: event.target.value }) },
           h('option', { value: '' }, 'Any licence'), licences.map((one) => h('option', { key: one, value: one, selected: one === query.licence }, one))),
         h('span', { class: 'muted small', role: 'status' }, shown.length === all.length ? plural(all.length, 'model') : `Showing ${shown.length} of ${all.length}`)),
-      h('div', { class: 'row', role: 'group', 'aria-label': 'Kinds' },
+      h('div', { class: 'row chips', role: 'group', 'aria-label': 'Kinds' },
         query.tab === 'catalogue' && chip('Fits this machine', query.fits !== '0', () => this.#change({ fits: query.fits === '0' ? null : '0' })),
         CHIPS.map(([id, label]) => chip(label, wanted.includes(id), () => toggle(id)))));
   }

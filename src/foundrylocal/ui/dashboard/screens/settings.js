@@ -112,12 +112,22 @@ class Settings extends View {
         h('p', { class: 'muted small' }, fixed ? `Set by ${fixed}` : isReadOnly ? 'Only in the file or the environment' : byDefault != null ? `Default: ${byDefault === 'null' ? 'not set' : byDefault.replaceAll('"', '')}` : null)));
   }
 
+  /** Scroll to a group and put the focus into it. */
+  #show(group) {
+    const section = this.querySelector(`section[aria-label="${group}"]`);
+    section.scrollIntoView({ block: 'start' });
+    section.querySelector('input:not(:disabled), select:not(:disabled), textarea:not(:disabled), button')?.focus({ preventScroll: true });
+  }
+
   view() {
     if (!this.values) return this.error ? errorBox(this.error) : skeleton(10);
     const names = Object.keys(this.values).filter((name) => !NOT_SETTINGS.includes(name));
     const count = Object.keys(this.edited).length;
+    const groups = GROUPS.map((group) => [group, names.filter((name) => aboutSetting(name).group === group)]).filter(([, list]) => list.length);
     return h('div', { class: 'stack' },
-      GROUPS.map((group) => [group, names.filter((name) => aboutSetting(name).group === group)]).filter(([, list]) => list.length).map(([group, list]) => card(group, { key: group }, h('div', {}, list.map((name) => this.#setting(name))))),
+      h('nav', { key: 'groups', class: 'row chips', 'aria-label': 'Groups of settings' }, [...groups.map(([group]) => group), 'This page', 'System'].map((group) =>
+        h('button', { key: group, type: 'button', class: 'chip', onclick: () => this.#show(group) }, group))),
+      groups.map(([group, list]) => card(group, { key: group }, h('div', {}, list.map((name) => this.#setting(name))))),
       card('This page', { key: 'page' }, h('div', { class: 'row' }, h('label', { for: 'page-theme' }, 'Theme'), themeSelect({ id: 'page-theme' }), button('Keyboard shortcuts', showShortcuts),
         h('a', { class: 'button', href: 'docs' }, 'API docs'), h('a', { class: 'button', href: href('cluster') }, 'Cluster')), h('p', { class: 'muted small' }, 'This browser remembers the theme. Nothing here is a setting of the service.')),
       h('fl-system-facts', { key: 'system' }),
