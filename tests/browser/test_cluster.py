@@ -85,6 +85,7 @@ def answer_with(page: Page, answer: dict[str, Any]) -> str:
 
 def opened(page: Page, service: Service, answer: dict[str, Any]) -> None:
     script = answer_with(page, answer)
+    page.open("about:blank")
     page.open(f"{service.root}/#/cluster")
     page.until("the page", "document.querySelector('fl-cluster > * > *')")
     page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
