@@ -17,5 +17,6 @@ SCREENS = {
     "requests": "Since the service started",
     "logs": "Engine lines",
     "connect": "Base URL",
+    "cluster": "Models run on this machine only",
     "settings": "Memory that stays free",
 }

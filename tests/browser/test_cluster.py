@@ -99,7 +99,7 @@ def test_machines_and_replicas_are_shown_with_what_is_wrong_about_them(page: Pag
     assert "It has not answered for 6 s." in machines and "another version: gets no models" in machines
     assert "2 suspects: 192.168.1.11, r-2" in page.text("main")
     replicas = page.text("fl-cluster .card:nth-of-type(2)")
-    assert "1 of 4 busy" in replicas and "Suspect: gets no requests" in replicas
+    assert "1 of 4 busy" in replicas and "gets no requests until" in replicas
     page.shows("Cluster", ".rail nav")
 
 

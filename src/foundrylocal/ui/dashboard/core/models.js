@@ -65,6 +65,9 @@ export function displayName(model) {
   return model.simple_name.endsWith(suffix) ? model.simple_name.slice(0, -suffix.length) : model.simple_name.replace(/-GGUF$/i, '');
 }
 
+/** A model's name as lists show it; as it is when the model is not known. */
+export const shortName = (name) => (findModel(name) ? displayName(findModel(name)) : name?.replace(/-GGUF$/, '') ?? '–');
+
 /** Parameters in billions, for sorting; unknown ones last. */
 export const parameters = (model) => {
   const found = /^([\d.]+)(B|M)/i.exec(model.size ?? '');

@@ -39,6 +39,7 @@ const ROWS = {
   responses_kept: ['Requests', 'Responses kept for previous_response_id', '', NOW],
   requests_kept: ['Requests', 'Requests kept in the list', '', NOW],
   capture_requests: ['Requests', 'Requests kept with their bodies', '', NOW],
+  trace_prompts: ['Requests', 'Messages in exported traces', '', NOW],
   cache_dir: ['Downloads', 'Model folder', '', NOW],
   model_folders: ['Downloads', 'Additional folders with models', '', NOW],
   hub_allowed_hosts: ['Downloads', 'Hosts that the hub may redirect to', '', START],

@@ -21,7 +21,7 @@ function nodeRow(node, replicas) {
   const { foundrylocal, python, ray } = node.versions;
   const [words, tone] = NODE_STATES[node.state] ?? [node.state, 'idle'];
   return h('tr', { key: node.name, 'data-row': true },
-    h('th', { scope: 'row', class: 'lead' }, h('div', { class: 'model-name' }, h('div', { class: 'row' }, h('strong', {}, nodeName(node)), node.is_service && node.name && tag('this machine')),
+    h('th', { scope: 'row', class: 'lead' }, h('div', { class: 'lines' }, h('div', { class: 'row' }, h('strong', {}, nodeName(node)), node.is_service && node.name && tag('this machine')),
       node.address && node.address !== node.name && h('span', { class: 'muted small mono' }, node.address),
       node.reason && h('span', { class: 'small field-error' }, node.reason))),
     h('td', {}, stateMark(words, tone)),
@@ -33,9 +33,9 @@ function nodeRow(node, replicas) {
 }
 
 function replicaRow(replica, nodes) {
-  const [words, tone] = replica.is_suspect ? ['Suspect: gets no requests', 'warn'] : REPLICA_STATES[replica.state] ?? [replica.state, 'busy'];
+  const [words, tone] = replica.is_suspect ? ['Suspect', 'warn'] : REPLICA_STATES[replica.state] ?? [replica.state, 'busy'];
   return h('tr', { key: replica.id, 'data-row': true },
-    h('th', { scope: 'row', class: 'lead' }, h('div', { class: 'model-name' }, h('a', { href: href('models', replica.model) }, replica.model), h('span', { class: 'muted small mono' }, replica.id))),
+    h('th', { scope: 'row', class: 'lead' }, h('div', { class: 'lines' }, h('a', { class: 'strong', href: href('models', replica.model) }, replica.model), h('span', { class: 'muted small' }, h('span', { class: 'mono' }, replica.id), replica.is_suspect && ' · gets no requests until a health check succeeds'))),
     h('td', {}, nodeName(nodes.find((one) => one.name === replica.node) ?? { name: replica.node })),
     h('td', {}, stateMark(words, tone)),
     h('td', { class: 'number' }, `${replica.in_flight} of ${replica.slots} busy`),

@@ -4,6 +4,7 @@ import { get, post } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { ago, count, milliseconds, rate } from '../core/format.js';
+import { shortName } from '../core/models.js';
 import { newestFirst } from '../core/requests.js';
 import { href } from '../core/router.js';
 import { store } from '../core/store.js';
@@ -49,7 +50,7 @@ class Overview extends View {
       ? h('div', { class: 'table-wrap' }, h('table', { class: 'cards' },
         h('thead', {}, h('tr', {}, ['Model', 'State', 'When'].map((name) => h('th', { scope: 'col' }, name)), ['First token', 'Speed', 'Total'].map((name) => h('th', { scope: 'col', class: 'number' }, name)))),
         h('tbody', {}, shown.map((one) => h('tr', { key: one.id },
-          h('td', { class: 'lead model-cell', title: one.model }, one.model?.replace(/-GGUF$/, '') ?? '–'), h('td', {}, requestState(one)), h('td', { class: 'nowrap', title: one.at }, ago(one.at)),
+          h('td', { class: 'lead model-cell', title: one.model }, shortName(one.model)), h('td', {}, requestState(one)), h('td', { class: 'nowrap', title: one.at }, ago(one.at)),
           h('td', { class: 'number minor' }, milliseconds(one.first_token_ms)), h('td', { class: 'number' }, rate(one.tokens_per_second)), h('td', { class: 'number minor' }, milliseconds(one.total_ms)))))))
       : empty('No requests yet', h('p', {}, 'Connect an application with the address and the key, or try the chat.')));
   }

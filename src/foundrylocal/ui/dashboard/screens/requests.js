@@ -5,6 +5,7 @@ import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { ago, clock, count, milliseconds, rate } from '../core/format.js';
 import { gateway } from '../core/gateway.js';
+import { shortName } from '../core/models.js';
 import { isFailed, isRunning, newestFirst, quantile } from '../core/requests.js';
 import { replace, route } from '../core/router.js';
 import { SNIPPETS } from '../core/snippets.js';
@@ -42,7 +43,7 @@ class Requests extends View {
     const first = all.map((one) => one.first_token_ms);
     const speeds = all.map((one) => one.tokens_per_second);
     const rows = [['Requests', count(totals.requests)], ['Failed', count(totals.failed)], ['Cancelled', count(totals.cancelled)], ['Tokens read', count(totals.tokens_in)], ['Tokens written', count(totals.tokens_out)],
-      ['First token, median', milliseconds(quantile(first, 0.5))], ['First token, 95 %', milliseconds(quantile(first, 0.95))], ['Speed, median', rate(quantile(speeds, 0.5))], ['Speed, slowest 5 %', rate(quantile(speeds, 0.05))]];
+      ['First token, median', milliseconds(quantile(first, 0.5))], ['First token, 95\u00a0%', milliseconds(quantile(first, 0.95))], ['Speed, median', rate(quantile(speeds, 0.5))], ['Speed, slowest 5\u00a0%', rate(quantile(speeds, 0.05))]];
     return h('dl', { class: 'totals' }, rows.map(([name, value]) => h('div', { key: name }, h('dt', {}, name), h('dd', {}, value))));
   }
 
@@ -71,7 +72,7 @@ class Requests extends View {
     const toggle = () => { this.openId = isOpen ? null : one.id; this.draw(); };
     return [h('tr', { key: one.id, 'data-row': true },
       h('th', { scope: 'row', class: 'lead' }, h('button', { type: 'button', class: 'as-link', 'aria-expanded': String(isOpen), 'aria-label': `Details of the request of ${clock(one.at)}`, title: ago(one.at), onclick: toggle }, clock(one.at))),
-      h('td', { class: 'model-cell narrow', title: one.model }, one.model?.replace(/-GGUF$/, '') ?? '–'), h('td', { class: 'minor mono', title: one.endpoint }, one.endpoint.replace(/^\/v1\//, '')), h('td', { class: 'minor' }, one.key ?? '–'), h('td', {}, requestState(one)),
+      h('td', { class: 'model-cell narrow', title: one.model }, shortName(one.model)), h('td', { class: 'minor mono', title: one.endpoint }, one.endpoint.replace(/^\/v1\//, '')), h('td', { class: 'minor' }, one.key ?? '–'), h('td', {}, requestState(one)),
       h('td', { class: 'number minor' }, milliseconds(one.queue_ms)), h('td', { class: 'number minor' }, milliseconds(one.first_token_ms)), h('td', { class: 'number minor' }, `${count(one.tokens_in)}${one.tokens_cached ? ` (${count(one.tokens_cached)})` : ''}`),
       h('td', { class: 'number minor' }, count(one.tokens_out)), h('td', { class: 'number' }, rate(one.tokens_per_second)), h('td', { class: 'number minor' }, milliseconds(one.total_ms)),
       h('td', { class: 'row-cell' }, isRunning(one) && h('fl-action', { '.label': 'End', '.busy': 'Ending…', '.kind': 'plain small', '.name': `End the request of ${clock(one.at)}`, '.run': () => call('DELETE', `/requests/${encodeURIComponent(one.id)}`) }))),
