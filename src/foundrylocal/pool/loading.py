@@ -37,7 +37,6 @@ from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
 from foundrylocal.pool.room_claims import RoomClaims
 from foundrylocal.pool.roster import Entry, Replica, Roster, State
-from foundrylocal.settings.store import SettingsStore
 from foundrylocal.wire.load_options import LoadOptions
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
@@ -64,7 +63,6 @@ class Loading:
         self,
         launcher: Launcher,
         planner: Planner,
-        settings: SettingsStore,
         roster: Roster,
         leaving: Leaving,
         prompts: PromptCache,
@@ -74,7 +72,6 @@ class Loading:
     ) -> None:
         self._launcher = launcher
         self._planner = planner
-        self._settings = settings
         self._roster = roster
         self._leaving = leaving
         self._prompts = prompts

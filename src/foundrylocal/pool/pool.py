@@ -16,7 +16,6 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import replace
-from typing import NamedTuple
 
 import anyio
 import anyio.abc
@@ -31,15 +30,15 @@ from foundrylocal.kit.operation import Operation
 from foundrylocal.kit.task_host import TaskHost
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.leaving import Leaving
-from foundrylocal.pool.load_status import LoadStatus
+from foundrylocal.pool.loaded_models import LoadedModels
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
-from foundrylocal.pool.replicas import pick, slots_of
+from foundrylocal.pool.replicas import pick
 from foundrylocal.pool.room_claims import RoomClaims
-from foundrylocal.pool.roster import IN_MEMORY, LoadState, Replica, Roster, State
+from foundrylocal.pool.roster import Replica, Roster
 from foundrylocal.pool.scaling import Scaling
 from foundrylocal.pool.stay import StayRules
 from foundrylocal.pool.suspects import Suspects
@@ -52,14 +51,7 @@ from foundrylocal.wire.presets import Preset
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
 
-class Slots(NamedTuple):
-    """Requests that a model's replicas answer at the same time, together and the largest of them."""
-
-    total: int
-    per_replica: int
-
-
-class Pool:
+class Pool(LoadedModels):
     """Loads, leases and unloads models; `run` must be running. `clock` is monotonic, in seconds."""
 
     def __init__(
@@ -72,21 +64,19 @@ class Pool:
         chance: random.Random | None = None,
     ) -> None:
         self._launcher = launcher
-        self._planner = planner
         self._prompts = prompts
         self._tasks = TaskHost(log)
         stays = StayRules(planner.presets, settings)
         self._settings = settings
         self._chance = chance or random.Random()  # noqa: S311 - only spreads requests
-        self._roster = Roster(clock, stays.is_pinned, lambda model: self.replica_range(model).least)
-        self._cooldowns = Cooldowns(clock)
+        roster = Roster(clock, stays.is_pinned, lambda model: self.replica_range(model).least)
+        super().__init__(roster, Cooldowns(clock), planner)
         self._losses = Losses(self._roster, self._cooldowns, settings)
         self._leaving = Leaving(launcher, self._roster, settings, stays, prompts, self._tasks, clock)
         self._rooms = RoomClaims(launcher, planner, settings, self._roster, self._leaving)
         self._loading = Loading(
             launcher,
             planner,
-            settings,
             self._roster,
             self._leaving,
             prompts,
@@ -128,65 +118,11 @@ class Pool:
                     self._losses.note(event)
                     self._scaling.look_soon()
 
-    # --- what is loaded ---------------------------------------------------------------------------------
-
-    def get(self, model: Model) -> Replica | None:
-        """A replica of the model that takes requests, the least busy one; None when none does."""
-        return self._roster.entry(model).ready()
-
-    def replicas_of(self, model: Model) -> list[Replica]:
-        """Its replicas that take requests, oldest first."""
-        return self._roster.entry(model).of(State.READY)
-
-    def has_trusted(self, model: Model) -> bool:
-        """Whether a replica takes its requests that has not broken a connection since it last answered."""
-        return any(not replica.is_suspect for replica in self.replicas_of(model))
+    # --- what launchers and planner know ----------------------------------------------------------------
 
     def replica_range(self, model: Model) -> ReplicaRange:
         """How many replicas the model is to have while it is loaded."""
         return range_of(self._settings.current.replicas, (model.simple_name, model.model_id))
-
-    def slots(self, model: Model) -> Slots:
-        """How many requests its replicas answer at a time; one that is not loaded, once it is loaded on demand."""
-        if ready := self.replicas_of(model):
-            return Slots(slots_of(ready), max(replica.slots for replica in ready))
-        asked = self._roster.entry(model).asked or LoadOptions()
-        parallel = self._planner.want(model, asked).values.parallel
-        return Slots(parallel, parallel)
-
-    def load_status(self, model: Model) -> LoadStatus | None:
-        """How far the model's load has come; None when no worker of it is being loaded, or others answer already."""
-        entry = self._roster.entry(model)
-        loading = entry.of(State.LOADING)
-        return loading[-1].load_status if loading and not entry.of(State.READY) else None
-
-    def load_state(self, model: Model) -> LoadState:
-        """Whether the model is loaded, loading, failed a moment ago, or none of these."""
-        state = self._roster.load_state(model)
-        has_failed = state is LoadState.UNLOADED and self._cooldowns.is_cooling(model)
-        return LoadState.FAILED if has_failed else state
-
-    async def settled(self, model: Model) -> Replica | None:
-        """The same once no load of the model is under way, which the load's own timeout bounds."""
-        entry = self._roster.entry(model)
-        await entry.changes.wait_until(lambda: entry.load is None and not entry.of(State.LOADING))
-        return entry.ready()
-
-    def replicas(self) -> list[Replica]:
-        """The replicas that take requests."""
-        return self._roster.replicas(State.READY)
-
-    def loaded(self) -> list[Replica]:
-        """The oldest replica that takes requests of each model that has one."""
-        return [entry.of(State.READY)[0] for entry in self._roster.loaded()]
-
-    def in_memory(self) -> list[Replica]:
-        """The replicas that take requests, and those that still answer some before they leave."""
-        return self._roster.replicas(*IN_MEMORY)
-
-    def with_memory(self) -> list[Replica]:
-        """All replicas that hold memory, those that are still loading included."""
-        return self._roster.replicas(State.LOADING, *IN_MEMORY)
 
     async def statuses(self) -> list[ReplicaStatus]:
         """What the launcher knows of each replica: its process and its resident memory."""
