@@ -7,6 +7,7 @@ says is what a load at the same moment would do: both leave the same reserve and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -153,10 +154,12 @@ class Planner:
         if files is None:
             return replace(plan, times=self._times_with_download(plan))
         spec = self._make_spec(model, files, plan, companions)
-        if len(facts.rooms) > 1:  # only now can they say which of them have the files
-            rooms, those = await self.rooms(candidates, spec)
-            plan = decide(replace(facts, rooms=rooms, candidates=those))
-            spec = replace(self._make_spec(model, files, plan, companions), id=spec.id)
+        if len(facts.rooms) > 1:
+            # Only now can they say which of them have the files; if they cannot, the first answer holds.
+            with suppress(ClusterUnreachable):
+                rooms, those = await self.rooms(candidates, spec)
+                plan = decide(replace(facts, rooms=rooms, candidates=those))
+                spec = replace(self._make_spec(model, files, plan, companions), id=spec.id)
         if loaded is not None and spec.is_like(loaded):
             none = nothing_to_do(model, facts, spec, loaded)
             is_refused = isinstance(plan.refusal, load_options.OptionNotHonored)

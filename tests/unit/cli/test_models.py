@@ -19,6 +19,7 @@ MACHINE: dict[str, Any] = {
     "models": [
         {
             "model": "Tiny-GGUF",
+            "node": "local",
             "state": "ready",
             "memory_bytes": 1 << 30,
             "context_size": 8192,
@@ -241,3 +242,13 @@ def test_the_version_is_printed(run: Run) -> None:
     code, out, _ = run("--version")
     assert code == 0
     assert out.startswith("foundrylocal ")
+
+
+def test_ps_names_the_nodes_of_a_cluster(service: Script, run: Run) -> None:
+    (local,) = MACHINE["models"]
+    service.on("GET /machine", {**MACHINE, "models": [local, {**local, "node": "10.0.0.2"}]})
+    _, out, _ = run("ps")
+    assert "NODE" in out
+    assert "10.0.0.2" in out
+    service.on("GET /machine", MACHINE)
+    assert "NODE" not in run("ps")[1]

@@ -23,15 +23,16 @@ def command(as_json: AsJson = False) -> None:
         print(json.dumps(machine, indent=2))
         return
     if machine["models"]:
-        titles = ("MODEL", "STATE", "MEMORY", "CONTEXT", "LEAVES")
-        table(titles, [_row(model) for model in machine["models"]])
+        has_nodes = any(model["node"] != "local" for model in machine["models"])
+        titles = ("MODEL", "STATE", "MEMORY", "CONTEXT", "LEAVES", *(("NODE",) if has_nodes else ()))
+        table(titles, [_row(model, has_nodes=has_nodes) for model in machine["models"]])
     else:
         say("No model is loaded. Next: foundrylocal load MODEL; foundrylocal list --all shows their names.")
     memory = machine["memory"]
     say(f"Free for models: {format_bytes(memory['free_bytes'])} of {format_bytes(memory['total_bytes'])}")
 
 
-def _row(model: dict[str, Any]) -> tuple[str, ...]:
+def _row(model: dict[str, Any], *, has_nodes: bool) -> tuple[str, ...]:
     leaves = "never (pinned)" if model["is_pinned"] else model["unloads_at"] or "for another model"
     return (
         str(model["model"]),
@@ -39,4 +40,5 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         format_bytes(model["memory_bytes"]),
         str(model["context_size"]),
         str(leaves),
+        *((str(model["node"]),) if has_nodes else ()),
     )
