@@ -99,6 +99,7 @@ dist: .venv-release/.tools
 	.venv-release/bin/python -m scripts.release --draft
 
 release: .venv-release/.tools
+	.venv-release/bin/hadolint --ignore DL3008 Containerfile  # no exact versions of Debian's packages: it updates them
 	.venv-release/bin/python -m scripts.release
 	$(MAKE) sbom audit
 
