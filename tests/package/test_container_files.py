@@ -137,7 +137,9 @@ def test_the_lines_that_are_commented_out_are_valid_too(tmp_path: Path) -> None:
     assert service["mem_limit"] == "8g" and "/dev/dri" in service["devices"]
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed; `make release` runs it")
+@pytest.mark.skipif(
+    shutil.which("hadolint") is None, reason="hadolint is not installed; `make release` runs it"
+)
 def test_hadolint_finds_nothing() -> None:
     ignored = ["--ignore", "DL3008"]  # versions of Debian's packages: security updates are wanted
     done = subprocess.run(
