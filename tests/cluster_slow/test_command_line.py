@@ -78,7 +78,7 @@ def test_a_cluster_from_head_to_leave(folder: Path) -> None:
             assert not any(node["has_other_version"] for node in answer["nodes"])
             assert token not in service.get("/logs", params={"count": 1000}).text
             run(other, "cluster", "leave")
-            eventually("its loss", lambda: states(service).get(SECOND) in (None, "lost"), 30)
+            eventually("its leaving", lambda: states(service) == {HEAD: "alive"}, 30)
         run(home, "cluster", "leave")
         first.process.wait(30)
     assert left_of(family, 10) == []

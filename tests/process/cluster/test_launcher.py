@@ -18,6 +18,7 @@ import pytest
 import foundrylocal
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.engine.node import NodeState
 from foundrylocal.engine.ray import link, orders
 from foundrylocal.engine.ray.file_offers import FileOffers
 from foundrylocal.engine.ray.launcher import RayLauncher
@@ -161,6 +162,17 @@ def test_a_node_of_another_version_is_no_room(tmp_path: Path) -> None:
     async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
         cluster.save(nodes=[node(HEAD), node(OTHER, labels={"foundrylocal-version": "0.0.1"})])
         assert [room.node for room in await launcher.rooms()] == [HEAD]
+
+    run(tmp_path, scenario)
+
+
+def test_a_node_is_listed_once_however_often_it_was_lost(tmp_path: Path) -> None:
+    async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
+        gone = "127.0.1.3"
+        lost = [node(gone, is_alive=False), node(gone, is_alive=False), node(OTHER, is_alive=False)]
+        cluster.save(nodes=[node(HEAD), node(OTHER), *lost])
+        states = [(status.name, status.state) for status in await launcher.node_statuses()]
+        assert states == [(HEAD, NodeState.ALIVE), (OTHER, NodeState.ALIVE), (gone, NodeState.LOST)]
 
     run(tmp_path, scenario)
 

@@ -148,12 +148,11 @@ class RayLauncher:
 
     async def node_statuses(self) -> list[NodeStatus]:
         nodes = await self.nodes()
-        alive = {node.name for node in nodes if node.is_alive}
-        # A node that was started again has the name of one that was lost.
-        shown = [node for node in nodes if node.is_alive or node.name not in alive]
+        # A node that was started again has the name of those that were lost before.
+        shown = {node.name: node for node in sorted(nodes, key=lambda node: node.is_alive)}
         return [
             status_of(node, self._room(node, None, 0).free_bytes, is_suspect=node.name in self._suspects)
-            for node in shown
+            for _, node in sorted(shown.items())
         ]
 
     def _room(self, node: ListedNode, spec: ReplicaSpec | None, reserve_bytes: int) -> Room:

@@ -19,6 +19,8 @@ from foundrylocal.engine.ray.orders import ListedNode
 from foundrylocal.engine.ray.replica import ReplicaActor
 
 CALL_TIMEOUT_S = 10.0
+# NodeDeathInfo.EXPECTED_TERMINATION in Ray's gcs.proto: such a node is not lost.
+_LEFT_IN_ORDER = 1
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
@@ -43,7 +45,7 @@ class Cluster:
         self._listing: asyncio.Task[list[ListedNode]] | None = None
 
     async def nodes(self) -> list[ListedNode]:
-        """All nodes, lost ones included. Callers share one call under way. Raises TimeoutError."""
+        """All nodes, lost ones too, but none that left in order. Callers share one call. Raises TimeoutError."""
         if self._listing is None or self._listing.done():
             self._listing = asyncio.create_task(_in_thread(self._list))
         return await asyncio.wait_for(asyncio.shield(self._listing), CALL_TIMEOUT_S)
@@ -62,6 +64,7 @@ class Cluster:
                 labels=dict(node.get("Labels") or {}),
             )
             for node in ray.nodes()
+            if node["Alive"] or node.get("DeathReason") != _LEFT_IN_ORDER
         ]
 
     async def own(self) -> ListedNode | None:
