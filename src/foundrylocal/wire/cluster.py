@@ -30,7 +30,7 @@ class NodeEntry(BaseModel):
     is_service: bool = Field(description="Whether the service itself runs on this machine.")
     memory_bytes: int = Field(description="What the node offers to models in all.")
     free_bytes: int = Field(description="What a further model could use now, the reserve already taken off.")
-    gpus: list[int] = Field(description="Free memory of each GPU in bytes.")
+    gpus: list[int] = Field(description="Free memory of each GPU in bytes; 0 where it is not known.")
     versions: NodeVersionsEntry
     has_other_version: bool = Field(
         description="Whether it runs another version of FoundryLocal than the service; it gets no models then."
