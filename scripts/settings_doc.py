@@ -23,13 +23,13 @@ else from the saved configuration, else from its default. `POST /config` saves a
 *environment only*: an HTTP caller must not choose which program is run.
 
 In the environment and with `foundrylocal config`, lists are written `a,b` and mappings `name=value,name=value`.
-`foundrylocal config` shows which settings a variable or the command line fixes.
+`foundrylocal config` shows which settings an environment variable or the command line overrides.
 
 Pages inside apps, such as the webviews of editors, have origins with a scheme of their own. `allowed_origins`
 takes them one by one (`app://obsidian.md`) or, as `vscode-webview://*`, all hosts of that scheme. There are no
 wildcards for http and https: list each web origin by name.
 
-| setting | type | default | a change holds | what it is |
+| setting | type | default | takes effect | what it is |
 | --- | --- | --- | --- | --- |
 """
 _DEFAULTS_OF_A_MACHINE = {"cache_dir": "`~/.cache/foundrylocal`"}

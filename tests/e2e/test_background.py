@@ -24,7 +24,7 @@ def test_a_service_in_the_background_is_ready_when_the_command_returns_and_ends_
         "Service",
         "Dashboard",
         "Log files",
-        "End it with",
+        "Stop it with",
     ]
     # The verbs find it, on whatever port it is.
     eventually("the model of load_at_start", lambda: CHAT_MODEL in command(settings, "status").stdout)
@@ -33,7 +33,7 @@ def test_a_service_in_the_background_is_ready_when_the_command_returns_and_ends_
     assert "Another FoundryLocal service is already running with this home" in again.stderr
     ended = command(settings, "shutdown")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "has ended" in ended.stdout
+    assert "has stopped" in ended.stdout
     assert not processes_of(stored)
 
 
@@ -58,7 +58,7 @@ def test_shutdown_says_when_the_service_has_no_address_yet(stored: Path) -> None
     with hold_home(state):
         ended = command(environment(stored), "shutdown")
     assert ended.returncode == 1
-    assert "starting or ending" in ended.stderr
+    assert "starting up or shutting down" in ended.stderr
 
 
 def test_a_detached_service_that_cannot_start_says_why(stored: Path) -> None:

@@ -127,7 +127,7 @@ def test_run_uses_a_service_that_is_there_and_stops_its_own_start_only(stored: P
         service.start()
         ended = command(settings, "run", CHAT_MODEL, "Hi", "--port", str(service.port))
         assert ended.returncode == 0, ended.stderr
-        assert "is in memory already" in ended.stderr
+        assert "is already loaded" in ended.stderr
         assert service.status()["status"] == "running"
 
 
@@ -138,7 +138,7 @@ def test_run_loads_beside_what_is_loaded_and_leaves_it_so(stored: Path) -> None:
         ended = command(environment(stored), "run", BASE_MODEL, "Hi", "--port", str(service.port))
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.startswith("word0 word1")
-        assert f"Loading {BASE_MODEL} beside {CHAT_MODEL}..." in ended.stderr
+        assert f"Loading {BASE_MODEL} alongside {CHAT_MODEL}..." in ended.stderr
         status = service.status()
         assert (status["current_model"], status["status"]) == (CHAT_MODEL, "running")
         loaded = [model["simple_name"] for model in service.get("/models/loaded").json()["models"]]
@@ -154,7 +154,7 @@ def test_run_does_not_evict_another_model(stored: Path) -> None:
         )  # the model in memory stays; there is room for no other
         ended = command(environment(stored), "run", BASE_MODEL, "Hi", "--port", str(service.port))
         assert ended.returncode == 1
-        assert f"There is no room for {BASE_MODEL} beside {CHAT_MODEL}" in ended.stderr
+        assert f"There is not enough memory to load {BASE_MODEL} alongside {CHAT_MODEL}" in ended.stderr
         assert f"Next: foundrylocal unload {CHAT_MODEL}" in ended.stderr
         assert service.get("/models/loaded").json()["total_count"] == 1
 
@@ -293,7 +293,7 @@ def test_the_verbs_against_a_service(service: Service) -> None:
     assert out("stop") == "Server stopped successfully\n"
     assert "freed" in out("rm", BASE_MODEL)
     assert BASE_MODEL not in out("list")
-    assert "default_log_level holds at once" in out("config", "default_log_level=DEBUG")
+    assert "default_log_level takes effect immediately" in out("config", "default_log_level=DEBUG")
     assert "DEBUG" in out("config")
     out("config", "--reset")
     assert "INFO" in out("config")
@@ -395,7 +395,7 @@ def test_a_chat_at_a_terminal(stored: Path) -> None:
         terminal.expect("tokens/s")
         terminal.expect("> ")
         terminal.type("/clear\n")
-        terminal.expect("The conversation is forgotten.")
+        terminal.expect("Conversation cleared.")
         terminal.type("And now?\n")
         terminal.expect("word3 ")
         terminal.type("\x03")

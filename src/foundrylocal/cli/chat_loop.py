@@ -20,7 +20,7 @@ from foundrylocal.cli.values import parse_pairs, written
 
 PROMPT, MORE_PROMPT, QUOTES = "> ", "... ", '"""'
 HELP = """/bye                  quit; so does Ctrl-D
-/clear                forget the conversation
+/clear                start a new conversation
 /set                  show the settings of this chat
 /set system TEXT      set the system prompt
 /set temperature 0.2  set how answers are sampled: temperature, top_p, top_k,
@@ -120,13 +120,13 @@ class ChatLoop:
 
     def _clear(self, rest: str) -> None:
         self._conversation.clear()
-        say("The conversation is forgotten.")
+        say("Conversation cleared.")
 
     def _image(self, rest: str) -> None:
         if not rest:
             raise Failure("Which image?", "Write /image FILE.", "/help lists the commands")
         self._images.append(data_url(rest))
-        say("The image goes with the next question.")
+        say("The image will be sent with your next question.")
 
     def _set(self, rest: str) -> None:
         name, _, value = rest.partition(" ")

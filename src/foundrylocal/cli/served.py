@@ -1,6 +1,6 @@
-"""A model that answers: the server runs, and the model is in memory beside what was there before.
+"""A model ready to answer: the server is running, and the model is loaded alongside the others.
 
-Invariant: no model leaves memory for another one. What does not fit beside the others is refused, with what to do.
+Invariant: no model is unloaded to make room. What does not fit alongside the others is refused, with a next step.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class RunningServer:
 
 
 def ensure_loaded(api: ManagementClient, model: str, gateway_port: int | None = None) -> RunningServer:
-    """Have the model in memory: start the server with it, or load it beside the others. Raises Failure."""
+    """Make sure the model is loaded: start the server with it, or load it alongside the others. Raises Failure."""
     is_running = api.get("/status")["status"] == "running"
     details = _find(api, model)
     if is_running and details and details["is_loaded"]:
-        say(f"{details['simple_name']} is in memory already.")
+        say(f"{details['simple_name']} is already loaded.")
         return _server(api, details)
     details = _on_disk(api, model, details, is_running=is_running)
     if is_running:
-        _load_beside(api, details)
+        _load_alongside(api, details)
         return _server(api, details, has_loaded=True)
     try:
         start(api, model, gateway_port)
@@ -53,7 +53,7 @@ def ensure_loaded(api: ManagementClient, model: str, gateway_port: int | None = 
 
 
 def ensure_served(api: ManagementClient, model: str) -> RunningServer:
-    """A running server, whatever its own model is: a request may name another one, which is loaded beside it.
+    """A running server with any model: a request may name another one, which is then loaded alongside it.
 
     Starts the server with `model` when none is running. Raises Failure.
     """
@@ -65,7 +65,7 @@ def ensure_served(api: ManagementClient, model: str) -> RunningServer:
 
 
 def _find(api: ManagementClient, model: str) -> Json | None:
-    """Everything about the model; None if nobody here knows it."""
+    """Everything about the model; None if the service does not know it."""
     try:
         found: Json = api.get(model_path(model))
     except Refused as refusal:
@@ -76,7 +76,7 @@ def _find(api: ManagementClient, model: str) -> Json | None:
 
 
 def _on_disk(api: ManagementClient, model: str, details: Json | None, *, is_running: bool) -> Json:
-    """See that the model is on disk; a model that will not fit is not downloaded."""
+    """Make sure the model is on disk; one that will not fit in memory is not downloaded."""
     if details is None:
         return _known(api, str(fetch(api, model).get("model_name", model)))
     if details["is_downloaded"]:
@@ -103,16 +103,16 @@ def _require_fit(api: ManagementClient, model: str) -> None:
 
 
 def _require_room(api: ManagementClient, details: Json) -> None:
-    """Raise Failure if another model would have to leave memory for this one."""
+    """Raise Failure if another model would have to be unloaded for this one."""
     memory = details["memory"]
     if memory is None or memory["fits_now"]:
         return
     others = _loaded(api)
     name, need = details["simple_name"], memory["total_formatted"]
-    beside = f"beside {', '.join(others)}" if others else "now"
+    alongside = f" alongside {', '.join(others)}" if others else ""
     next_steps = [f"foundrylocal unload {others[-1]}"] if others else []
     raise Failure(
-        f"There is no room for {name} {beside}",
+        f"There is not enough memory to load {name}{alongside}",
         f"It needs {'at least ' if memory['is_lower_bound'] else ''}{need} of memory, and "
         f"{format_bytes(memory['available_bytes'])} are free.",
         ", or ".join([*next_steps, f"foundrylocal plan {name}"]),
@@ -123,11 +123,11 @@ def _loaded(api: ManagementClient) -> list[str]:
     return [str(one["simple_name"]) for one in api.get("/models/loaded")["models"]]
 
 
-def _load_beside(api: ManagementClient, details: Json) -> None:
+def _load_alongside(api: ManagementClient, details: Json) -> None:
     _require_room(api, details)
     name, others = details["simple_name"], _loaded(api)
-    beside = f" beside {', '.join(others)}" if others else ""
-    say(f"Loading {name}{beside}...")
+    alongside = f" alongside {', '.join(others)}" if others else ""
+    say(f"Loading {name}{alongside}...")
     say(str(api.post(model_path(name, "/load"), timeout_s=LOAD_TIMEOUT_S)["message"]))
 
 

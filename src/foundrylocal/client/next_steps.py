@@ -1,4 +1,4 @@
-"""What a program does next, by the code of the error that it got; the command line has a table of its own."""
+"""What a program should do next, by error code; the command line has its own table."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSCo
 
 
 class Transport:
-    """Calls to one address, each on a connection of its own, so that threads may share it."""
+    """Calls to one address, each on its own connection, so that threads may share it."""
 
     def __init__(self, address: Address, key: str | None = None) -> None:
         self.address = address

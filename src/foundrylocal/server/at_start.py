@@ -1,7 +1,7 @@
 """The model that the setting `load_at_start` names: the server starts with it as soon as the service runs.
 
 Invariant: a model that cannot be loaded leaves the service running without one. The log says why, and /health answers
-`degraded` until the server starts with another model or is told to stay stopped.
+`degraded` until the server is started with a model, or stopped on request.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ async def load_at_start(state: ServerState, begin: Begin, name: str) -> None:
         if state.is_idle:
             state.miss(error)
         log.error(
-            "Model '%s' (setting load_at_start) could not be loaded: %s. %s The service runs without it; "
-            "`foundrylocal start MODEL` starts one",
+            "Model '%s' (setting load_at_start) could not be loaded: %s. %s The service keeps running without it. "
+            "Start a model with `foundrylocal start MODEL`",
             name,
             error.message,
             error.details or "",

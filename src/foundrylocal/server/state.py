@@ -53,7 +53,7 @@ class ServerState:
         self.current: Model | None = None
         self.last_error: FoundryLocalError | None = None
         self.is_missing_model = False
-        """Whether the server should run by the setting load_at_start, and could not."""
+        """Whether the model of the setting load_at_start could not be loaded."""
         self.changed_at_s = now_s()
         self.running_since: float | None = None
         self.changes: Broadcast[StateChanged] = Broadcast()
@@ -84,7 +84,7 @@ class ServerState:
         self.is_missing_model = True
 
     def stay_stopped(self) -> None:
-        """A stop of a server that does not run: nobody misses a model any more."""
+        """A stop on request while nothing runs: the model of load_at_start is no longer expected."""
         self.is_missing_model = False
 
     @property

@@ -1,4 +1,4 @@
-"""When a change of a setting holds; the command line and the documentation are derived from it."""
+"""When a changed setting takes effect; the command line and the documentation are derived from it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from foundrylocal.wire.load_options import LoadSettings
 
 
 class Applies(StrEnum):
-    """From when on; the text continues `port holds`."""
+    """When it takes effect; the text continues `port takes effect`."""
 
-    AT_ONCE = "at once"
-    NEXT_LOAD = "from the next load of a model on"
-    SERVER_START = "when the server is started again"
-    SERVICE_START = "when the service is started again"
+    AT_ONCE = "immediately"
+    NEXT_LOAD = "with the next load of a model"
+    SERVER_START = "when the server is next started"
+    SERVICE_START = "when the service is next started"
 
 
 _LATER = {
@@ -27,5 +27,5 @@ _LATER = {
 
 
 def applies(name: str) -> Applies:
-    """When a change of this setting holds."""
+    """When a change of this setting takes effect."""
     return _LATER.get(name, Applies.AT_ONCE)

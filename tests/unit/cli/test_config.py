@@ -101,12 +101,12 @@ def test_a_change_says_when_it_holds_or_what_fixes_it(service: Script, run: Run)
     assert code == 0
     assert out.splitlines() == [
         "Configuration updated successfully",
-        "  port is saved, but does not hold: the variable FOUNDRYLOCAL_PORT fixes it for the running service",
-        "  api_port is saved, but does not hold: its command line fixes it for the running service",
-        "  context_size holds from the next load of a model on",
-        "  gateway_host holds when the server is started again",
-        "  queue_size holds at once",
-        "  load_at_start holds when the service is started again",
+        "  port is saved, but has no effect: FOUNDRYLOCAL_PORT overrides it",
+        "  api_port is saved, but has no effect: the command line of the service overrides it",
+        "  context_size takes effect with the next load of a model",
+        "  gateway_host takes effect when the server is next started",
+        "  queue_size takes effect immediately",
+        "  load_at_start takes effect when the service is next started",
     ]
 
 
@@ -117,7 +117,7 @@ def test_the_list_says_what_is_fixed(service: Script, run: Run) -> None:
     code, out, _ = run("config")
     assert code == 0
     assert [line.split() for line in out.splitlines()[:3]] == [
-        ["SETTING", "VALUE", "FIXED", "BY"],
+        ["SETTING", "VALUE", "OVERRIDDEN", "BY"],
         ["port", "1235", "FOUNDRYLOCAL_PORT"],
         ["allowed_hosts", "a,b"],
     ]

@@ -32,7 +32,7 @@ def posts(service: Script) -> list[str]:
 def test_the_model_is_loaded_beside_and_unloaded_again(busy: Script, run: Run) -> None:
     code, out, err = run("run", "Tiny-GGUF", "Hi")
     assert (code, out) == (0, "Hello\n")
-    assert "Loading Tiny-GGUF beside Big-GGUF..." in err
+    assert "Loading Tiny-GGUF alongside Big-GGUF..." in err
     assert posts(busy) == [
         "POST /models/Tiny-GGUF/load",
         "POST /v1/chat/completions",
@@ -56,7 +56,7 @@ def test_what_would_evict_another_model_is_refused_before_anything_is_done(
     assert (code, out) == (1, "")
     at_least = "" if is_downloaded else "at least "
     assert err == (
-        "Error: There is no room for Tiny-GGUF beside Big-GGUF\n"
+        "Error: There is not enough memory to load Tiny-GGUF alongside Big-GGUF\n"
         f"  It needs {at_least}3.0 GB of memory, and 1.0 GB are free.\n"
         "  Next: foundrylocal unload Big-GGUF, or foundrylocal plan Tiny-GGUF\n"
     )

@@ -53,7 +53,7 @@ def test_settings_of_the_environment_are_not_taken_over_in_silence(
 ) -> None:
     monkeypatch.setenv("FOUNDRYLOCAL_PORT", "1")
     out = run("service", "install", "--no-start")[1]
-    assert "Not taken over from your environment: FOUNDRYLOCAL_PORT." in out
+    assert "Not copied from your environment: FOUNDRYLOCAL_PORT." in out
     assert "restart" not in Path(f"{systemctl}.calls").read_text()
 
 

@@ -63,8 +63,8 @@ def test_values_are_numbers_lists_or_text(service: Script, run: Run) -> None:
     )
     assert out.splitlines() == [
         "Preset saved successfully",
-        "  temperature holds at once",
-        "  context_size holds from the next load on",
+        "  temperature takes effect immediately",
+        "  context_size takes effect with the next load",
     ]
 
 

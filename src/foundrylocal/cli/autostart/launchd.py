@@ -22,7 +22,7 @@ def property_list(definition: Definition, output: Path, user: str | None) -> byt
         "Label": LABEL,
         "ProgramArguments": list(definition.program),
         "RunAtLoad": True,
-        # A service that ends by itself without an error stays ended: that was a shutdown.
+        # A service that exits without an error was shut down on purpose and stays down.
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": max(10, RESTART_AFTER_S),
         "ExitTimeOut": STOP_TIMEOUT_S,

@@ -2,7 +2,7 @@
 
 Both units are hardened as far as GPU drivers allow: these write code at run time and need the devices, so neither
 MemoryDenyWriteExecute nor PrivateDevices is set. A user's manager may not change mounts, so only the system's unit
-confines the files: there the service is a user of its own that exists only while it runs.
+confines the files: there the service runs under its own user account, which exists only while it runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from foundrylocal.cli.failure import Failure
 
 UNIT = f"{NAME}.service"
 SYSTEM_HOME = f"/var/lib/{NAME}"
-_NOT_HERE = "log in as the user itself (not by su or sudo), or use: foundrylocal serve --detach"
+_NO_SYSTEM_MANAGER = "run it as root where systemd runs, or use: foundrylocal serve --detach"
+_NO_USER_MANAGER = (
+    "log in as this user directly (not through su or sudo), or use: foundrylocal serve --detach"
+)
 
 _HARDENING = {
     "NoNewPrivileges": "yes",
@@ -97,12 +100,12 @@ def _quoted(word: str) -> str:
 
 
 def _require_readable(program: Path) -> None:
-    """The system's service runs as a user of its own, who must reach the program. Raises Failure."""
+    """The system service runs under its own user account, which must be able to read the program. Raises Failure."""
     for folder in program.parents:
         if folder.exists() and not folder.stat().st_mode & 0o001:
             raise Failure(
                 f"Other users cannot enter {folder}, where foundrylocal is installed",
-                "The system's service runs as a user of its own.",
+                "The system service runs under its own user account.",
                 "install foundrylocal for all users, as in: pipx install --global foundrylocal",
             )
 
@@ -160,5 +163,7 @@ class Systemd:
 
     def _call(self, *words: str) -> None:
         journal = f"journalctl {' '.join([*self._scope, '-u', NAME])}"
-        is_of_unit = words[0] in ("start", "restart")
-        require_tool(f"see {journal}" if is_of_unit else _NOT_HERE, "systemctl", *self._scope, *words)
+        next_step = _NO_SYSTEM_MANAGER if self._is_system else _NO_USER_MANAGER
+        if words[0] in ("start", "restart"):
+            next_step = f"see {journal}"
+        require_tool(next_step, "systemctl", *self._scope, *words)

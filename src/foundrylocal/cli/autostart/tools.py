@@ -19,7 +19,7 @@ def call_tool(*command: str) -> subprocess.CompletedProcess[str]:
     except FileNotFoundError:
         raise Failure(
             f"The tool {command[0]} is not installed",
-            "This system has no service manager that foundrylocal knows.",
+            "No supported service manager (systemd, launchd) was found.",
             "foundrylocal serve --detach",
         ) from None
     except subprocess.TimeoutExpired:

@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Show or change the settings of the service.
 
-    Lists are written a,b and pairs name=value,name=value; null takes a value
-    away. A change says when it holds.
+    Lists are written a,b and pairs name=value,name=value; null removes a value.
+    For each change it says when it takes effect.
 
     \b
     Examples:
@@ -69,17 +69,17 @@ def _send(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _when(name: str, answer: dict[str, Any]) -> str:
-    """From when on a change holds, or what keeps it from holding."""
+    """When a change takes effect, or what overrides it."""
     from foundrylocal.settings.applies import applies
 
     fixed_by = answer.get("overridden", {}).get(name)
     if fixed_by is None:
-        return f"{name} holds {applies(name)}"
-    return f"{name} is saved, but does not hold: {_source(fixed_by)} fixes it for the running service"
+        return f"{name} takes effect {applies(name)}"
+    return f"{name} is saved, but has no effect: {_source(fixed_by)} overrides it"
 
 
 def _source(fixed_by: str) -> str:
-    return f"the variable {fixed_by}" if fixed_by.startswith("FOUNDRYLOCAL_") else f"its {fixed_by}"
+    return fixed_by if fixed_by.startswith("FOUNDRYLOCAL_") else f"the {fixed_by} of the service"
 
 
 def _show(answer: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def _show(answer: dict[str, Any]) -> None:
         if name not in _NOT_SETTINGS
     ]
     if overridden:
-        table(("SETTING", "VALUE", "FIXED BY"), rows)
-        say("A fixed setting keeps its value, whatever is saved.")
+        table(("SETTING", "VALUE", "OVERRIDDEN BY"), rows)
+        say("An overridden setting keeps its value, whatever you save.")
     else:
         table(("SETTING", "VALUE"), [row[:2] for row in rows])

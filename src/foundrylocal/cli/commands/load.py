@@ -1,4 +1,4 @@
-"""`foundrylocal load`: load a model beside the others."""
+"""`foundrylocal load`: load a model alongside the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load a downloaded model beside those in memory.
+    """Load a downloaded model alongside the others.
 
     The server is started if it is stopped.
 

@@ -95,8 +95,8 @@ def command(
     """Chat with a model; start and download what is needed.
 
     With a question, standard output gets the answer alone, and standard error
-    everything else. The model is loaded beside those in memory; none of them
-    leaves for it.
+    everything else. The model is loaded alongside the others; none of them
+    is unloaded for it.
 
     \b
     Examples:

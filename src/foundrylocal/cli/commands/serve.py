@@ -59,7 +59,7 @@ def _detach(host: str | None, port: int | None, *, verbose: bool) -> None:
             ("Service", url),
             ("Dashboard", f"{url}/"),
             ("Log files", started.logs),
-            ("End it with", "foundrylocal shutdown"),
+            ("Stop it with", "foundrylocal shutdown"),
         ]
     )
 

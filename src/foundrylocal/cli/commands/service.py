@@ -128,7 +128,7 @@ def _manager(is_system: bool) -> Manager:
 
         return Launchd(Folders.locate().state / "service-output.log", is_system=is_system)
     raise Failure(
-        "There is no service manager here that foundrylocal knows",
+        "This system has no supported service manager",
         "On Windows, the Task Scheduler starts programs at logon.",
         f'schtasks /Create /TN foundrylocal /SC ONLOGON /TR "{sys.executable} -m foundrylocal serve"',
     )
@@ -148,8 +148,8 @@ def _refuse_beside_another(manager: Manager) -> None:
 
     if is_home_held(Folders.locate().state) and not (manager.path.exists() and manager.state().is_running):
         raise Failure(
-            "A service with this home runs already, started by hand",
-            "It and the installed one cannot use the same home.",
+            "A service that you started by hand is already running with this home",
+            "Two services cannot share a home.",
             "foundrylocal shutdown, then run this command again",
         )
 
@@ -159,7 +159,7 @@ def _say_what_is_left_out() -> None:
         name for name in os.environ if name.startswith("FOUNDRYLOCAL_") and name != "FOUNDRYLOCAL_HOME"
     )
     if names:
-        say(f"Not taken over from your environment: {', '.join(names)}. Save them with foundrylocal config.")
+        say(f"Not copied from your environment: {', '.join(names)}. Save them with foundrylocal config.")
 
 
 def _address() -> str | None:

@@ -13,7 +13,7 @@ from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import say, table
 from foundrylocal.cli.values import TEXT_OPTIONS, parse_pairs, written
 
-_FOLLOWS = {"at_once": "at once", "next_load": "from the next load on"}
+_FOLLOWS = {"at_once": "immediately", "next_load": "with the next load"}
 
 
 def command(
@@ -67,7 +67,7 @@ def command(
     if "message" in answer:
         say(str(answer["message"]))
         for name, when in answer["applies"].items():
-            say(f"  {name} holds {_FOLLOWS.get(when, when)}")
+            say(f"  {name} takes effect {_FOLLOWS.get(when, when)}")
     if show or not (changes or reset):
         _show(answer)
 

@@ -1,7 +1,7 @@
-"""`foundrylocal shutdown`: end the service of this home, with everything that it runs.
+"""`foundrylocal shutdown`: stop the service of this home, with everything that it runs.
 
-There is no endpoint for it: a page or a program with a key of the API must not end the service for everybody. The
-process that holds the lock of the home gets the signal that Ctrl-C in its terminal would send.
+There is no endpoint for it: a page, or a program with a key of the API, must not be able to stop the service for
+everybody. The process that holds the lock of the home gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _POLL_S = 0.05
 
 
 def command() -> None:
-    """End the service with all its models.
+    """Stop the service and unload all its models.
 
-    `stop` ends the server only, and keeps the management API. Downloads that
-    run are kept, and continue when the service is started again.
+    `stop` stops only the server and keeps the management API. Running downloads
+    continue when the service is next started.
 
     \b
     Examples:
@@ -39,18 +39,18 @@ def command() -> None:
         return
     found = find_service(state)
     if found is None:
-        raise Failure("The service is starting or ending at this moment", None, "foundrylocal status")
+        raise Failure("The service is starting up or shutting down right now", None, "foundrylocal status")
     _refuse_another(found.url)
     try:
         os.kill(found.pid, signal.SIGTERM)
     except OSError as error:
         raise Failure(
-            f"The service (process {found.pid}) cannot be ended",
+            f"The service (process {found.pid}) cannot be stopped",
             error.strerror,
-            f"end process {found.pid} as its user",
+            f"run this command as the user of process {found.pid}",
         ) from error
     _wait_for_the_end(state, found.pid)
-    say(f"The service at {found.url} has ended.")
+    say(f"The service at {found.url} has stopped.")
 
 
 def _refuse_another(url: str) -> None:
@@ -58,9 +58,9 @@ def _refuse_another(url: str) -> None:
     given = os.environ.get("FOUNDRYLOCAL_URL")
     if given and given.rstrip("/").rpartition(":")[2] != url.rpartition(":")[2]:
         raise Failure(
-            f"FOUNDRYLOCAL_URL names another service than that of this home ({url})",
-            "shutdown ends the service of this home only.",
-            "unset FOUNDRYLOCAL_URL, or end the other service where it runs",
+            f"FOUNDRYLOCAL_URL points to a different service than the one of this home ({url})",
+            "shutdown stops only the service of this home.",
+            "unset FOUNDRYLOCAL_URL, or stop the other service where it runs",
             exit_code=2,
         )
 
@@ -72,8 +72,8 @@ def _wait_for_the_end(state: Path, pid: int) -> None:
     while is_home_held(state):
         if time.monotonic() > deadline_s:
             raise Failure(
-                f"The service has not ended in {END_TIMEOUT_S:g} s",
+                f"The service did not stop within {END_TIMEOUT_S:g} s",
                 None,
-                f"see `foundrylocal logs`, or end process {pid} yourself",
+                f"see `foundrylocal logs`, or kill process {pid}",
             )
         time.sleep(_POLL_S)

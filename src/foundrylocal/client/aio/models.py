@@ -64,7 +64,7 @@ class AsyncModels(AsyncResource):
         return await self._send(Call("DELETE", model_path(name), DeleteAnswer))
 
     async def load(self, name: str, *, options: Options = None) -> LoadAnswer:
-        """Load a downloaded model beside the others; starts the server if it is stopped."""
+        """Load a downloaded model alongside the others; starts the server if it is stopped."""
         body = given(options=options)
         return await self._send(Call("POST", model_path(name, "/load"), LoadAnswer, body, LOAD_TIMEOUT_S))
 
