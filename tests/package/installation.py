@@ -94,13 +94,11 @@ class Installation:
             process.wait(30)
 
 
-def install(wheel: Path, folder: Path, extras: str = "") -> Installation:
-    """A new environment in `folder` with the wheel and these extras (`a,b`), and an empty home folder."""
+def install(wheel: Path, folder: Path, extras: str = "", python: str = sys.executable) -> Installation:
+    """A new environment of that Python in `folder`, with the wheel and extras (`a,b`), and an empty home folder."""
     home = folder / "home"
     home.mkdir(parents=True)
-    subprocess.run(
-        [sys.executable, "-m", "venv", str(folder / "venv")], check=True, timeout=INSTALL_TIMEOUT_S
-    )
+    subprocess.run([python, "-m", "venv", str(folder / "venv")], check=True, timeout=INSTALL_TIMEOUT_S)
     made = Installation(folder / "venv", home)
     made.pip("install", "--quiet", "--upgrade", "pip>=25.1")
     made.pip("install", "--quiet", f"{wheel}[{extras}]" if extras else str(wheel))

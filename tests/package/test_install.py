@@ -17,7 +17,8 @@ import pytest
 from foundrylocal import __version__
 from tests.package.installation import Installation, install
 from tests.package.test_contents import EXTRAS_OF_USERS, build
-from tests.running import CHAT_MODEL, REPOSITORY
+from tests.real_models import copy_into
+from tests.running import CHAT_MODEL, CHAT_MODEL_ID, REPOSITORY
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("FOUNDRYLOCAL_TEST_INSTALL"), reason="`make package` runs it"),
@@ -25,6 +26,10 @@ pytestmark = [
 ]
 FILES_PAGE = REPOSITORY / "docs" / "reference" / "files.md"
 INSTALL_PAGE = REPOSITORY / "docs" / "how-to" / "install.md"
+# Further interpreters to try, such as /usr/bin/python3.13:/opt/python3.14/bin/python3.
+OTHER_PYTHONS = [
+    python for python in os.environ.get("FOUNDRYLOCAL_TEST_PYTHONS", "").split(os.pathsep) if python
+]
 # Locks and folders: they hold nothing.
 _LOCK = re.compile(r"\.(lock|[a-z.]+\.lock)$")
 PROGRAM = """
@@ -41,6 +46,15 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return wheel, sdist
 
 
+def answers(made: Installation) -> None:
+    """The starter model answers a question."""
+    question = ("run", CHAT_MODEL, "What is the capital of France?", "--max-tokens", "40")
+    done = made.run(*question, "--port", "0", "--gateway-port", "0")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip()
+    assert "tokens/s" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def minimal(packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return install(packages[0], tmp_path_factory.mktemp("minimal"))
@@ -53,11 +67,7 @@ def test_the_command_is_there_and_everything_it_needs(minimal: Installation) -> 
 
 
 def test_run_answers_with_the_starter_model(minimal: Installation) -> None:
-    question = ("run", CHAT_MODEL, "What is the capital of France?", "--max-tokens", "40")
-    done = minimal.run(*question, "--port", "0", "--gateway-port", "0")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip()
-    assert "tokens/s" in done.stderr
+    answers(minimal)  # it is downloaded first
 
 
 def test_the_dashboard_and_the_description_of_the_api_are_served(minimal: Installation) -> None:
@@ -119,6 +129,14 @@ def test_an_uninstall_leaves_what_the_pages_say_and_their_command_removes_it(min
         ["bash", "-euc", removal], env={"HOME": str(minimal.home), "PATH": os.defpath}, check=True, timeout=60
     )
     assert [path for path in minimal.home.rglob("*foundrylocal*")] == []
+
+
+@pytest.mark.parametrize("python", OTHER_PYTHONS)
+def test_it_runs_on_another_python(packages: tuple[Path, Path], tmp_path: Path, python: str) -> None:
+    made = install(packages[0], tmp_path, python=python)
+    made.pip("check")
+    copy_into(made.home / ".cache" / "foundrylocal", CHAT_MODEL_ID)
+    answers(made)
 
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS_OF_USERS))
