@@ -59,7 +59,8 @@ def show_failure(failure: Failure) -> None:
     """Print on stderr what happened, why, and what to do next."""
     sys.stdout.flush()
     print(f"Error: {clean(failure.what)}", file=sys.stderr)
-    if failure.why:
+    # The gateway's errors have the reason in their message too, for clients that show only that.
+    if failure.why and failure.why not in failure.what:
         for line in clean(failure.why).splitlines():
             print(f"  {line}", file=sys.stderr)
     if failure.next_step:
@@ -144,7 +145,9 @@ class OperationView:
         message = str(event.get("message", ""))
         if not isinstance(measure, dict) or measure.get("percent") is None:
             self._end_bar()
-            say(message)
+            if message != self._said:
+                self._said = message
+                say(message)
         elif is_terminal():
             self._draw(measure)
         else:

@@ -223,6 +223,21 @@ def test_with_json_progress_goes_to_standard_error(service: Script, run: Run) ->
     assert err.splitlines()[0] == "Starting FoundryLocal server..."
 
 
+def test_a_line_that_repeats_itself_is_shown_once(service: Script, run: Run) -> None:
+    waiting = {"type": "progress", "message": "Waiting for server to be ready..."}
+    service.on("POST /start-stream", [waiting, waiting, *STARTED])
+    service.on("GET /status", running(service.url))
+    out = run("start", "Tiny-GGUF")[1]
+    assert out.count("Waiting for server to be ready...") == 1
+
+
+def test_a_reason_that_the_message_has_is_not_repeated(service: Script, run: Run) -> None:
+    service.on(
+        "POST /stop", error(400, "invalid_request", "No images here. Leave them out.", "Leave them out.")
+    )
+    assert run("stop")[2].count("Leave them out.") == 1
+
+
 def test_stop(service: Script, run: Run) -> None:
     service.on("POST /stop", {"success": True, "message": "Server is not running"})
     assert run("stop") == (0, "Server is not running\n", "")

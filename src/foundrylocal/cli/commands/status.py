@@ -23,24 +23,31 @@ def command(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(answer, indent=2))
         return
-    facts([("Service", api.url), ("Status", answer["status"])])
-    show_access(answer)
-    error = answer.get("last_error")
-    if error:
-        facts([("Last error", error.get("message")), ("Because", error.get("details"))])
+    error = answer.get("last_error") or {}
+    facts(
+        [
+            ("Service", api.url),
+            ("Status", answer["status"]),
+            *_access(answer),
+            ("Last error", error.get("message")),
+            ("Because", error.get("reason") or error.get("details")),
+        ]
+    )
 
 
 def show_access(answer: dict[str, Any]) -> None:
     """Print what an application needs from an answer of /status; nothing while the server is stopped."""
+    facts(_access(answer))
+
+
+def _access(answer: dict[str, Any]) -> list[tuple[str, object]]:
     if not answer.get("is_running"):
-        return
+        return []
     health = answer.get("health") or {}
-    facts(
-        [
-            ("Model", answer.get("current_model")),
-            ("Loaded", answer.get("loaded_model_id") or "no (the next request loads it)"),
-            ("Endpoint", health.get("endpoint")),
-            ("API key", health.get("api_key")),
-            ("Healthy", "yes" if health.get("is_healthy") else "not yet"),
-        ]
-    )
+    return [
+        ("Model", answer.get("current_model")),
+        ("Loaded", answer.get("loaded_model_id") or "no (the next request loads it)"),
+        ("Endpoint", health.get("endpoint")),
+        ("API key", health.get("api_key")),
+        ("Healthy", "yes" if health.get("is_healthy") else "not yet"),
+    ]
