@@ -32,7 +32,10 @@ Stop = Annotated[str, Meta(min_length=1, max_length=1024)]
 Stops = Stop | Annotated[list[Stop], Meta(max_length=16)]
 Schema = Json
 MIN_SEED, MAX_SEED = -(2**63), 2**64
-_RANDOM_SEED = 2**32 - 1
+MAX_ANSWERS_PER_PROMPT = 128
+# The engine takes the largest number of 32 bits as "random", and adds an answer's number to the seed: no answer of a
+# request may come to that number.
+_SEEDS = 2**32 - 1 - MAX_ANSWERS_PER_PROMPT
 
 
 class Part(msgspec.Struct, omit_defaults=True):
@@ -133,17 +136,12 @@ def engine_fields(body: Body) -> Json:
 
 
 def engine_seed(seed: int | None) -> int | None:
-    """A seed as the engine takes it: 32 bits, where the largest number means random. Raises InvalidRequest."""
+    """A seed as the engine takes it, so that every answer is deterministic. Raises InvalidRequest."""
     if seed is None:
         return None
     if not MIN_SEED <= seed <= MAX_SEED:
         refuse("seed", f"must be a number from {MIN_SEED} to {MAX_SEED}")
-    return seed % _RANDOM_SEED
-
-
-def shifted_seed(seed: int, answers: int) -> int:
-    """The engine's seed for what follows that many answers: it adds an answer's number to the seed itself."""
-    return (seed + answers) % _RANDOM_SEED
+    return seed % _SEEDS
 
 
 def texts_in(prompt: str | list[Any]) -> int:

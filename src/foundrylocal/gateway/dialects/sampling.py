@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from foundrylocal.gateway.dialects.body import (
+    MAX_ANSWERS_PER_PROMPT,
     Bias,
     Body,
     Count,
@@ -72,7 +73,7 @@ class Completions(Sampling, kw_only=True):
     """What chat and text completions share."""
 
     max_tokens: Count | None = None
-    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    n: Annotated[int, Meta(ge=1, le=MAX_ANSWERS_PER_PROMPT)] | None = None
     stop: Stops | None = None
     stream_options: StreamOptions | None = None
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from foundrylocal.engine.client import Answer, AnswerBroken, WorkerUnreachable, ask
 from foundrylocal.engine.replica import Address
 from foundrylocal.errors import SystemExhausted
-from foundrylocal.gateway.dialects.body import Json, shifted_seed
+from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.events import dump, split_events, whole_events
 from foundrylocal.gateway.request import InferenceRequest
 
@@ -49,7 +49,7 @@ def part_body(body: bytes, part: Part, seed: int | None) -> bytes:
     # The engine takes the last of two equal keys.
     fields: Json = {"n": part.count}
     if seed is not None:
-        fields["seed"] = shifted_seed(seed, part.first)
+        fields["seed"] = seed + part.first  # `engine_seed` leaves room for it
     return b"%b,%b" % (body[:-1], dump(fields)[1:])
 
 

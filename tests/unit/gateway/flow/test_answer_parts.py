@@ -30,8 +30,14 @@ def test_a_part_asks_for_its_answers_with_a_shifted_seed() -> None:
     assert json.loads(part_body(b'{"prompt":"a","n":5}', Part(4, 1), None)) == {"prompt": "a", "n": 1}
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32 - 2, MAX_SEED])
-def test_no_part_gets_the_seed_that_means_random(seed: int) -> None:
+@pytest.mark.parametrize("slots", [1, 4, 8])
+@pytest.mark.parametrize("seed", [-1, -130, 2**32 - 130, 2**32 - 9, 2**32 - 3, 2**32 - 2, MAX_SEED])
+def test_no_answer_gets_the_seed_that_means_random(seed: int, slots: int) -> None:
     given = engine_seed(seed)
-    seeds = [json.loads(part_body(b'{"n":8}', part, given))["seed"] for part in split_answers(8, 1)]
-    assert len(set(seeds)) == 8 and all(0 <= one < RANDOM_SEED for one in seeds)
+    parts = [
+        (part, json.loads(part_body(b'{"n":8}', part, given))["seed"]) for part in split_answers(8, slots)
+    ]
+    # The engine adds an answer's number to the seed of its request.
+    seeds = [first + number for part, first in parts for number in range(part.count)]
+    assert given is not None and seeds == list(range(given, given + 8))  # whatever the number of slots
+    assert max(seeds) < RANDOM_SEED
