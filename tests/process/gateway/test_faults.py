@@ -18,6 +18,7 @@ import pytest
 
 from tests.process.gateway.raw import CHAT, HELLO, ask_worker, busy_slots, events_of, raw, waiting
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, eventually, running, store_tiny_model
+from tests.unit.gateway.dialects.all_routes import ROUTES
 
 STREAM = HELLO | {"stream": True}
 OTHER = BASE_MODEL
@@ -107,6 +108,23 @@ def test_either_header_carries_the_key_and_a_wrong_one_is_401(service: Service) 
         answer = httpx.post(f"{base}/chat/completions", json=HELLO, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_401_is_in_the_metrics_by_its_endpoint(service: Service) -> None:
+    base = service.start()["endpoint"].removesuffix("/v1")
+    paths = {path: path for path in (*ROUTES, "/v1/models")} | {
+        "/v1/nothing": "other",
+        "/v1/models/x": "other",
+    }
+    for path in paths:
+        for headers in ({}, {"Authorization": "Bearer fl-wrong"}):
+            method = "GET" if "models" in path else "POST"
+            assert httpx.request(method, base + path, headers=headers).status_code == 401, path
+    text = service.get("/metrics").text
+    for endpoint in set(paths.values()):
+        count = 2 * sum(one == endpoint for one in paths.values())
+        labels = f'endpoint="{endpoint}",model="none",outcome="invalid_api_key"'
+        assert f"foundrylocal_requests_total{{{labels}}} {count}.0" in text, endpoint
 
 
 def test_openai_raises_its_authentication_error(service: Service) -> None:
