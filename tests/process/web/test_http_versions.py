@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from tests.process.gateway.raw import CHAT, HELLO
-from tests.running import BASE_PATH, CHAT_MODEL, Service
+from tests.running import BASE_PATH, CHAT_MODEL, FAKE_WORKER, Service, running, store_tiny_model
 
 
 def exchange(port: int, request: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -57,6 +58,29 @@ def test_answers_of_the_gateway_are_unframed_for_http_1_0(service: Service, is_s
     else:
         assert json.loads(data)["choices"]
         assert len(data) == int(headers.get("content-length", len(data)))
+
+
+STREAMS: dict[str, dict[str, object]] = {
+    CHAT: HELLO | {"stream": True},
+    "/v1/completions": {"prompt": "Hi", "stream": True},
+    "/v1/messages": HELLO | {"max_tokens": 12, "stream": True},
+    "/v1/responses": {"input": "Hi", "stream": True},
+    "/api/chat": HELLO | {"model": CHAT_MODEL},
+}
+
+
+def test_streams_that_come_in_pieces_are_unframed_in_every_dialect(home: Path) -> None:
+    # The first piece and those after it go to the client by different ways.
+    store_tiny_model(home, worker_flags="--rate 60 --tokens 12")
+    with running(home, worker=FAKE_WORKER) as service:
+        started = service.start()
+        proof = {"Authorization": f"Bearer {started['api_key']}"}
+        for path, body in STREAMS.items():
+            status, headers, data = exchange(started["port"], request("POST", path, body, **proof))
+            assert " 200 " in status and is_unframed(headers), path
+            lines = [line for line in data.split(b"\n") if line]
+            starts = (b"{",) if path == "/api/chat" else (b"data: ", b"event: ", b":")
+            assert len(lines) > 12 and all(line.startswith(starts) for line in lines), (path, data[:2000])
 
 
 def test_plain_answers_and_errors_end_with_the_connection(service: Service) -> None:
