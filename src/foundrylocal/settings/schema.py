@@ -270,14 +270,14 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
 
 def _check_origin(origin: str) -> None:
     """Raise ValueError unless the service can honor this entry of `allowed_origins` exactly as it is written."""
-    if not _ORIGIN.fullmatch(origin):
-        raise ValueError(f"'{origin[:80]}' is not an origin (scheme://host or scheme://host:port)")
     scheme, _, host = origin.partition("://")
-    if "*" in host and (scheme in ("http", "https") or host != "*"):
+    if "*" in origin and ("*" in scheme or scheme in ("http", "https") or host != "*"):
         raise ValueError(
             f"'{origin[:80]}': '*' is only allowed as the whole host of an app's scheme, as in vscode-webview://*. "
             "List each web origin by name; a wildcard would let foreign pages call the service"
         )
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(f"'{origin[:80]}' is not an origin (scheme://host or scheme://host:port)")
 
 
 SECRET_SETTINGS = frozenset({"management_key"})

@@ -152,7 +152,13 @@ def test_one_home_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("origin", "reason"),
     [
-        ("*", "is not an origin"),
+        ("*", "'*' is only allowed"),
+        ("*://*", "'*' is only allowed"),
+        ("*.example", "'*' is only allowed"),
+        ("http://localhost:*", "'*' is only allowed"),
+        ("https://x.example/*", "'*' is only allowed"),
+        ("app://*/", "'*' is only allowed"),
+        ("file://", "is not an origin"),
         ("https://*", "'*' is only allowed"),
         ("http://*.example", "'*' is only allowed"),
         ("https://a.*", "'*' is only allowed"),
