@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import Block, blocks_of, with_ports
+from tests.docs.page_models import MODELS_OF_PAGES
 from tests.real_models import copy_into
 from tests.running import CHAT_MODEL_ID, REPOSITORY, running
 
@@ -77,6 +78,8 @@ def exported_settings(exports: Path) -> dict[str, str]:
 def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     copy_into(home / "cache", CHAT_MODEL_ID)
+    if page.name in MODELS_OF_PAGES:
+        MODELS_OF_PAGES[page.name](home, tmp_path)
     ports = free_ports(("9500", "1234", "11434"))
     settings = {"FOUNDRYLOCAL_PORT": str(ports["1234"]), "FOUNDRYLOCAL_THREADS": "1"}
     environment = {

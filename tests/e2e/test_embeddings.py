@@ -23,14 +23,14 @@ from tests.running import Service, running
 pytestmark = pytest.mark.model
 EMBEDDING_MODEL = "nomic-embed-text-v1.5-Q8_0-GGUF"
 RERANKING_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
-_MEAN, _RANK = 1, 4
+MEAN, RANK = 1, 4
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("embedding-home")
-    store_variant(home, EMBEDDING_MODEL, {"llama.pooling_type": _MEAN})
-    store_variant(home, RERANKING_MODEL, {"llama.pooling_type": _RANK})
+    store_variant(home, EMBEDDING_MODEL, {"llama.pooling_type": MEAN})
+    store_variant(home, RERANKING_MODEL, {"llama.pooling_type": RANK})
     with running(home) as found:
         found.start(EMBEDDING_MODEL)
         yield found

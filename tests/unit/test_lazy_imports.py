@@ -12,8 +12,6 @@ LATER = (
     "httpx",
     "numpy",
     "ray",
-    "foundrylocal.engine.ray.launcher",
-    "foundrylocal.engine.ray.orders",
     "rich",
     "cyclopts",
     "markdown_it",

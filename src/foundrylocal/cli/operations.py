@@ -111,9 +111,9 @@ def import_body(source: str, name: str | None, mode: str = "copy") -> Json:
     repo, _, quantization = source.removeprefix("hf.co/").partition(":")
     if source.lower().endswith(".gguf") or repo.count("/") != 1 or not all(repo.split("/")):
         raise Failure(
-            f"There is no file '{source}'",
-            "A repository on the hub is written OWNER/REPO.",
-            "foundrylocal search WORDS finds repositories",
+            f"There is no file '{source}', and no program has a model of that name",
+            "A repository on the hub is written OWNER/REPO; foundrylocal search WORDS finds some.",
+            "foundrylocal import --list",
         )
     body = {"repo": repo, "quantization": quantization, "name": name}
     return {field: value for field, value in body.items() if value}

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from foundrylocal.kit.sizes import format_bytes
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -60,11 +62,12 @@ def show_failure(failure: Failure) -> None:
     sys.stdout.flush()
     print(f"Error: {clean(failure.what)}", file=sys.stderr)
     # The gateway's errors have the reason in their message too, for clients that show only that.
-    if failure.why and failure.why not in failure.what:
-        for line in clean(failure.why).splitlines():
-            print(f"  {line}", file=sys.stderr)
+    below = clean(failure.why).splitlines() if failure.why and failure.why not in failure.what else []
     if failure.next_step:
-        print(f"  Next: {clean(failure.next_step)}", file=sys.stderr)
+        below.append(f"Next: {clean(failure.next_step)}")
+    for text in below:
+        for line in _lines(text, _columns() - 2) if sys.stderr.isatty() else [text]:
+            print(f"  {line}", file=sys.stderr)
     sys.stderr.flush()
 
 
@@ -105,13 +108,18 @@ def facts(pairs: Sequence[tuple[str, object]]) -> None:
 
     At a terminal, a long value goes on below its beginning.
     """
-    shown = [(name, clean(str(value))) for name, value in pairs if value is not None]
+    shown = [(name, str(value)) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        lines = _lines(value, _columns() - width - 2) if is_terminal() else [value]
-        say(f"{name.ljust(width)}  {lines[0]}")
-        for line in lines[1:]:
-            say(f"{' ' * width}  {line}")
+        say_beside(f"{name.ljust(width)}  ", value)
+
+
+def say_beside(prefix: str, text: str) -> None:
+    """Print a text behind a prefix; at a terminal, a long one goes on below its beginning."""
+    lines = _lines(clean(text), _columns() - len(prefix)) if is_terminal() else [clean(text)]
+    say(prefix + lines[0])
+    for line in lines[1:]:
+        say(" " * len(prefix) + line)
 
 
 def _lines(text: str, columns: int) -> list[str]:
@@ -196,6 +204,15 @@ class OperationView:
 
 def _bar(*, has_bytes: bool) -> Progress:
     from rich import progress
+    from rich.text import Text
+
+    class Bytes(progress.ProgressColumn):
+        """Bytes in the units of every other figure here."""
+
+        def render(self, task: progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            rate = f"  {format_bytes(int(speed))}/s" if speed else ""
+            return Text(f"{format_bytes(int(task.completed))} / {format_bytes(int(task.total or 0))}{rate}")
 
     columns: list[progress.ProgressColumn] = [
         progress.TextColumn("{task.description}"),
@@ -203,9 +220,5 @@ def _bar(*, has_bytes: bool) -> Progress:
         progress.TaskProgressColumn(),
     ]
     if has_bytes:
-        columns += [
-            progress.DownloadColumn(binary_units=True),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-        ]
+        columns += [Bytes(), progress.TimeRemainingColumn()]
     return progress.Progress(*columns)

@@ -2,7 +2,8 @@
 
 A name that Python has taken ends with an underscore there (`import_`). A module's `command` function is the verb: its
 signature gives the arguments, its docstring the help, whose first sentence fits into the list of verbs. A verb with
-subcommands has a dictionary `COMMANDS` of such functions by name instead, and its help in `HELP`.
+subcommands has a dictionary `COMMANDS` of such functions by name instead, and its help in `HELP`; alone it runs its
+`list`, if it has one.
 Invariant: running a verb imports only that verb's module; the help imports them all.
 """
 
@@ -67,13 +68,25 @@ class _Verbs(TyperGroup):
             verb = typer.Typer(add_completion=False, **_PLAIN)
             verb.command(cmd_name)(module.command)
         else:
-            verb = typer.Typer(
-                name=cmd_name, help=module.HELP, no_args_is_help=True, add_completion=False, **_PLAIN
-            )
-            verb.callback()(lambda: None)  # keeps it a group, whatever the number of its subcommands
+            verb = _group(cmd_name, module.HELP, subcommands)
             for name, function in subcommands.items():
                 verb.command(name)(function)
         return typer.main.get_command(verb)
+
+
+def _group(name: str, help_text: str, subcommands: dict[str, Any]) -> typer.Typer:
+    """A verb with subcommands, which stays a group however many it has."""
+    has_list = "list" in subcommands
+    group = typer.Typer(
+        name=name, help=help_text, no_args_is_help=not has_list, add_completion=False, **_PLAIN
+    )
+
+    def run_list(context: typer.Context) -> None:
+        if has_list and context.invoked_subcommand is None:
+            subcommands["list"]()
+
+    group.callback(invoke_without_command=has_list)(run_list)
+    return group
 
 
 app = typer.Typer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foundrylocal.errors.base import FoundryLocalError as FoundryLocalError
+from foundrylocal.errors.base import sentence as sentence
 from foundrylocal.errors.downloads import ChecksumMismatch as ChecksumMismatch
 from foundrylocal.errors.downloads import DiskRefused as DiskRefused
 from foundrylocal.errors.downloads import DownloadFailed as DownloadFailed
@@ -54,7 +55,7 @@ class ToolsUnsupported(InvalidRequest):
     def __init__(self, model_name: str) -> None:
         super().__init__(
             f"Model '{model_name}' cannot call tools",
-            "Its chat template does not support tools. Name another model, or send no tools.",
+            "Its chat template does not support tools. Choose another model, or send no tools.",
             param="tools",
         )
 
@@ -70,7 +71,7 @@ class InvalidJson(FoundryLocalError):
     type, code = "invalid_request_error", "invalid_json"
 
     def __init__(self, reason: str) -> None:
-        super().__init__("Request body is not valid JSON", reason)
+        super().__init__("Request body is not valid JSON", sentence(reason))
 
 
 class RequestTooLarge(FoundryLocalError):
@@ -104,7 +105,7 @@ class MethodNotAllowed(FoundryLocalError):
     type, code = "invalid_request_error", "method_not_allowed"
 
     def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
-        super().__init__(f"{method} is not allowed on {path}", f"Allowed: {', '.join(allowed)}")
+        super().__init__(f"{method} is not allowed on {path}", f"Allowed methods: {', '.join(allowed)}.")
         self.allowed = tuple(allowed)
 
 
@@ -173,7 +174,7 @@ class ModelNotFound(FoundryLocalError):
 
 
 class ResponseNotFound(FoundryLocalError):
-    """A response that was never kept, or is not kept any more."""
+    """A response that was never stored, or is no longer stored."""
 
     type, code = "not_found_error", "response_not_found"
 
@@ -205,7 +206,7 @@ class ModelNotOnDisk(FoundryLocalError):
 
 
 class ModelNotDownloaded(FoundryLocalError):
-    """The model is not on disk and the start was told not to download it."""
+    """The model is not on disk, and the start was asked not to download it."""
 
     type, code = "precondition_failed", "model_not_downloaded"
 
@@ -217,7 +218,11 @@ class EngineUnavailable(FoundryLocalError):
     type, code = "precondition_failed", "engine_unavailable"
 
     def __init__(self, name: str, reason: str, action: str) -> None:
-        super().__init__(f"Engine '{name}' cannot be used", f"{reason} {action}".strip(), param="engine")
+        super().__init__(
+            f"Engine '{name}' cannot be used",
+            f"{sentence(reason)} {sentence(action)}".strip(),
+            param="engine",
+        )
 
 
 class UnknownEngine(InvalidRequest):
@@ -241,7 +246,7 @@ class ModelCorrupted(FoundryLocalError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
-            f"The files of model '{name}' are damaged", f"{reason} Download it again to repair it."
+            f"The files of model '{name}' are damaged", f"{sentence(reason)} Download it again to repair it."
         )
 
 
@@ -278,7 +283,10 @@ class OperationCancelled(FoundryLocalError):
                 f"{what} was paused", "Received bytes are kept; resume it to continue from there."
             )
         else:
-            super().__init__(f"{what} was cancelled", "A stop, a cancel request or a shutdown ended it.")
+            super().__init__(
+                f"{what} was cancelled",
+                "A stop, a cancel request or a shutdown ended it. Try again when you are ready.",
+            )
 
 
 class ModelUnloaded(FoundryLocalError):
@@ -310,7 +318,7 @@ class SystemExhausted(FoundryLocalError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             "The system is out of resources",
-            f"{reason}. Try again in a few seconds, or close other programs.",
+            f"{sentence(reason)} Try again in a few seconds, or close other programs.",
         )
         self.retry_after_s = 5
 

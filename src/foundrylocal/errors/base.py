@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def sentence(text: str) -> str:
+    """The text with a full stop at its end, unless it ends a sentence already; a reason may come from anywhere."""
+    text = text.strip()
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
 class FoundryLocalError(Exception):
     """Base class of every error that a caller may see: `message` says what happened, `details` what to do next."""
 

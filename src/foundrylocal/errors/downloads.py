@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundrylocal.errors.base import FoundryLocalError
+from foundrylocal.errors.base import FoundryLocalError, sentence
 
 
 class DownloadFailed(FoundryLocalError):
@@ -40,4 +40,4 @@ class DiskRefused(FoundryLocalError):
     """Reading or writing a file failed; `reason` is the operating system's error text."""
 
     def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what} failed: disk error", f"{reason}. No data was lost; try again.")
+        super().__init__(f"{what} failed: disk error", f"{sentence(reason)} No data was lost; try again.")

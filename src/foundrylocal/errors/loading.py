@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foundrylocal.errors.base import FoundryLocalError
+from foundrylocal.errors.base import FoundryLocalError, sentence
 
 
 class ServerStartTimeout(FoundryLocalError):
@@ -21,7 +21,7 @@ class ServerStartFailed(FoundryLocalError):
     type, code = "server_error", "server_start_failed"
 
     def __init__(self, reason: str) -> None:
-        super().__init__("Server failed to start", reason)
+        super().__init__("Server failed to start", sentence(reason))
 
 
 class LoadOutOfMemory(ServerStartFailed):
@@ -35,14 +35,16 @@ class LoadOutOfMemory(ServerStartFailed):
 
 
 class ModelUnsupported(ServerStartFailed):
-    """This engine cannot run the model: its architecture, its file or its projector is not one that it knows."""
+    """This engine cannot run the model: it does not know the architecture, the file format or the projector."""
 
 
 class WorkerCrashed(FoundryLocalError):
     type, code = "server_error", "worker_crashed"
 
     def __init__(self, reason: str) -> None:
-        super().__init__("The model's process ended unexpectedly", f"{reason} It restarts automatically.")
+        super().__init__(
+            "The model's process ended unexpectedly", f"{sentence(reason)} It restarts automatically."
+        )
 
 
 class ClusterUnreachable(FoundryLocalError):
@@ -78,11 +80,11 @@ class NodeUnusable(NodeLost):
 
     def __init__(self, node: str, reason: str) -> None:
         super().__init__(node)
-        self.message, self.details = f"Node '{node}' cannot run the model", reason
+        self.message, self.details = f"Node '{node}' cannot run the model", sentence(reason)
 
 
 class ModelLoading(FoundryLocalError):
-    """A model that is not ready; `loading` is how far its load has come, as clients are told."""
+    """A model that is not ready yet; `loading` is the progress of its load, as clients see it."""
 
     type, code = "unavailable_error", "model_loading"
     name: str | None = None

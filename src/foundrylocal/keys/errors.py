@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from foundrylocal.errors import FoundryLocalError, InvalidApiKey
+from foundrylocal.errors import FoundryLocalError, InvalidApiKey, sentence
 
 
 class KeyExpired(InvalidApiKey):
-    """The key is known, and its time is over."""
+    """The key is known, but its expiry date has passed."""
 
     def __init__(self, expired_at: str) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class ModelNotAllowed(FoundryLocalError):
 
 
 class RateLimitExceeded(FoundryLocalError):
-    """The key has used up what it may use; `limit` names the limit, such as `20 requests per minute`."""
+    """The key has used up its allowance; `limit` names the limit, such as `20 requests per minute`."""
 
     type, code = "rate_limit_error", "rate_limit_exceeded"
 
@@ -86,4 +86,4 @@ class KeysNotSaved(FoundryLocalError):
     """The file of the keys could not be written; `reason` is the operating system's error text."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("The keys could not be saved", f"{reason}. Nothing has changed; try again.")
+        super().__init__("The keys could not be saved", f"{sentence(reason)} Nothing has changed; try again.")

@@ -189,7 +189,7 @@ class Keyring:
                 try:
                     found[name] = KeyUsage.from_dict(saved, now, utc_s)
                 except (TypeError, ValueError, KeyError):
-                    log.warning("What key '%s' has used could not be read; counting starts again", name)
+                    log.warning("The usage of key '%s' could not be read; counting starts at zero", name)
         return found
 
     def _usage_of(self, name: str) -> KeyUsage:

@@ -37,7 +37,7 @@ class UsageFile:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError):
-            log.warning("Cannot read what the keys have used (%s); counting starts again", self._path.name)
+            log.warning("Cannot read the usage of the keys (%s); counting starts at zero", self._path.name)
             with contextlib.suppress(OSError):
                 self._path.unlink()
             return {}
@@ -49,5 +49,5 @@ class UsageFile:
             self._has_failed = False
         except OSError as error:
             if not self._has_failed:  # once, not every few seconds
-                log.error("Cannot save what the keys have used: %s", error.strerror)
+                log.error("Cannot save the usage of the keys: %s", error.strerror)
             self._has_failed = True

@@ -18,7 +18,7 @@ import anyio
 import anyio.abc
 import uvicorn
 
-from foundrylocal.errors import FoundryLocalError, PortInUse, SystemExhausted
+from foundrylocal.errors import FoundryLocalError, PortInUse, SystemExhausted, sentence
 from foundrylocal.kit.descriptors import max_connections
 from foundrylocal.kit.exhaustion import is_exhaustion
 from foundrylocal.web.asgi import App
@@ -40,7 +40,10 @@ class AddressUnusable(FoundryLocalError):
     """This machine has no such address to listen on."""
 
     def __init__(self, host: str, reason: str) -> None:
-        super().__init__(f"Cannot listen on '{host}'", reason)
+        super().__init__(
+            f"Cannot listen on '{host}'",
+            f"{sentence(reason)} Use localhost, or an address of this machine (settings api_host and gateway_host).",
+        )
 
 
 def _bind_one(family: int, address: tuple[Any, ...]) -> socket.socket:

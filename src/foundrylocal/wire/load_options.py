@@ -94,8 +94,8 @@ class LoadSettings(BaseModel):
     kv_cache_type: KvCacheType = Field(
         "f16",
         description=(
-            "Number format of the context in memory; q8_0 needs about half the memory of f16, q4_0 about a quarter "
-            "with a loss of quality."
+            "Number format of the context (KV cache) in memory; q8_0 needs about half the memory of f16, q4_0 about "
+            "a quarter with a loss of quality."
         ),
     )
     speculative: Speculative = Field(

@@ -31,7 +31,7 @@ class RequestDefaults(BaseModel):
     top_p: float | None = Field(None, ge=0, le=1, description="Nucleus sampling: share of probability kept.")
     top_k: int | None = Field(None, ge=0, le=2**31 - 1, description="Number of candidates; 0 means all.")
     min_p: float | None = Field(
-        None, ge=0, le=1, description="Least probability of a token, relative to the most likely one."
+        None, ge=0, le=1, description="Minimum probability of a token, relative to the most likely one."
     )
     repeat_penalty: float | None = Field(
         None, ge=0, le=100, description="Penalty for repeated tokens; 1 is none."
@@ -41,15 +41,18 @@ class RequestDefaults(BaseModel):
         None, ge=-2, le=2, description="Penalty for tokens by how often they were used."
     )
     seed: int | None = Field(
-        None, ge=-(2**63), le=2**64, description="Seed: the same answer to the same request."
+        None,
+        ge=-(2**63),
+        le=2**64,
+        description="Random seed: the same seed gives the same answer to the same request.",
     )
-    stop: list[StopText] | None = Field(None, max_length=16, description="Texts at which an answer ends.")
+    stop: list[StopText] | None = Field(None, max_length=16, description="Texts that end an answer.")
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1, description="Longest answer in tokens.")
     system_prompt: str | None = Field(
         None,
         min_length=1,
         max_length=MAX_SYSTEM_PROMPT_CHARS,
-        description="System message of conversations that have none.",
+        description="System prompt for conversations that have none.",
     )
     chat_template_kwargs: dict[str, JsonValue] | None = Field(
         None, max_length=64, description="Arguments of the chat template, such as enable_thinking."

@@ -115,7 +115,8 @@ def kinds_below(kind: type[FoundryLocalError]) -> Iterator[type[FoundryLocalErro
 
 
 def test_every_error_of_the_service_has_a_next_step() -> None:
-    import foundrylocal.api.app  # noqa: F401 - it imports every error there is
+    import foundrylocal.api.app
+    import foundrylocal.gateway.app  # noqa: F401 - between them they import every error there is
 
     assert {kind.code for kind in kinds_below(FoundryLocalError)} - NEXT_STEPS.keys() == set()
 

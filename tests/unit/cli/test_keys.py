@@ -30,6 +30,28 @@ def test_add_sends_what_is_given_and_prints_the_key(service: Script, run: Run) -
     assert json.loads(run("keys", "add", "alice", "--json")[1])["key"] == "fl-x"
 
 
+def test_several_names_get_a_key_each_and_the_first_is_shown_although_the_second_is_taken(
+    service: Script, run: Run
+) -> None:
+    taken = (
+        409,
+        {"error": {"message": "There is already a key named 'bob'", "type": "x", "code": "key_exists"}},
+    )
+    made = {"success": True, "message": "Key 'alice' created.", "key": "fl-x", **ENTRY}
+    service.on("POST /keys", lambda body: taken if body["name"] == "bob" else made)
+    code, out, err = run("keys", "add", "alice", "bob", "--scope", "read")
+    assert (code, out) == (1, "Key 'alice' created.\nKey  fl-x\n")
+    assert "already a key named 'bob'" in err
+    assert [body["scope"] for _, body in service.calls] == ["read", "read"]
+    service.on("POST /keys", made)
+    assert len(json.loads(run("keys", "add", "alice", "carol", "--json")[1])) == 2
+
+
+def test_keys_alone_lists_them(service: Script, run: Run) -> None:
+    service.on("GET /keys", {"keys": [ENTRY], "total_count": 1})
+    assert run("keys")[1] == run("keys", "list")[1] != ""
+
+
 def test_list(service: Script, run: Run) -> None:
     service.on("GET /keys", {"keys": [ENTRY], "total_count": 1})
     lines = run("keys", "list")[1].splitlines()

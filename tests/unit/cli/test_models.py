@@ -252,3 +252,35 @@ def test_ps_names_the_nodes_of_a_cluster(service: Script, run: Run) -> None:
     assert "10.0.0.2" in out
     service.on("GET /machine", MACHINE)
     assert "NODE" not in run("ps")[1]
+
+
+LISTED = {
+    "store": "ollama",
+    "name": "llama3.2-1b",
+    "path": "/store/blobs/sha256-1",
+    "projector_path": None,
+    "quantization": None,
+    "file_size_bytes": 1,
+    "file_size_formatted": "1 B",
+}
+
+
+@pytest.mark.parametrize("name", ["llama3.2-1b", "llama3.2:1b", "Llama3.2:1B"])
+def test_a_model_of_another_program_is_linked_by_its_name(service: Script, run: Run, name: str) -> None:
+    service.on("GET /models/importable", {"models": [LISTED], "total_count": 1})
+    service.on("POST /models/import", {"message": "Model imported", "model_name": "llama3.2-1b"})
+    assert run("import", name)[0] == 0
+    assert service.calls[-1] == (
+        "POST /models/import",
+        {"path": "/store/blobs/sha256-1", "mode": "link", "name": "llama3.2-1b"},
+    )
+    assert run("import", name, "--mode", "copy", "--name", "mine")[0] == 0
+    assert service.calls[-1][1] == {"path": "/store/blobs/sha256-1", "mode": "copy", "name": "mine"}
+
+
+def test_a_name_that_no_program_has_says_where_the_names_are(service: Script, run: Run) -> None:
+    service.on("GET /models/importable", {"models": [LISTED], "total_count": 1})
+    code, _, err = run("import", "llama3.3")
+    assert code == 1
+    assert "There is no file 'llama3.3', and no program has a model of that name" in err
+    assert "Next: foundrylocal import --list" in err

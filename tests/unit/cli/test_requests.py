@@ -34,7 +34,7 @@ def test_list_passes_its_filters_and_shows_a_table(service: Script, run: Run) ->
 
 def test_an_empty_list_says_so(service: Script, run: Run) -> None:
     service.on("GET /requests", {"requests": [], "total_count": 0})
-    assert run("requests", "list")[1] == "There was no request yet.\n"
+    assert run("requests", "list")[1] == "No requests yet.\n"
     assert run("requests", "list", "--key", "bob")[1] == "No request matches.\n"
 
 

@@ -10,7 +10,7 @@ import typer
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Refused, Unreachable
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import say, say_beside
 from foundrylocal.client.addresses import BASE_PATH
 
 # The service bounds each check; loading the starter model takes longest.
@@ -67,6 +67,6 @@ def show_checks(answer: dict[str, Any]) -> None:
     """Print each check on a line, with its next step below."""
     width = max(len(check["name"]) for check in answer["checks"])
     for check in answer["checks"]:
-        say(f"{_MARKS[check['status']].ljust(7)}  {check['name'].ljust(width)}  {check['message']}")
+        say_beside(f"{_MARKS[check['status']].ljust(7)}  {check['name'].ljust(width)}  ", check["message"])
         if check["action"]:
-            say(f"{' ' * (width + 11)}Next: {check['action']}")
+            say_beside(" " * (width + 11), f"Next: {check['action']}")

@@ -17,7 +17,7 @@ import typer
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.render import say, table
+from foundrylocal.cli.render import say, say_beside, table
 from foundrylocal.kit.sizes import format_bytes
 
 
@@ -68,7 +68,7 @@ def _list(*, as_json: bool) -> None:
     )
     for one in answer["engines"]:
         if one["message"]:
-            say(f"{one['name']}: {one['message']} {one['action'] or ''}".rstrip())
+            say_beside("", f"{one['name']}: {one['message']} {one['action'] or ''}".rstrip())
 
 
 def _row(engine: dict[str, Any], current: str) -> tuple[str, ...]:
@@ -94,8 +94,10 @@ def _add(name: str, path: Path, *, force: bool) -> None:
     devices = ", ".join(device.name for device in report.devices)
     say(f"Devices: {devices or 'CPU only, it reports no GPU'}.")
     if report.message:
-        say(report.message)
-    say(f"Next: foundrylocal set MODEL engine={name}, or foundrylocal config engine={name} for all models")
+        say_beside("", report.message)
+    say_beside(
+        "", f"Next: foundrylocal set MODEL engine={name}, or for all models foundrylocal config engine={name}"
+    )
 
 
 def _examine(name: str, path: Path) -> Any:

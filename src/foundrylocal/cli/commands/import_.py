@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,12 +19,20 @@ _MODES = ("copy", "move", "link")
 
 def command(
     source: Annotated[
-        str | None, typer.Argument(help="A GGUF file or its folder, or OWNER/REPO[:QUANTIZATION] on the hub.")
+        str | None,
+        typer.Argument(
+            help="A GGUF file or its folder, a NAME that --list shows, or OWNER/REPO[:QUANTIZATION] on the hub."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What to call the model here.")] = None,
     mode: Annotated[
-        str, typer.Option("--mode", help="What to do with the file: copy it, move it, or link to it.")
-    ] = "copy",
+        str | None,
+        typer.Option(
+            "--mode",
+            help="What to do with the file: copy (the default), move, or link to it. A model of another program "
+            "is linked unless you say otherwise.",
+        ),
+    ] = None,
     is_list: Annotated[
         bool, typer.Option("--list", help="List what Ollama, LM Studio and others have on this machine.")
     ] = False,
@@ -43,14 +52,14 @@ def command(
         return
     if source is None:
         raise Failure("What should be imported?", None, "foundrylocal import --list", exit_code=2)
-    if mode not in _MODES:
+    if mode is not None and mode not in _MODES:
         raise Failure(
             f"'{mode}' is not a mode",
             f"Write one of {', '.join(_MODES)}.",
             f"foundrylocal import {source} --mode link",
             exit_code=2,
         )
-    body = operations.import_body(source, name, mode)
+    body = _listed_body(api, source, name, mode) or operations.import_body(source, name, mode or "copy")
     if "repo" in body and not as_json:
         answer = operations.import_from_hub(api, body)
     else:
@@ -61,6 +70,23 @@ def command(
     model = answer["model_name"]
     say(f"{answer['message']}: {model}")
     say(f"Next: foundrylocal run {model}")
+
+
+def _listed_body(
+    api: ManagementClient, source: str, name: str | None, mode: str | None
+) -> dict[str, Any] | None:
+    """What POST /models/import gets for a model of another program, named as the list or that program names it.
+
+    None if `source` is a file or a repository, or if no program has a model of that name.
+    """
+    if "/" in source or source.lower().endswith(".gguf") or Path(source).exists():
+        return None
+    wanted = source.lower().replace(":", "-")
+    for one in api.get("/models/importable")["models"]:
+        if one["name"].lower() in (wanted, f"{wanted}-latest"):
+            body = {"path": one["path"], "mode": mode or "link", "name": name or one["name"]}
+            return body | ({"projector_path": one["projector_path"]} if one["projector_path"] else {})
+    return None
 
 
 def _list(answer: dict[str, Any], as_json: bool) -> None:
@@ -74,4 +100,4 @@ def _list(answer: dict[str, Any], as_json: bool) -> None:
             for one in answer["models"]
         ]
         table(("NAME", "FROM", "SIZE", "PATH"), rows)
-        say("Next: foundrylocal import PATH --mode link")
+        say("Next: foundrylocal import NAME")

@@ -28,7 +28,13 @@ Name = Annotated[str, typer.Argument(help="Name of the key: letters, digits, dot
 
 
 def add(
-    name: Name,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Name of each key: letters, digits, dots, dashes, underscores.",
+        ),
+    ],
     model: Annotated[
         list[str] | None,
         typer.Option("--model", help="A model that the key may use; repeat it for several. Without it, all."),
@@ -51,11 +57,13 @@ def add(
     ] = Scope.INFERENCE,
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and print it, once.
+    """Create a key for each name, and print it, once.
+
+    Keys of several names have the same limits.
 
     \b
     Examples:
-      foundrylocal keys add alice --requests-per-minute 20
+      foundrylocal keys add alice bob --requests-per-minute 20
       foundrylocal keys add ci --model SmolLM2-135M-Instruct-Q4_1-GGUF
     """
     rules = {
@@ -66,12 +74,15 @@ def add(
         "scope": scope.value,
     }
     given = {field: value for field, value in rules.items() if value is not None}
-    answer = ManagementClient().post("/keys", {"name": name, **given})
+    made = []
+    for name in names:
+        answer = ManagementClient().post("/keys", {"name": name, **given})
+        made.append(answer)
+        if not as_json:  # at once: a key is shown once, and the next name may be refused
+            say(str(answer["message"]))
+            facts([("Key", answer["key"])])
     if as_json:
-        print(json.dumps(answer, indent=2))
-        return
-    say(str(answer["message"]))
-    facts([("Key", answer["key"])])
+        print(json.dumps(made if len(made) > 1 else made[0], indent=2))
 
 
 def list_keys(as_json: AsJson = False) -> None:

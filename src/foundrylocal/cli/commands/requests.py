@@ -36,7 +36,7 @@ def list_requests(
     if as_json:
         print(json.dumps(answer, indent=2))
     elif not answer["requests"]:
-        say("No request matches." if model or key or status else "There was no request yet.")
+        say("No request matches." if model or key or status else "No requests yet.")
     else:
         titles = ("ID", "AT", "KEY", "MODEL", "STATUS", "IN", "OUT", "TOKENS/S", "FIRST MS", "TOTAL MS")
         table(titles, [_row(entry) for entry in answer["requests"]])
