@@ -230,6 +230,19 @@ def test_a_node_that_refuses_says_why(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_node_that_starts_nothing_is_no_endless_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
+        cluster.save(answers={OTHER: {"late": True}})
+        await launcher.launch(spec(tmp_path), OTHER)
+        with pytest.raises(NodeUnusable):
+            await launcher.wait_ready("a/b#1")
+
+    monkeypatch.setattr("foundrylocal.engine.ray.waiting.MAX_SILENCE_S", 0.3)
+    run(tmp_path, scenario)
+
+
 def test_a_lost_replica_is_no_crash(tmp_path: Path) -> None:
     async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
         await launcher.launch(spec(tmp_path), OTHER)
@@ -284,7 +297,7 @@ def test_a_link_that_does_not_answer_is_no_endless_wait(
         with pytest.raises(ClusterUnreachable):
             await launcher.rooms()
 
-    monkeypatch.setattr("foundrylocal.engine.ray.launcher.NODES_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("foundrylocal.engine.ray.node_rooms.NODES_TIMEOUT_S", 0.5)
     run(tmp_path, scenario)
 
 

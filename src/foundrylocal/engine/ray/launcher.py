@@ -19,7 +19,6 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-import foundrylocal
 from foundrylocal.engine.health_check import check_health
 from foundrylocal.engine.launcher import MAX_KILL_S
 from foundrylocal.engine.local.process import KILLED
@@ -29,8 +28,9 @@ from foundrylocal.engine.ray.adoption import Adoption
 from foundrylocal.engine.ray.file_offers import FileOffers, offers_of
 from foundrylocal.engine.ray.link import LINK_COMMAND, Link
 from foundrylocal.engine.ray.members import Member, Members
-from foundrylocal.engine.ray.node_listing import has_same_version, status_of
-from foundrylocal.engine.ray.orders import FilesMode, ListedNode, NodeOrder
+from foundrylocal.engine.ray.node_rooms import NodeRooms
+from foundrylocal.engine.ray.ordering import OrderMaker
+from foundrylocal.engine.ray.orders import NodeOrder
 from foundrylocal.engine.ray.suspects import UNUSABLE_S, Suspects
 from foundrylocal.engine.ray.waiting import STOPPED_BEFORE_READY, wait_settled
 from foundrylocal.engine.replica import (
@@ -55,7 +55,7 @@ from foundrylocal.settings.store import SettingsStore
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
-NODES_TIMEOUT_S = 5.0
+LINK_TIMEOUT_S = 5.0
 # The link waits 15 s for an actor's begin; what is around it takes moments.
 LAUNCH_TIMEOUT_S = 45.0
 STOP_TIMEOUT_S = 25.0
@@ -79,9 +79,7 @@ class RayLauncher:
         link_environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
         link_command: Sequence[str] = LINK_COMMAND,
     ) -> None:
-        self._settings = settings
-        self._files = files
-        self._slot_folder = slot_folder
+        self._orders = OrderMaker(settings, files, slot_folder)
         self._keep_s = float(settings.current.cluster_keep_seconds)
         self._events: Broadcast[ReplicaEvent] = Broadcast()
         self._members = Members(self._events.publish)
@@ -96,8 +94,7 @@ class RayLauncher:
             link_command,
         )
         self._adoption = Adoption(self._link, self._members, self._next_incarnation)
-        # Nodes where a model has been, so that its next replica is ready sooner there; by content id.
-        self._homes: dict[str, set[str]] = {}
+        self._rooms = NodeRooms(self._link, self._members, self._suspects, settings)
 
     def _next_incarnation(self) -> int:
         return next(self._incarnations)
@@ -124,11 +121,6 @@ class RayLauncher:
 
     # --- rooms --------------------------------------------------------------------------------------------
 
-    async def nodes(self) -> list[ListedNode]:
-        """All nodes of the cluster, lost ones included. Raises ClusterUnreachable."""
-        answer = await self._link.ask("nodes", NODES_TIMEOUT_S)
-        return [ListedNode(**node) for node in answer["nodes"]]
-
     @property
     def link_problem(self) -> str | None:
         """Why there is no connection to the cluster; None when there is one."""
@@ -140,47 +132,20 @@ class RayLauncher:
         return self._link.pid
 
     async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
-        return [
-            self._room(node, spec, reserve_bytes)
-            for node in await self.nodes()
-            if node.is_alive and node.total_bytes > 0 and has_same_version(node)
-        ]
+        return await self._rooms.rooms(spec, reserve_bytes)
 
     async def node_statuses(self) -> list[NodeStatus]:
-        nodes = await self.nodes()
-        # A node that was started again has the name of those that were lost before.
-        shown = {node.name: node for node in sorted(nodes, key=lambda node: node.is_alive)}
-        return [
-            status_of(node, self._room(node, None, 0).free_bytes, is_suspect=node.name in self._suspects)
-            for _, node in sorted(shown.items())
-        ]
-
-    def _room(self, node: ListedNode, spec: ReplicaSpec | None, reserve_bytes: int) -> Room:
-        """The lesser of what Ray lists as free, which is late, and what this service has not given away yet."""
-        held = self._members.held_bytes(node.name)
-        free = min(node.free_bytes, node.total_bytes - held) - reserve_bytes
-        budget_mb = self._settings.current.memory_budget_mb
-        if budget_mb is not None:
-            free = min(free, budget_mb * 1024 * 1024 - held)
-        return Room(node.name, free, self._has_files(node, spec), node.name in self._suspects)
-
-    def _has_files(self, node: ListedNode, spec: ReplicaSpec | None) -> bool:
-        if node.is_own or spec is None or self._files_mode is FilesMode.PATH:
-            return True
-        return node.name in self._homes.get(spec.content_id, ())
-
-    @property
-    def _files_mode(self) -> FilesMode:
-        return FilesMode(self._settings.current.cluster_files)
+        return await self._rooms.statuses()
 
     # --- a replica's life ---------------------------------------------------------------------------------
 
     async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
         if self._members.get(spec.id) is not None:
             return spec.id
-        await self._link.wait_up(NODES_TIMEOUT_S)
+        await self._link.wait_up(LINK_TIMEOUT_S)
         node = node or self._link.node
-        order = await self._order(spec, node)
+        is_own = node == self._link.node
+        order = await self._orders.make(spec, node, is_own=is_own, keep_s=self._keep_s)
         offers = offers_of(order.file_sets or ())
         name = f"{spec.id}~{secrets.token_hex(4)}"
         member = Member(spec, node, name, self._next_incarnation(), offers)
@@ -188,11 +153,11 @@ class RayLauncher:
         try:
             await self._launch(member, order)
         except BaseException:
-            # An actor that was made nevertheless ends by the sweep of the next link, or by its lease.
+            # An actor that was made nevertheless is unknown by now, and ended (`_on_event`, and a new link's sweep).
             self._members.discard(member)
             raise
         member.is_launched = True
-        self._homes.setdefault(spec.content_id, set()).add(node)
+        self._rooms.note_files(spec, node)
         return spec.id
 
     async def _launch(self, member: Member, order: NodeOrder) -> None:
@@ -215,26 +180,6 @@ class RayLauncher:
             self._suspects.add(member.node, UNUSABLE_S)
             raise NodeUnusable(member.node, str(answer["refusal"]))
 
-    async def _order(self, spec: ReplicaSpec, node: str) -> NodeOrder:
-        settings, is_own = self._settings.current, node == self._link.node
-        try:
-            sets = None if is_own else await anyio.to_thread.run_sync(self._files.sets_of, spec)
-        except OSError as error:
-            raise ServerStartFailed(f"The model's files cannot be read: {error.strerror}.") from None
-        return NodeOrder(
-            version=foundrylocal.__version__,
-            node=node,
-            spec=spec,
-            keep_s=self._keep_s,
-            files_mode=self._files_mode,
-            file_sets=sets,
-            worker_command=tuple(settings.worker_command),
-            engines=dict(settings.engines),
-            hub_allowed_hosts=tuple(settings.hub_allowed_hosts),
-            slot_folder=await anyio.to_thread.run_sync(self._slot_folder) if is_own else None,
-            log_level=settings.default_log_level,
-        )
-
     async def adopted(self) -> list[Adopted]:
         return await self._adoption.adopt()
 
@@ -247,7 +192,11 @@ class RayLauncher:
         member = self._members.find(replica)
         if member is None:
             raise ServerStartFailed(STOPPED_BEFORE_READY)
-        address = await wait_settled(member, timeout_s, on_progress)
+        try:
+            address = await wait_settled(member, timeout_s, on_progress)
+        except NodeUnusable:
+            self._suspects.add(member.node, UNUSABLE_S)
+            raise
         if member.cause is Cause.FILES:
             self._suspects.add(member.node, UNUSABLE_S)
         if address is None or member.has_ended:

@@ -9,11 +9,13 @@ import anyio
 from foundrylocal.engine.ray.members import Member
 from foundrylocal.engine.ray.orders import Phase
 from foundrylocal.engine.replica import Address
-from foundrylocal.errors import ServerStartTimeout
+from foundrylocal.errors import NodeUnusable, ServerStartTimeout
 
 STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 PROGRESS_PERIOD_S = 0.5
 MAX_LOAD_S = 86_400.0
+# Ray starts an actor in seconds, unless the node has no memory left for it, and then it says nothing.
+MAX_SILENCE_S = 90.0
 # Of the whole progress, the share that bringing the files has on a node that does not have them.
 FILES_SHARE = 0.5
 
@@ -24,14 +26,18 @@ async def wait_settled(
     """Its address once it is ready, None when it has ended.
 
     `timeout_s` counts from the moment at which its files are there. Without it the node decides: it ends a load that
-    makes no progress. Raises ServerStartTimeout.
+    makes no progress. Raises ServerStartTimeout, and NodeUnusable when the node does not even start it.
     """
+    silent_until = anyio.current_time() + MAX_SILENCE_S
     limit_s = MAX_LOAD_S if timeout_s is None else timeout_s
     deadline = anyio.current_time() + limit_s
     had_files = True
     while not member.is_settled:
         if member.phase is Phase.FILES and member.share < 1.0:
             had_files, deadline = False, anyio.current_time() + limit_s
+        if member.phase is Phase.BEGUN and anyio.current_time() > silent_until:
+            reason = f"It did not start the replica within {MAX_SILENCE_S:g} s: another service may use its memory."
+            raise NodeUnusable(member.node, reason)
         if anyio.current_time() > deadline:
             raise ServerStartTimeout(limit_s)
         if on_progress is not None:
