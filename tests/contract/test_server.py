@@ -155,6 +155,7 @@ def test_status_of_a_running_server(api: Service) -> None:
             "last_updated": "2025-01-20T10:30:00Z",
             "last_error": None,
             "uptime_seconds": 1,
+            "replicas": 1,
         },
     )
     assert (status["status"], status["is_running"], status["health"]["is_healthy"]) == ("running", True, True)
@@ -180,6 +181,7 @@ def test_status_of_a_stopped_server(api: Service) -> None:
         "last_updated": status["last_updated"],
         "last_error": status["last_error"],
         "uptime_seconds": 0,
+        "replicas": 0,
         "options": None,
         "queues": status["queues"],
         "totals": status["totals"],

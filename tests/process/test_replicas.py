@@ -40,7 +40,7 @@ def test_when_one_of_two_is_killed_the_other_answers_and_it_is_replaced(home: Pa
         eventually("it is replaced", lambda: len(ready(service)) == 2, SOON_S)
         assert len(before & set(ready(service))) == 1
         status = service.status()
-        assert (status["status"], status["last_error"]) == ("running", None)
+        assert (status["status"], status["replicas"], status["last_error"]) == ("running", 2, None)
         assert service.get("/health").json()["status"] == "healthy"
         loaded = service.get("/models/loaded").json()
         assert loaded["total_count"] == 1

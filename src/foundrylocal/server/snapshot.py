@@ -20,6 +20,7 @@ class Snapshot:
     is_running: bool
     current: Model | None
     loaded: Model | None
+    replicas: int
     options: OptionsReport | None
     port: int | None
     endpoint: str | None
@@ -42,6 +43,7 @@ def take_snapshot(parts: ServerParts, monitor: HealthMonitor) -> Snapshot:
         is_running=is_running,
         current=state.current,
         loaded=state.current if replica is not None else None,
+        replicas=len(parts.pool.replicas_of(state.current)) if state.current is not None else 0,
         options=replica.spec.report if replica is not None else None,
         port=parts.port.number if is_running else None,
         endpoint=parts.port.url if is_running else None,

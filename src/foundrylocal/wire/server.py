@@ -189,6 +189,7 @@ class StatusAnswer(BaseModel):
             "last_updated": _AT,
             "last_error": None,
             "uptime_seconds": 60,
+            "replicas": 1,
             "options": {
                 "asked": {"context_size": 65536, "parallel": 4},
                 "effective": {"context_size": 32768, "parallel": 4},
@@ -208,6 +209,7 @@ class StatusAnswer(BaseModel):
             "last_updated": _AT,
             "last_error": None,
             "uptime_seconds": 0,
+            "replicas": 0,
             "options": None,
             "queues": [],
             "totals": _TOTALS,
@@ -223,6 +225,7 @@ class StatusAnswer(BaseModel):
     last_updated: str
     last_error: ErrorObject | None
     uptime_seconds: int
+    replicas: int = Field(0, description="Replicas of the current model that take requests.")
     queues: list[QueueEntry] = Field(description="Running and waiting requests of each model.")
     options: OptionsAnswer | None = Field(
         description="Load options of the current model as asked and as it runs with them; null unless it is loaded."

@@ -164,5 +164,6 @@ async def status(request: Request, services: ServicesDep) -> Any:
         "last_updated": format_time(now.changed_at_s),
         "last_error": error_object(now.last_error) if now.last_error else None,
         "uptime_seconds": now.uptime_s,
+        "replicas": now.replicas,
         **describe_activity(services),
     }
