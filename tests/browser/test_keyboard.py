@@ -63,7 +63,7 @@ def test_the_list_of_models_is_sorted_filtered_and_opened(board: Page, keys: Key
     board.shows("No model matches", "main")
     keys.has_focus(".chip", "Embedding")
     keys.press(" ")
-    keys.push("thead button", "Download", key=" ")
+    keys.push("thead button", "Size", key=" ")
     board.until("the order", "document.querySelector('[aria-sort=ascending]')")
     keys.push("[data-row] a", "SmolLM2")
     board.until("the details", "document.querySelector('.panel') === document.activeElement")

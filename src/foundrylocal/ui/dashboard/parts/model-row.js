@@ -46,7 +46,7 @@ export function moreActions(model) {
   if (model.is_downloaded && server?.status === 'running' && server.current_model !== name) entries.push(['Make it the current model', () => switchTo(name)]);
   if (model.is_downloaded) entries.push(['Alias…', () => { location.hash = href('settings', null, { find: 'aliases' }); }]);
   if (model.is_downloaded && !isLoaded(model)) entries.push(['Tune for this machine…', () => tune(name)], ['Verify files', () => verify(name)], [`Delete (${bytes(model.file_size_bytes)})`, () => deleteModel(name, model.file_size_bytes), 'danger']);
-  return h('fl-menu', { '.name': `More for ${name}`, '.entries': entries });
+  return h('fl-menu', { key: 'more', '.name': `More for ${name}`, '.entries': entries });
 }
 
 function memoryCell(model) {
