@@ -1,4 +1,4 @@
-// <fl-system-facts>: versions, engines and their devices, folders with sizes, saved prompts, and Stop.
+// <fl-system-facts>: versions, engines and their devices, folders with sizes, saved prompts, and stopping the server.
 
 import { call, get, getIfThere, post } from '../core/api.js';
 import { h } from '../core/dom.js';
@@ -58,7 +58,7 @@ class SystemFacts extends View {
           this.cache = await getIfThere('/prompt-cache');
           return done.message;
         } }), h('fl-action', { '.label': 'Stop the server…', '.busy': 'Stopping…', '.kind': 'danger', '.blocked': store.state.server?.status === 'stopped', '.run': () => this.#stop() })),
-        h('p', { class: 'muted small' }, 'To end the service itself, press Ctrl+C where it runs, or stop it as a system service.')));
+        h('p', { class: 'muted small' }, 'To end the service itself, run ', h('code', {}, 'foundrylocal shutdown'), '.')));
   }
 }
 
