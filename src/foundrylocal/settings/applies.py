@@ -18,10 +18,18 @@ class Applies(StrEnum):
 
 _LATER = {
     **dict.fromkeys(LoadSettings.model_fields, Applies.NEXT_LOAD),
-    **dict.fromkeys(("memory_reserve_mb", "memory_budget_mb"), Applies.NEXT_LOAD),
+    **dict.fromkeys(("memory_reserve_mb", "memory_budget_mb", "engines", "cluster_files"), Applies.NEXT_LOAD),
     **dict.fromkeys(("port", "gateway_host"), Applies.SERVER_START),
     **dict.fromkeys(
-        ("api_host", "api_port", "load_at_start", "worker_command", "cluster_address"), Applies.SERVICE_START
+        (
+            "api_host",
+            "api_port",
+            "load_at_start",
+            "worker_command",
+            "cluster_address",
+            "cluster_keep_seconds",
+        ),
+        Applies.SERVICE_START,
     ),
 }
 
