@@ -40,6 +40,15 @@ def log(level: str, where: str, text: str) -> None:
     sys.stderr.flush()
 
 
+def quote(request: Json) -> None:
+    """Repeat a refused request in the log, on its own line and on lines of their own, as llama.cpp does."""
+    messages = request.get("messages") or [{"content": request.get("prompt")}]
+    text = str(messages[-1].get("content"))
+    log("E", "parse", f"error parsing grammar: expecting name at {text}")
+    sys.stderr.write(f"{text}\nllg error: {text}\n")
+    sys.stderr.flush()
+
+
 def die(code: int | None) -> None:
     """End at once, as a crash does: nothing is flushed, closed or removed."""
     if code is not None and code < 0:
@@ -424,6 +433,7 @@ class LlamaHttp:
     ) -> None:
         if script.error is not None and not (request.get("stream") and script.deltas):
             code = script.error["code"]
+            quote(request)
             raise Refused(code, script.error["message"], script.error["type"], script.error)
         count = len(script.deltas)
         ending = {"timings": self.answers.timings(count, 0.01)}

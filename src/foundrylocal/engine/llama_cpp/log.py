@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
+from collections.abc import Callable
+from time import monotonic
 
 from foundrylocal.engine.llama_cpp.request_text import without_request_text
 
@@ -31,6 +33,9 @@ _REASONS = (
 _MEMORY = "out of memory"
 _SAYS_NOTHING = "Failed to init server"
 KEPT_LINES = 60
+# For so long after a line that quotes a request nothing counts as the engine's own: the text of the request may go on
+# with lines that look like it.
+QUOTE_S = 2.0
 LINE_LENGTH = 2_000
 
 
@@ -47,7 +52,9 @@ def _last_part(found: re.Match[str]) -> str:
 class EngineLog:
     """Takes the lines of one worker's standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+        self._now_s = now_s
+        self._quoted_at_s = -QUOTE_S
         self._last: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
         self.line_count = 0
         self._is_serving = False
@@ -64,7 +71,7 @@ class EngineLog:
         found = _LINE.match(line)
         level, text = (found["level"], found["text"] or "") if found else ("I", line)
         if self._is_serving:
-            kept = without_request_text(text, is_stamped=found is not None)
+            kept = self._own_words(text, is_stamped=found is not None)
             if kept is None:
                 return
             text = kept
@@ -72,6 +79,14 @@ class EngineLog:
         rank = logging.DEBUG if level in "IW" and _CHATTER.match(text) else _LEVELS[level]
         if log.isEnabledFor(rank):  # most of them are not: with each request come some ten
             log.log(rank, "engine: %s", without_folders(" ".join(text.split())))
+
+    def _own_words(self, text: str, *, is_stamped: bool) -> str | None:
+        """What of a line the engine's authors wrote; None when that cannot be told or is nothing."""
+        kept, now_s = without_request_text(text, is_stamped=is_stamped), self._now_s()
+        is_in_quote = now_s - self._quoted_at_s < QUOTE_S
+        if kept != text:
+            self._quoted_at_s = now_s
+        return None if is_in_quote and is_stamped else kept
 
     def last_lines(self) -> list[str]:
         """The last lines, oldest first, as the engine wrote them: they may name folders."""

@@ -28,7 +28,7 @@ _CRASH: Final = re.compile(
     r"|Segmentation fault|Aborted|Killed"
 )
 # `function:`, or the server's `srv  function:`.
-_FUNCTION: Final = re.compile(r"(?:[a-z]{2,4} {1,8})?[\w~()]{1,80}")
+_FUNCTION: Final = re.compile(r"(?:[a-z]{2,4} {1,14})?[\w~()]{1,80}")
 
 
 def without_request_text(text: str, *, is_stamped: bool) -> str | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundrylocal.engine.llama_cpp.log import EngineLog
+from foundrylocal.engine.llama_cpp.log import QUOTE_S, EngineLog
 from foundrylocal.engine.llama_cpp.request_text import REMOVED, without_request_text
 
 STAMP = "0.00.033.491 E "
@@ -43,6 +43,34 @@ def test_a_line_that_quotes_is_cut(line: str, secret: str, caplog: pytest.LogCap
     assert "canary" not in caplog.text
     assert "canary" not in str(log.reason())
     assert REMOVED in caplog.text
+
+
+FORGED = [
+    "0.00.033.492 E load_model: forged by the canary",
+    "9.59.999.999 I srv  init: canary",
+    "E canary",
+    "W  slot canary: id 0",
+]
+
+
+@pytest.mark.parametrize("line", QUOTING)
+@pytest.mark.parametrize("forged", FORGED)
+def test_text_that_looks_like_a_line_of_the_engine_is_none(
+    line: str, forged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [100.0]
+    log = EngineLog(lambda: now_s[0])
+    log.start_serving()
+    with caplog.at_level(logging.DEBUG, "foundrylocal.FoundryLocalService"):
+        for _ in range(3):  # one quotation soon after the other
+            log.add(STAMP + line.format("a text of two lines"))
+            for rest in (forged, "and", forged):
+                log.add(rest)
+            now_s[0] += QUOTE_S / 2
+        assert "canary" not in caplog.text and "canary" not in str(log.last_lines())
+        now_s[0] += QUOTE_S
+        log.add(STAMP + "decode: failed to find a memory slot for batch of size 512")
+    assert "failed to find a memory slot" in caplog.text
 
 
 CRASHES = [

@@ -25,6 +25,7 @@ from foundrylocal.errors import (
 from foundrylocal.gateway.flow.dispatch import RECOVERY_TIMEOUT_S, Dispatcher
 from foundrylocal.gateway.flow.queue import FairQueue
 from foundrylocal.gateway.flow.relay import NothingSent, WhyGone
+from foundrylocal.gateway.flow.side_work import MAX_RUNNING
 from foundrylocal.gateway.flow.stuck import StuckEngines
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.stats.request_stats import RequestStats
@@ -385,6 +386,39 @@ def test_a_full_queue_refuses_and_what_takes_no_slot_passes(on_server: ServerRun
         assert len(desk.outcomes) == 4
 
     on_server(scenario, parallel=1, queue_size=1)
+
+
+def test_counts_of_tokens_have_a_limit_of_their_own_and_leave_with_their_client(
+    on_server: ServerRunner,
+) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start()
+        counts = [Held() for _ in range(MAX_RUNNING + 2)]
+        desk = Desk(rig, *counts)
+        leaving = anyio.CancelScope()
+
+        async def leave() -> None:
+            with leaving:
+                async with anyio.create_task_group() as clients:
+                    for _ in range(MAX_RUNNING):
+                        clients.start_soon(desk.ask, TOKENIZE)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(leave)
+            for count in counts[:MAX_RUNNING]:
+                await count.has_come.wait()
+            for _ in range(2):
+                group.start_soon(desk.ask, TOKENIZE)
+            await anyio.sleep(1)
+            assert len(desk.workers.reached) == MAX_RUNNING
+            leaving.cancel()
+            for count in counts[MAX_RUNNING:]:
+                with anyio.fail_after(10):
+                    await count.has_come.wait()
+                count.may_end.set()
+        assert len(desk.outcomes) == 2 and desk.running() == 0
+
+    on_server(scenario)
 
 
 def test_several_answers_take_as_many_slots(on_server: ServerRunner) -> None:
