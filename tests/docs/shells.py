@@ -43,7 +43,13 @@ class Shell:
         return job.wait()
 
     def start(self, command: str) -> Job:
-        return Job(["bash", "-c", command], self._folder, self._environment, has_terminal=self.has_terminal)
+        # The shell stays for as long as the command runs: completion asks which shell it was started from.
+        return Job(
+            ["bash", "-c", f"{command}\nexit $?"],
+            self._folder,
+            self._environment,
+            has_terminal=self.has_terminal,
+        )
 
 
 class Job:

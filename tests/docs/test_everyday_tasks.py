@@ -80,12 +80,13 @@ CHECKS = {
     17: Check((BASE_MODEL,), before=(f"load {BASE_MODEL}",)),
     18: Check(("tokens/s", "(?i)tokens/s"), before=(f"start {CHAT_MODEL}",)),
     19: Check(("FoundryLocal",), is_text=True),
-    20: Check(("port holds when the server is started again",)),
-    22: Check(("cuda", "engine holds"), after=("config engine=null",)),
+    20: Check(("port .*server",)),
+    22: Check(("cuda", "engine .*load"), after=("config engine=null",)),
     23: Check(("x-arch", "x-arch"), ("stop", f"start {BROKEN_MODEL}"), ("stop",), is_text=True),
     24: Check(("word0",), before=(f"start {CHAT_MODEL}",), is_text=True),
     25: Check(
-        ("fl-", "allowed_origins holds at once"), after=("keys rm web-page", "config allowed_origins=[]")
+        ("fl-", "allowed_origins .*(immediately|at once)"),
+        after=("keys rm web-page", "config allowed_origins=[]"),
     ),
     26: Check(("foundrylocal", "foundrylocal"), instead=("command -v foundrylocal",) * 2),
     27: Check(("completion",)),
@@ -280,7 +281,7 @@ def test_two_people_get_a_key_each_and_the_network_is_opened(lone_seat: Seat) ->
     keys, network = TASKS[21].commands
     shown = said(lone_seat, keys, "fl-")
     assert len(set(re.findall(r"fl-\S+", shown))) == 2
-    said(lone_seat, network, "gateway_host holds when the server is started again")
+    said(lone_seat, network, "gateway_host .*server")
     management = {"Authorization": "Bearer choose-a-long-random-text"}
     assert lone_seat.service.get("/status").status_code == 401
     assert lone_seat.service.get("/keys", headers=management).json()["total_count"] == 2
