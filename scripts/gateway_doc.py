@@ -79,7 +79,7 @@ def _field_rows(shape: type[Any], left_out: Collection[str] = ()) -> Iterator[st
 def _bodies() -> Iterator[str]:
     sampling = [name for name in Sampling.__struct_fields__ if name != "stream"]
     for route in routes():
-        shape = route.dialect._decoder.type
+        shape = route.dialect.shape
         yield f"\n### POST {route.path}\n\n"
         if issubclass(shape, Sampling):
             yield "These, and the [sampling fields](#sampling-fields):\n\n"

@@ -138,7 +138,7 @@ def test_a_context_is_loaded_as_asked_for_or_refused(client: ollama.Client) -> N
     assert context() == 4096
     client.chat(NAME, HELLO, options={"num_ctx": 2048})
     assert context() == 4096  # it is large enough
-    with pytest.raises(ollama.ResponseError, match="Its largest context is 8192 tokens") as caught:
+    with pytest.raises(ollama.ResponseError, match="Its maximum context is 8192 tokens") as caught:
         client.chat(NAME, HELLO, options={"num_ctx": 9000})
     assert caught.value.status_code == 400 and context() == 4096
 

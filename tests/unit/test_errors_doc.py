@@ -24,3 +24,16 @@ def test_every_code_that_has_a_status_is_in_the_reference() -> None:
 
 def test_every_error_says_what_happened() -> None:
     assert [type(error).__name__ for error in examples() if not error.message] == []
+
+
+# Word for word as the published document and the publishers' APIs have them.
+_PUBLISHED_WITHOUT_A_STOP = {
+    "Network connection error or model not available",
+    "Stop the current server first or use switch-model endpoint",
+    "Use auto_download option or download manually first",
+}
+
+
+def test_every_detail_is_a_whole_sentence() -> None:
+    details = {error.details for error in examples() if error.details} - _PUBLISHED_WITHOUT_A_STOP
+    assert [text for text in sorted(details) if not text.endswith((".", "?", "!"))] == []

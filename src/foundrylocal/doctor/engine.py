@@ -58,7 +58,7 @@ async def ask_engine(command: Sequence[str] = COMMAND) -> AboutEngine:
             )
     except OSError as failure:
         if isinstance(failure, TimeoutError):
-            return AboutEngine(problem=f"it said nothing within {ANSWER_TIMEOUT_S:g} s")
+            return AboutEngine(problem=f"it did not answer within {ANSWER_TIMEOUT_S:g} s")
         return AboutEngine(problem=f"no process can be started: {failure.strerror or failure}")
     if answer.returncode:
         return _failed(answer.returncode, answer.stderr.decode("utf-8", "replace"))

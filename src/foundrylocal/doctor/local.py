@@ -89,7 +89,7 @@ def _saved(path: Path) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _launch(settings: Settings, spec: ReplicaSpec) -> AsyncIterator[Address]:
-    """A launcher of its own for the time of the block."""
+    """A launcher of its own for the duration of the block."""
     with tempfile.TemporaryDirectory(prefix="foundrylocal-doctor-") as folder:
         launcher = LocalLauncher(Path(folder), Engines(BuiltInEngine(settings.worker_command)))
         async with anyio.create_task_group() as group:

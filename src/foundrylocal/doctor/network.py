@@ -96,7 +96,8 @@ def check_hub(endpoint: str, environment: Mapping[str, str], ask: Callable[[], H
         return _explain(host, answer.problem)
     if answer.status == 407:
         return warning(
-            "The proxy wants a user name and a password.", "Set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
+            "The proxy requires a user name and a password.",
+            "Set HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT.",
         )
     if answer.status >= 500:
         return warning(f"The hub at {host} answers {answer.status}.", "Try again later.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.engine.replica import LoadedAdapter
-from foundrylocal.errors import InvalidRequest, ModelCorrupted, ModelNotFound
+from foundrylocal.errors import InvalidRequest, ModelCorrupted, ModelNotFound, sentence
 from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.wire.load_options import LoraAdapter
 
@@ -19,7 +19,9 @@ class AdapterUnusable(InvalidRequest):
     """An adapter of a load cannot be applied to its model."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"The LoRA adapter '{name}' cannot be used", f"lora: {reason}", param="lora")
+        super().__init__(
+            f"The LoRA adapter '{name}' cannot be used", f"lora: {sentence(reason)}", param="lora"
+        )
 
 
 class AdapterNotStartable(InvalidRequest):

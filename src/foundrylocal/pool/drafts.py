@@ -18,7 +18,7 @@ from foundrylocal.catalog.gguf.header import GgufHeader
 from foundrylocal.catalog.gguf.vocabulary import find_difference, read_vocabulary
 from foundrylocal.catalog.memory import MemoryEstimate, estimate
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import FoundryLocalError, InvalidRequest, ModelCorrupted, ModelNotFound
+from foundrylocal.errors import FoundryLocalError, InvalidRequest, ModelCorrupted, ModelNotFound, sentence
 from foundrylocal.pool.supply import ModelFiles, Supply
 from foundrylocal.wire.load_options import DraftModel, EffectiveOptions
 
@@ -34,7 +34,9 @@ class DraftModelUnusable(InvalidRequest):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
-            f"The draft model '{name}' cannot be used", f"speculative: {reason}", param="speculative"
+            f"The draft model '{name}' cannot be used",
+            f"speculative: {sentence(reason)}",
+            param="speculative",
         )
 
 

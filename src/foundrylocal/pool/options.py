@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN
-from foundrylocal.errors import InvalidRequest
+from foundrylocal.errors import InvalidRequest, sentence
 from foundrylocal.pool.placement import has_gpu
 from foundrylocal.wire.load_options import EffectiveOptions, LoadOptions, ModelOptions, Residency
 from foundrylocal.wire.options_report import OptionsReport, Source, WantedOptions
@@ -28,7 +28,8 @@ class OptionNotHonored(InvalidRequest):
         name = next(iter(reasons), "options")
         super().__init__(
             "The model cannot be loaded exactly as asked",
-            f"options.{name}: {' '.join(reasons.values())} Change the option, or leave out 'strict' to load anyway.",
+            f"options.{name}: {' '.join(map(sentence, reasons.values()))} Change the option, or leave out 'strict' "
+            "to load anyway.",
             param=f"options.{name}",
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from foundrylocal.catalog.memory import CACHE_BLOCKS
 from foundrylocal.catalog.registry import Model
-from foundrylocal.errors import InvalidRequest
+from foundrylocal.errors import InvalidRequest, sentence
 from foundrylocal.pool.supply import ModelFiles
 from foundrylocal.wire.presets import Preset
 
@@ -18,7 +18,9 @@ class NotPossible(InvalidRequest):
     """A value of a preset that no load of this model could honor."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__("The preset is not possible for this model", f"{field}: {reason}", param=field)
+        super().__init__(
+            "The preset is not possible for this model", f"{field}: {sentence(reason)}", param=field
+        )
 
 
 def refuse_impossible(
@@ -39,7 +41,8 @@ def _check_context(model: Model, files: ModelFiles | None, preset: Preset) -> No
     asked = preset.context_size
     if isinstance(asked, int) and most and asked > most:
         raise NotPossible(
-            "context_size", f"the model has {most} tokens of context. Use at most that, or 'auto'."
+            "context_size",
+            f"the model supports at most {most} tokens of context. Use that or less, or 'auto'.",
         )
 
 

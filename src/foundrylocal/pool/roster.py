@@ -216,7 +216,7 @@ class Roster:
 
     @contextmanager
     def use(self, replica: Replica) -> Iterator[None]:
-        """Count one request on a READY replica for the time of the block."""
+        """Count one request on a READY replica for the duration of the block."""
         replica.in_flight += 1
         replica.last_used = self._clock()
         try:

@@ -58,7 +58,7 @@ class CurrentModel:
         """Neither a restart nor an undo worked: the status is `error`, and the port is free for the next start."""
         if self._state.status not in SERVING:
             return
-        log.error("The server gave up: %s", error.details or error.message)
+        log.error("The server could not recover: %s", error.details or error.message)
         self._state.fail(error)
         self._state.move(Status.ERROR, self._state.current)
         if self._tasks.is_open:

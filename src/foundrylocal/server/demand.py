@@ -75,8 +75,8 @@ class Demand:
         if plan.options.context_size < tokens:
             largest = plan.options.context_size
             raise InvalidRequest(
-                f"Model '{model.simple_name}' has no context of {tokens} tokens",
-                f"Its largest context is {largest} tokens: ask for that or less.",
+                f"Model '{model.simple_name}' does not support a context of {tokens} tokens",
+                f"Its maximum context is {largest} tokens: ask for that or less.",
                 param="options.num_ctx",
             )
         return plan

@@ -141,7 +141,7 @@ class HealthMonitor:
         log.warning("Health check failed (%d of %d) - %s: %s", missed, MAX_MISSED, name, reason)
         self._note_check(replica)
         if missed >= MAX_MISSED:
-            log.error("%s does not answer, so its worker is ended", name)
+            log.error("%s does not answer: ending its worker", name)
             await self._launcher.kill(replica.spec.id)
 
     def _note_check(self, replica: Replica) -> None:

@@ -152,7 +152,7 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
     )
     trace_prompts: bool = Field(
         False,
-        description="Whether exported traces hold the messages of requests; without it, figures and names only.",
+        description="Whether exported traces contain the messages of requests; otherwise figures and names only.",
     )
     drain_seconds: int = Field(
         30, ge=0, le=3600, description="How long a switch waits for running requests to finish."

@@ -112,7 +112,8 @@ class SettingsStore:
             effective = layered(saved, self._overrides)
         except (OSError, ValueError, RecursionError) as error:
             log.warning(
-                "The saved configuration was changed and cannot be read (%s); the settings in use stay", error
+                "The saved configuration was changed and cannot be read (%s); the current settings stay in use",
+                error,
             )
             return
         self._saved, self.current = saved, effective
@@ -165,9 +166,7 @@ class SettingsStore:
             and effective.management_key is None
             and not exposure.is_loopback(self._listens_on)
         ):
-            problem = (
-                f"management_key: this service listens on '{self._listens_on}', which other machines reach."
-            )
+            problem = f"management_key: this service listens on '{self._listens_on}', which other machines can reach."
         if problem is not None:
             raise InvalidConfiguration("The service would be reachable by others without a key", problem)
 

@@ -195,7 +195,7 @@ def test_a_failed_load_leaves_nothing_and_is_not_tried_again_at_once(on_pool: Po
             await rig.pool.ensure(rig.chat, None)
         with pytest.raises(ModelLoading) as caught:
             await rig.pool.ensure(rig.chat, None)
-        assert caught.value.details == "no such architecture"
+        assert caught.value.details == "no such architecture."
         assert rig.launcher.running == {}
         rig.launcher.behavior(rig.chat.model_id).fails_with = None
         await rig.pool.ensure(rig.chat, LoadOptions(), is_insistent=True)

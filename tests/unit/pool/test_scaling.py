@@ -177,10 +177,7 @@ def test_a_lost_replica_is_replaced_and_only_a_crash_counts(on_pool: PoolRunner,
         assert rig.pool.replicas_of(rig.chat) == [kept]
         async with rig.pool.lease(rig.chat) as replica:  # requests go on meanwhile
             assert replica is kept
-        if not is_node_lost:
-            await anyio.sleep(0.9)  # the first restart waits for a second
-            assert len(rig.launcher.running) == 1
-        await anyio.sleep(SOON_S)
+        await anyio.sleep(SOON_S if is_node_lost else SOON_S + 1)  # the first restart waits for a second
         assert count(rig) == 2
         assert lost.lost_cause is (Cause.NODE if is_node_lost else Cause.WORKER)
         assert losses[0].restart_delay_s == (0 if is_node_lost else 1)
@@ -235,11 +232,10 @@ def test_an_idle_model_leaves_with_all_its_replicas(on_pool: PoolRunner) -> None
     async def scenario(rig: Rig) -> None:
         await rig.load(rig.chat)
         await anyio.sleep(SOON_S)
-        both = rig.pool.replicas_of(rig.chat)
         for _ in range(12):  # one replica is used, the other is not: the model is not idle
             async with rig.pool.lease(rig.chat, None, b"conversation"):
                 await anyio.sleep(10)
-        assert rig.pool.replicas_of(rig.chat) == both
+        assert count(rig) == 2
         await anyio.sleep(70)
         assert rig.launcher.running == {}
 

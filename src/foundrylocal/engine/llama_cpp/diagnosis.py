@@ -22,6 +22,7 @@ from foundrylocal.errors import (
     ModelUnsupported,
     ServerStartFailed,
     SystemExhausted,
+    sentence,
 )
 from foundrylocal.kit.sizes import format_bytes
 
@@ -54,7 +55,7 @@ def diagnose(end: WorkerExit, spec: ReplicaSpec) -> FoundryLocalError:
         return ServerStartFailed(_MISSING_INSTRUCTION)
     if end.code == -_SIGKILL:
         return _killed(end, spec)
-    return ServerStartFailed(_sentence(end.reason or end.description or "The worker could not be started."))
+    return ServerStartFailed(sentence(end.reason or end.description or "The worker could not be started."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Case:
         """The line as a sentence, without folders and without the function that logged it."""
         line = without_folders(self.line)
         said = line.rpartition("error loading model: ")[2] if "error loading model: " in line else line
-        return f"The engine says: {_sentence(_FUNCTION.sub('', said))}"
+        return f"The engine says: {sentence(_FUNCTION.sub('', said))}"
 
 
 _FUNCTION: Final = re.compile(r"^(?:[a-z]{2,4} {1,8})?[\w~()]{1,80}: {1,4}(?:error: )?")
@@ -106,7 +107,7 @@ def _what_needed_it(lines: Sequence[str]) -> str:
     if "kv cache" in text or "kv_cache" in text or "memory_recurrent" in text:
         return "the context (KV cache)"
     if "compute buffer" in text or "graph_reserve" in text:
-        return "the buffers that it computes with"
+        return "the compute buffers"
     return "the model's weights"
 
 
@@ -121,7 +122,7 @@ def _killed(end: WorkerExit, spec: ReplicaSpec) -> FoundryLocalError:
             f"control group or container). {sizes} {_LESS_MEMORY}"
         )
     return ServerStartFailed(
-        f"The worker was killed by SIGKILL. {sizes} Unless somebody ended it, the system ran out of memory. "
+        f"The worker was killed by SIGKILL. {sizes} Unless somebody killed it, the system ran out of memory. "
         f"{_LESS_MEMORY}"
     )
 
@@ -250,8 +251,3 @@ _RULES: Final[tuple[tuple[re.Pattern[str], Callable[[_Case], FoundryLocalError]]
     ),
     (re.compile(r"(?i)GGML_(?:ASSERT|ABORT)|terminate called"), _internal_check),
 )
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -57,7 +57,7 @@ class EngineRequest:
         """The body for a replica, with answers of at most `answer_tokens`, and with the request's tag.
 
         One whose template opens the model's thoughts has them before the answer. Raises InvalidRequest when the
-        replica's engine cannot keep the request's constraint: it would ignore it in silence.
+        replica's engine cannot keep the request's constraint: it would silently ignore it.
         """
         body = self.body
         if self.constraint is not None and not address.has_llguidance:
@@ -84,6 +84,7 @@ class Dialect(Generic[B]):
 
     def __init__(self, engine_path: str, shape: type[B]) -> None:
         self.engine_path = engine_path
+        self.shape = shape
         self._decoder = msgspec.json.Decoder(shape)
         self._function_types = shape.function_types
 
@@ -113,7 +114,7 @@ class Dialect(Generic[B]):
     # --- the answer -------------------------------------------------------------------------------------
 
     def whole(self, raw: bytes, body: B, stats: RequestStats) -> Any:
-        """The whole answer for the client. Raises msgspec.DecodeError and LookupError on what is no answer."""
+        """The whole answer for the client. Raises msgspec.DecodeError and LookupError if there is no answer in it."""
         answer = self.decode_answer(raw, body, stats)
         if not isinstance(answer, dict):
             return answer

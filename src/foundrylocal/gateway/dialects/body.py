@@ -1,6 +1,6 @@
 """What every request body has in common, and the number types that the shapes are made of.
 
-Invariant: a body is decoded into its shape and written anew from it, so the engine never sees a field, a
+Invariant: a body is decoded into its shape and encoded again from it, so the engine never sees a field, a
 duplicate key or a number that was not checked here. An optional field that is null counts as absent.
 """
 

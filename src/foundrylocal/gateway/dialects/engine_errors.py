@@ -1,4 +1,4 @@
-"""The engine's refusals as errors of ours: what the caller can mend is a 4xx that names the field."""
+"""The engine's errors as errors of the gateway: what the caller can fix is a 4xx that names the field."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from foundrylocal.errors import (
     InternalError,
     InvalidRequest,
     ModelLoading,
+    sentence,
 )
 from foundrylocal.gateway.dialects.body import Body
 
 _UNSUPPORTED_INPUT = re.compile(r"(image|audio|video) input is not supported", re.IGNORECASE)
 # An embedding's input must fit one batch.
 _TOO_LARGE = re.compile(r"\((\d+) tokens\) is too large.*?batch size: (\d+)")
-# About what the request holds, although the engine answers some of it with a 500.
+# About the content of the request, although the engine answers some of these with a 500.
 _CALLERS_FAULT = re.compile(
     r"template|jinja|parse|grammar|schema|invalid|range_check|token|base64|decode|image|audio", re.IGNORECASE
 )
@@ -31,12 +32,12 @@ _MAX_TEMPLATE_CHARS = 4000
 
 
 class EngineFailed(InternalError):
-    """The engine failed on this request and lives."""
+    """The engine failed on this request but is still running."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.message = "The engine could not answer this request"
-        self.details = reason
+        self.details = f"{sentence(reason)} Try again; if it fails again, see the service's log."
 
 
 def error_of(status: int, raw: bytes, body: Body) -> FoundryLocalError:

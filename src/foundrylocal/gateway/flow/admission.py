@@ -78,7 +78,7 @@ class Admission:
 
     @asynccontextmanager
     async def admit(self, replica: Replica, request: InferenceRequest) -> AsyncIterator[None]:
-        """Hold what the request may need of the context for the time of the block, and limit its answer to that.
+        """Hold what the request may need of the context for the duration of the block, and limit its answer to that.
 
         Raises ContextLengthExceeded, and what a count raises.
         """

@@ -65,7 +65,7 @@ class ContextBudget:
 
     @asynccontextmanager
     async def reserve(self, need: TokenNeed) -> AsyncIterator[int]:
-        """Reserve for the time of the block, in turn; the tokens that each answer may have. The need can fit."""
+        """Reserve for the duration of the block, in turn; the tokens that each answer may have. The need can fit."""
         waiter = _Waiter(need)
         self._waiting.append(waiter)
         self._grant()

@@ -30,7 +30,7 @@ class SideWork:
 
     @asynccontextmanager
     async def place(self, model_id: str) -> AsyncIterator[None]:
-        """A place for the time of the block. Raises QueueFull."""
+        """A place for the duration of the block. Raises QueueFull."""
         places = self._places[model_id]
         waiting = places.statistics().tasks_waiting
         if waiting >= MAX_WAITING:

@@ -25,7 +25,7 @@ from foundrylocal.kit.contain import contain
 
 log = logging.getLogger("foundrylocal.HealthMonitor")
 
-# How long the engine has to go on once the request to blame has left.
+# How long the engine has to make progress again once the request to blame is gone.
 GRACE_S = 5.0
 Kill = Callable[[str], Awaitable[None]]
 
@@ -35,7 +35,7 @@ class EngineStuck(InternalError):
 
     def __init__(self) -> None:
         super().__init__()
-        self.message = "The engine made no progress on this request, so it was ended"
+        self.message = "The engine made no progress on this request, so the request was cancelled"
         self.details = "Simplify its grammar or schema, or send less text."
 
 
@@ -44,8 +44,8 @@ class ConstraintRefused(InvalidRequest):
 
     def __init__(self, field_name: str, wait_s: float) -> None:
         super().__init__(
-            f"Invalid request: '{field_name}' made the engine stop a while ago",
-            f"It is accepted again in {max(1, round(wait_s))} s. Simplify it.",
+            f"Invalid request: '{field_name}' recently made the engine hang",
+            f"It is refused for another {max(1, round(wait_s))} s. Simplify it, then try again.",
             param=field_name,
         )
 
@@ -90,7 +90,7 @@ class StuckEngines:
 
     @contextmanager
     def flight(self, spec: ReplicaSpec, address: Address, request: InferenceRequest) -> Iterator[Flight]:
-        """A request for the time that the engine works on it; the block is cancelled when it is to blame."""
+        """A request while the engine works on it; the block is cancelled when it is to blame."""
         replica_id, name = spec.id, (request.stats.model_id or "").rpartition("/")[2]
         batch_s = batch_bound_s(spec, has_images=request.body.has_images)
         flight = Flight(request, address, name, batch_s)
@@ -108,7 +108,7 @@ class StuckEngines:
                     self._watchdogs.pop(replica_id, None)
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Look after the engines that work, until cancelled."""
+        """Watch the engines that are working, until cancelled."""
         task_status.started()
         async with anyio.create_task_group() as group:
             while True:
@@ -170,13 +170,13 @@ class StuckEngines:
             return
         for flight in self._flights.get(replica_id, []):
             flight.is_bystander = not flight.is_ended
-        log.error("The engine of %s is still stuck: its worker is replaced", blamed.model_name)
+        log.error("The engine of %s is still stuck: replacing its worker", blamed.model_name)
         await self._kill(replica_id)
 
     def _end(self, flight: Flight, still_s: float) -> None:
         request = flight.request
         log.error(
-            "The engine of %s made no progress for %.0f s on request %s to %s: the request is ended",
+            "The engine of %s made no progress for %.0f s on request %s to %s: cancelling the request",
             flight.model_name,
             still_s,
             request.id,

@@ -51,7 +51,7 @@ async def _cut(address: Address, text: str, limit: int) -> str | list[int]:
 
 
 async def _tokenize(address: Address, text: str, *, add_special: bool) -> list[int]:
-    """The tokens of a text; none when the engine cannot tell, which then says itself what is wrong."""
+    """The tokens of a text; none when the engine cannot tell, which then reports the problem itself."""
     payload = msgspec.json.encode({"content": text, "add_special": add_special})
     try:
         with anyio.fail_after(TOKENIZE_TIMEOUT_S):

@@ -1,7 +1,7 @@
-"""Whether an answer keeps its constraint, looked at byte by byte as it comes.
+"""Whether an answer keeps its constraint, checked byte by byte as it arrives.
 
-The engine drops a grammar in the middle of an answer when a step of it is too much work, and generates on without it.
-Only the text shows that.
+The engine drops a grammar in the middle of an answer when a step of it is too much work, and goes on generating
+without it. Only the text shows that.
 
 Invariant: an answer that is passed on as complete kept its constraint from its first byte to its last.
 """

@@ -20,7 +20,7 @@ from foundrylocal.gateway.limits.schema_text import SchemaBudget, schema_text
 from foundrylocal.gateway.limits.schema_work import check_lark
 
 HEADER = "%llguidance {}\n"
-# A fifth of what the engine's own copy allows: that which passes here passes there.
+# A fifth of what the engine's own copy allows: what passes here passes there.
 _MAX_GRAMMAR_SIZE = 100_000
 MAX_GRAMMAR_CHARACTERS = 65_536
 _ANSWER = "answer"

@@ -12,4 +12,4 @@ _DATA_IMAGE = re.compile(r"data:image/[a-z0-9.+\-]{1,40};base64,", re.IGNORECASE
 def check_image(url: str, place: str) -> None:
     """Refuse any other address than one that holds the image; raises InvalidRequest."""
     if not _DATA_IMAGE.match(url):
-        refuse(place, "must hold the image itself (data:image/...;base64,...): no other address is fetched")
+        refuse(place, "must contain the image itself (data:image/...;base64,...): URLs are not fetched")

@@ -27,8 +27,8 @@ class RequestTooComplex(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__(
-            "Invalid request: its check took too long",
-            f"It took more than {CHECK_TIMEOUT_S:.0f} s. Send fewer or smaller schemas, tools or messages.",
+            "Invalid request: validation took too long",
+            f"Validation took more than {CHECK_TIMEOUT_S:.0f} s. Send fewer or smaller schemas, tools or messages.",
         )
 
 

@@ -21,13 +21,13 @@ class RefusedConstraints:
         self._until_s: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def add(self, model_id: str, digest: str) -> None:
-        """Refuse it from now on, for REFUSED_FOR_S."""
+        """Refuse the constraint for REFUSED_FOR_S from now on."""
         self._until_s.pop((model_id, digest), None)
         self._until_s[model_id, digest] = self._now_s() + REFUSED_FOR_S
         while len(self._until_s) > MAX_REFUSED:
             self._until_s.popitem(last=False)
 
     def wait_s(self, model_id: str, digest: str) -> float:
-        """For how long it is still refused, 0 when it is not."""
+        """How many seconds it will still be refused, 0 if it is not."""
         until_s = self._until_s.get((model_id, digest), 0.0)
         return max(0.0, until_s - self._now_s())

@@ -1,6 +1,6 @@
 """A JSON schema as llguidance gets it, within one budget for all schemas of a request.
 
-Invariant: what is left of a budget is never exceeded, however many schemas a request brings. The size of a schema
+Invariant: a budget is never exceeded, however many schemas a request brings. The size of a schema
 is what its compilation costs; what else costs without bound is counted in `schema_work`, and llguidance bounds the
 rest itself (docs/decisions/0021-llguidance.md).
 """
@@ -87,7 +87,7 @@ def _schema_of(value: object, root: Json, place: str) -> object:
     return _prepared(value, root, place) if isinstance(value, dict) else value
 
 
-# --- unions that are told apart by a property -----------------------------------------------------------
+# --- unions that are discriminated by a property -----------------------------------------------------------
 
 
 def _has_tag(branches: list[Any], root: Json) -> bool:
@@ -113,7 +113,7 @@ def _is_tag(name: object, objects: list[Json]) -> bool:
 
 
 def _values(schema: object) -> Iterator[str]:
-    """The texts that a property may be; nothing when it may be something else too."""
+    """The texts that a property may be; empty if it may be something else too."""
     if isinstance(schema, dict):
         values = [schema["const"]] if "const" in schema else schema.get("enum")
         if isinstance(values, list) and all(isinstance(value, str) for value in values):

@@ -1,6 +1,6 @@
 """The record of running and recent requests: their figures, never their content.
 
-Invariant: an entry holds numbers, names of ours and what the client called itself, never a prompt or an answer. At
+Invariant: an entry holds numbers, our own words and what the client calls itself, never a prompt or an answer. At
 most `limit()` ended requests are kept.
 """
 
@@ -59,7 +59,7 @@ class Activity:
 
     @contextmanager
     def running(self, stats: RequestStats) -> Iterator[RunningRequest]:
-        """A request for the time of the block; it is kept among the ended ones afterwards."""
+        """A request for the duration of the block; it is kept among the ended ones afterwards."""
         request = self._running[stats.id] = RunningRequest(stats)
         try:
             yield request
@@ -85,7 +85,7 @@ class Activity:
                 request.end(KeyRevoked())
 
     def find(self, request_id: str) -> dict[str, Any] | None:
-        """The entry with that id; None when there is none, or none any more."""
+        """The entry with that id; None if there is none, or no longer."""
         running = self._running.get(request_id)
         if running is not None:
             return render_entry(running.stats)

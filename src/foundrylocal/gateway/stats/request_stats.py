@@ -64,7 +64,7 @@ class RequestStats:
         self.first_s = monotonic() - self.began
 
     def note_outcome(self, outcome: str) -> None:
-        """How the request ended; the first outcome stands, and a request without one was cancelled."""
+        """How the request ended; the first outcome stands, and a request without an outcome was cancelled."""
         if self.outcome == "cancelled":
             self.outcome = outcome
 

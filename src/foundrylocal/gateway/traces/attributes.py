@@ -49,7 +49,7 @@ def first_attributes(endpoint: str) -> Attributes:
 
 
 def last_attributes(stats: RequestStats) -> Attributes:
-    """What is known when it has ended; what the request did not get to is left out."""
+    """What is known when it has ended; steps that the request never reached are left out."""
     known: dict[str, str | int | float | bool | None] = {
         "gen_ai.request.model": stats.model_name or None,
         "gen_ai.response.model": stats.model_id or None,
@@ -71,7 +71,7 @@ def last_attributes(stats: RequestStats) -> Attributes:
 
 
 def is_failure(stats: RequestStats) -> bool:
-    """Whether the request ended in an error; a client that left is none."""
+    """Whether the request ended in an error; a client that disconnected is not an error."""
     return stats.outcome not in ("ok", "cancelled")
 
 
@@ -89,7 +89,7 @@ def phases(stats: RequestStats) -> list[tuple[str, float, float]]:
 
 
 def input_messages(body: bytes) -> str | None:
-    """The messages of a request as `gen_ai.input.messages` has them; None when they are none, or very long."""
+    """The messages of a request as `gen_ai.input.messages` has them; None if there are none or they are long."""
     if len(body) > MAX_TRACED_BYTES:
         return None
     try:

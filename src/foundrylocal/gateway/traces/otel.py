@@ -133,7 +133,7 @@ class OtelTrace:
 
 
 class _SdkLog(logging.Handler):
-    """The SDK's complaints in our log, each once: a collector that is down would fill it."""
+    """The SDK's warnings in our log, each once: a collector that is down would fill it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -56,7 +56,7 @@ class Restoring:
 
     async def _restore_slot(self, address: Address, slot: int, prompt: SavedPrompt) -> bool:
         if not await DISK_LANE.run(self._store.is_intact, prompt):
-            log.warning("A saved prompt is damaged: dropped")
+            log.warning("A saved prompt is damaged and was removed")
             await DISK_LANE.run(self._store.drop, prompt)
             return False
         try:

@@ -165,7 +165,7 @@ class PromptStore:
 
     def _require_room(self, size_bytes: int) -> None:
         if size_bytes > self._limit_bytes:
-            raise StateFileInvalid("it is larger than all saved prompts may be together")
+            raise StateFileInvalid("it is larger than prompt_cache_mb allows for all saved prompts together")
 
     def _is_continued(self, prompt: SavedPrompt, tokens: array[int]) -> bool:
         try:
@@ -195,7 +195,9 @@ class PromptStore:
         self._trim()
 
     def _give_up(self, fit: Fit) -> None:
-        log.info("Saved prompts of this model do not help: the engine reads them again. They are dropped")
+        log.info(
+            "Restored prompts of this model do not help: the engine processes them again. They were removed"
+        )
         useless = (*self._index.useless_keys, fit.key)[-MAX_USELESS_KEYS:]
         self._index = msgspec.structs.replace(self._index, useless_keys=useless)
         self._set(one for one in self.prompts if one.key != fit.key)

@@ -122,7 +122,7 @@ hint: you may be using wrong mmproj
     "memory for computing": (
         "0.01.0 E x\n0.01.001.673 E graph_reserve: failed to allocate compute buffers",
         LoadOutOfMemory,
-        ["the buffers that it computes with"],
+        ["the compute buffers"],
     ),
     "memory of the GPU": (
         "0.00.053.808 E ggml_backend_cuda: CUDA error: out of memory",

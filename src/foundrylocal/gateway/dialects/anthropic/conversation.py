@@ -138,7 +138,7 @@ def _part(block: Block, place: str, role: str) -> TextPart | ImagePart:
     if isinstance(block, ToolReferenceBlock):
         return TextPart(f"Tool: {block.tool_name}")
     if not isinstance(block, ImageBlock) or role == "assistant":
-        refuse(place, f"is a block that a message of the role '{role}' cannot hold")
+        refuse(place, f"is a block that a message with the role '{role}' cannot contain")
     return ImagePart(ImageUrl(f"data:{block.source.media_type};base64,{block.source.data}"))
 
 

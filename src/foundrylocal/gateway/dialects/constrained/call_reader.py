@@ -27,7 +27,7 @@ class ArgumentsText:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Text of an answer that is no call."""
+    """Text of an answer that is not a call."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""A chat answer that was made to be calls, as the engine would have written it had the model called by itself."""
+"""A chat answer that was made to be calls, as the engine writes one when the model calls on its own."""
 
 from __future__ import annotations
 

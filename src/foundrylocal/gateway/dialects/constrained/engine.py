@@ -1,9 +1,9 @@
 """How the engine is asked for an answer that keeps a constraint, and shown tools.
 
-The engine takes no grammar beside tools, and its own for tools neither compels a call nor keeps a schema. So where a
-call is required, the tools reach the prompt through the template's arguments, and the answer is made to be a call by
-our grammar. Where the model may answer in words, the engine's own parser of calls is used, with outlines of the
-schemas.
+The engine takes no grammar beside tools, and its own for tools neither forces a call nor enforces a schema. So
+where a call is required, the tools reach the prompt through the template's arguments, and the answer is made to be
+a call by our grammar. Where the model may answer in words, the engine's own parser of calls is used, with outlines
+of the schemas.
 """
 
 from __future__ import annotations

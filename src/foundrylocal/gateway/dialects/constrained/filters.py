@@ -36,7 +36,7 @@ class ConstraintBroken(InvalidRequest):
         super().__init__(
             f"Invalid request: '{field}' is too complex to be enforced with this model",
             "The engine stopped enforcing it in the middle of the answer, because one step took too much work. "
-            "Rules that repeat single characters in several ways are the usual reason: simplify them.",
+            "The usual cause is a rule that can match the same characters in several ways: simplify it.",
             param=field,
         )
 
@@ -68,7 +68,7 @@ class Follower:
 
 
 class FollowedText:
-    """An answer in words: it passes as it is."""
+    """An answer in plain text: it passes unchanged."""
 
     def __init__(self, start: Adherence, field: str, must_end: bool) -> None:
         self._follower = Follower(start, field, must_end)

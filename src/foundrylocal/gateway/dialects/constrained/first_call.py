@@ -43,7 +43,7 @@ def _event(event: bytes) -> bytes:
 
 
 def _keep_first(choice: Json) -> bool:
-    """Leave later calls out of the choice; whether anything is left of it."""
+    """Leave later calls out of the choice; False if nothing is left of it."""
     delta = choice["delta"]
     if calls := delta.get("tool_calls"):
         delta["tool_calls"] = [call for call in calls if call["index"] == 0]

@@ -96,7 +96,7 @@ def ending(body: GenerationBody, content: Json, reason: str, stats: RequestStats
 
 
 def durations(stats: RequestStats) -> Json:
-    """How long the request took so far, and how long of that its model was loading."""
+    """How long the request took so far, and how much of that its model was loading."""
     return {"total_duration": _ns(monotonic() - stats.began), "load_duration": _ns(stats.load_s)}
 
 

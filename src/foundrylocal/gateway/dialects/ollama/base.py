@@ -20,7 +20,7 @@ class Ollama(Dialect[O]):
     stream_content_type: ClassVar[bytes] = NDJSON
 
     def check(self, body: O) -> None:
-        _ = body.keep_alive_s  # refuses what is no duration
+        _ = body.keep_alive_s  # refuses anything that is not a duration
 
     def own_error(self, error: FoundryLocalError, body: O) -> FoundryLocalError:
         return ollama_error(error, body.model)

@@ -1,7 +1,7 @@
 """Ollama's messages as the messages of a chat.
 
 Invariant: each result of a tool belongs to one call of the conversation. Ollama's clients name neither calls nor
-results reliably, so calls get ids of ours, and a result without one answers the oldest call that fits.
+results reliably, so calls get ids that we assign, and a result without one answers the oldest call that fits.
 """
 
 from __future__ import annotations

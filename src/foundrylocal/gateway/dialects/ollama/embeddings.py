@@ -24,7 +24,7 @@ class Embed(Ollama[EmbedBody]):
 
     def to_engine(self, body: EmbedBody) -> EngineRequest:
         if "" in body.texts:
-            refuse("input", "must not hold an empty string")
+            refuse("input", "must not contain an empty string")
         return embedding_request(self.engine_path, body.texts) if body.texts else LOAD_ONLY
 
     def idle_answer(self, body: EmbedBody) -> Json:

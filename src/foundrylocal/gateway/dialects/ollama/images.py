@@ -19,6 +19,6 @@ def image_part(data: str, place: str) -> ImagePart:
     found = _DATA_URL.match(data)
     encoded = "".join((data[found.end() :] if found else data).split())
     if not _BASE64.fullmatch(encoded):
-        refuse(place, "must be the image itself in base64: no address and no file is read")
+        refuse(place, "must be the image itself in base64: URLs and file names are not supported")
     kind = next((name for start, name in _TYPES.items() if encoded.startswith(start)), "png")
     return ImagePart(ImageUrl(f"data:image/{kind};base64,{encoded}"))

@@ -25,7 +25,7 @@ class TextPiece(msgspec.Struct):
 
 
 def whole_text(raw: bytes, body: GenerationBody, stats: RequestStats) -> Json:
-    """The whole answer. Raises msgspec.DecodeError on what is no answer."""
+    """The whole answer. Raises msgspec.DecodeError for anything that is not an answer."""
     piece = msgspec.json.decode(raw, type=TextPiece)
     return text_ending(piece, piece.content, body, stats)
 

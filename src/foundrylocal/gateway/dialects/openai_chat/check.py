@@ -35,7 +35,7 @@ def check_chat(body: ChatBody) -> None:
         if getattr(body, name) is not None:
             refuse(name, reason)
     if "audio" in (body.modalities or ()):
-        refuse("modalities", "must not hold 'audio': answers are text")
+        refuse("modalities", "must not contain 'audio': answers are text")
     if body.top_logprobs is not None and not body.logprobs:
         refuse("top_logprobs", "needs 'logprobs' to be true")
     check_stream_options(body)
@@ -70,7 +70,7 @@ def check_messages(messages: list[Message]) -> None:
         for index, call in enumerate(message.tool_calls or ()):
             _check_call(call, f"{place}.tool_calls[{index}]")
         if message.role == "tool" and not message.tool_call_id:
-            refuse(f"{place}.tool_call_id", "is required in a message of the role 'tool'")
+            refuse(f"{place}.tool_call_id", "is required in a message with the role 'tool'")
         for index, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if isinstance(part, ImagePart):
                 check_image(part.image_url.url, f"{place}.content[{index}].image_url.url")

@@ -16,7 +16,7 @@ def check_completion(body: CompletionBody) -> None:
     if body.prompt == []:
         refuse("prompt", "must not be empty")
     if body.prompt_count > MAX_PROMPTS:
-        refuse("prompt", f"must not hold more than {MAX_PROMPTS} prompts")
+        refuse("prompt", f"must not contain more than {MAX_PROMPTS} prompts")
     if body.answer_count > MAX_ANSWERS:
         refuse("n", f"must not ask for more than {MAX_ANSWERS} answers to all prompts together")
     if body.echo:

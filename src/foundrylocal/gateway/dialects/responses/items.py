@@ -68,7 +68,7 @@ def messages_of(items: list[Json], instructions: str | None = None) -> list[Mess
         if not message.content and not message.tool_calls:
             message.content = ""  # templates want a text where there is nothing else
     if not any(message.role != "system" for message in messages):
-        refuse("input", "must hold a message of the user")
+        refuse("input", "must contain a user message")
     return messages
 
 
@@ -120,7 +120,7 @@ def _content(given: str | Iterable[object], place: str, role: str) -> Content:
     for number, part in enumerate(given):
         if isinstance(part, InputImage):
             if role == "assistant":
-                refuse(f"{place}[{number}]", "is an image, which an assistant's message cannot hold")
+                refuse(f"{place}[{number}]", "is an image, which an assistant's message cannot contain")
             check_image(part.image_url, f"{place}[{number}].image_url")
             parts.append(ImagePart(ImageUrl(part.image_url)))
         else:

@@ -37,7 +37,7 @@ def _page(items: list[Json], query: dict[str, str]) -> Json:
     if (after := query.get("after")) is not None:
         place = next((number for number, item in enumerate(ordered) if item["id"] == after), None)
         if place is None:
-            refuse("after", "names no item of this response")
+            refuse("after", "is not the id of an item of this response")
         ordered = ordered[place + 1 :]
     page = ordered[: int(text)]
     return {

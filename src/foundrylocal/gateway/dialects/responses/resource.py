@@ -9,7 +9,7 @@ from foundrylocal.gateway.dialects.body import Json
 from foundrylocal.gateway.dialects.by_chat import ChatAnswer, Usage
 from foundrylocal.gateway.dialects.responses.shapes import FunctionTool, ResponsesBody
 
-# What the engine uses where neither the request nor the model says otherwise; it tells its real values at the end.
+# What the engine uses where neither the request nor the model says otherwise; it reports its values at the end.
 _DEFAULTS = {"temperature": 0.8, "top_p": 0.95, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 
 

@@ -45,7 +45,7 @@ class Aliases:
         """
         alias = without_latest(name)
         if self._is_model(alias):
-            refuse(param, f"is the name of a model already: '{alias[:200]}'")
+            refuse(param, f"is already the name of a model: '{alias[:200]}'")
         async with self._lock:
             await self._save({**self._settings.current.aliases, alias: model.simple_name}, param)
             await self._save_preset(alias, preset)

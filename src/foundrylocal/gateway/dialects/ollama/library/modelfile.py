@@ -67,7 +67,7 @@ def _quoted(begun: str, lines: Iterator[str]) -> str:
     while not quotes:
         line = next(lines, None)
         if line is None:
-            refuse("modelfile", 'has a text in """ without its end')
+            refuse("modelfile", 'has an unterminated text in """')
         before, quotes, _ = line.partition(_QUOTES)
         parts.append(before)
     return "\n".join(parts).strip("\n")

@@ -19,7 +19,7 @@ BEGINNING = {"status": "pulling manifest"}
 
 
 class PullLines:
-    """Turns the progress of one download into lines; a layer's numbers never fall."""
+    """Turns the progress of one download into lines; a layer's numbers never decrease."""
 
     def __init__(self, model: Model) -> None:
         self._layers = [file for file in model.sources[0].files if file.size_bytes]
