@@ -25,6 +25,7 @@ import psutil
 
 from foundrylocal.cli.client import HttpClient, ManagementClient
 from foundrylocal.cli.failure import Failure
+from foundrylocal.engine.ray.node.command import session_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "SmolLM2-135M-Instruct-Q4_1-GGUF"
@@ -199,6 +200,8 @@ def main() -> int:
         print(f"\nThe demonstration failed: {failure}", file=sys.stderr)
         return 1
     finally:
+        for home in folder.iterdir():  # a node that was killed could not remove Ray's files
+            shutil.rmtree(session_folder(home / "state"), ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
         print("Everything of the demonstration has ended.")
 

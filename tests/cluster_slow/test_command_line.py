@@ -33,6 +33,8 @@ def folder() -> Iterator[Path]:
     """A folder with a short path."""
     path = Path(tempfile.mkdtemp(prefix="fl-"))
     yield path
+    for home in path.iterdir():  # a node that was killed could not remove Ray's files
+        shutil.rmtree(session_folder(home / "state"), ignore_errors=True)
     shutil.rmtree(path, ignore_errors=True)
 
 
