@@ -101,7 +101,7 @@ def test_a_model_that_is_not_downloaded_has_a_preset_too(service: Service) -> No
     path = "/models/Qwen2.5-0.5B-Instruct-Q8_0-GGUF/preset"
     assert service.post(path, {"temperature": 0.5}).json()["saved"] == {"temperature": 0.5}
     error = service.post(path, {"context_size": 1_000_000}).json()["error"]
-    assert error["details"].startswith("context_size: the model has 32768 tokens of context.")
+    assert error["details"].startswith("context_size: the model supports at most 32768 tokens of context.")
 
 
 def test_a_preset_survives_a_restart_and_the_model_s_deletion(home: Path) -> None:

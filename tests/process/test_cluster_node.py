@@ -19,6 +19,8 @@ from tests.running import REPOSITORY, eventually, left_of
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the nodes of a cluster run on Linux")
 FAKE = str(REPOSITORY / "tests" / "fakes" / "ray_start.py")
 
+_OTHERS: list[psutil.Process] = []
+
 
 @contextmanager
 def node(output: Path, *flags: str) -> Iterator[NodeProcess]:
@@ -29,8 +31,17 @@ def node(output: Path, *flags: str) -> Iterator[NodeProcess]:
         started.stop()
 
 
+@pytest.fixture(autouse=True)
+def others() -> Iterator[None]:
+    """What this process had started before: services that a session of tests shares."""
+    _OTHERS[:] = psutil.Process().children(recursive=True)
+    yield
+    _OTHERS.clear()
+
+
 def family() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """What a test has started."""
+    return [process for process in psutil.Process().children(recursive=True) if process not in _OTHERS]
 
 
 def raylet() -> psutil.Process:

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,20 @@ BEGIN_TIMEOUT_S = 60.0
 
 
 class ReplicaActor:
-    """One replica; `begin` comes first. Its methods run on Ray's event loop of this actor."""
+    """One replica; `begin` comes first. Its methods run on Ray's event loop of this actor.
 
-    def __init__(self) -> None:
+    `leave` ends the process; one that is not used within `begin_timeout_s` leaves by itself.
+    """
+
+    def __init__(
+        self, leave: Callable[[int], object] = os._exit, begin_timeout_s: float = BEGIN_TIMEOUT_S
+    ) -> None:
+        self._leave = leave
         self._text = ""
         self._replica: NodeReplica | None = None
         self._life: asyncio.Task[None] | None = None
         # The link may die between the creation of an actor and its order.
-        self._unused = threading.Timer(BEGIN_TIMEOUT_S, os._exit, (0,))
+        self._unused = threading.Timer(begin_timeout_s, leave, (0,))
         self._unused.daemon = True
         self._unused.start()
 
@@ -62,7 +69,7 @@ class ReplicaActor:
         await replica.run()
         while not lease.is_over:  # noqa: ASYNC110 - it is over by the clock, with nobody to say so
             await asyncio.sleep(lease.check_period_s)
-        os._exit(0)
+        self._leave(0)
 
     async def watch(self, seen: int, wait_s: float, files_at: dict[str, str] | None) -> dict[str, Any]:
         """The newest update past number `seen`, after `wait_s` at the latest; renews the lease."""

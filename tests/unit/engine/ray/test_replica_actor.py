@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 from pathlib import Path
 
 import anyio
 import pytest
 
 import foundrylocal
-from foundrylocal.engine.ray import replica
 from foundrylocal.engine.ray.orders import NodeOrder
 from foundrylocal.engine.ray.replica import ReplicaActor, prepare_process
 from foundrylocal.engine.replica import ReplicaSpec
@@ -24,7 +24,10 @@ def order() -> NodeOrder:
 
 @pytest.mark.parametrize("text", ['{"version": "0.0.1", "spec": "of another shape"}', "{}"])
 def test_an_order_of_another_version_is_refused_whatever_is_in_it(text: str) -> None:
-    answer = anyio.run(ReplicaActor().begin, text)
+    actor = ReplicaActor(
+        leave=lambda code: None
+    )  # the real one would end the process of the tests a minute later
+    answer = anyio.run(actor.begin, text)
     version = json.loads(text).get("version")
     assert answer["refusal"] == (
         f"It runs FoundryLocal {foundrylocal.__version__}, and the service {version}. "
@@ -32,26 +35,10 @@ def test_an_order_of_another_version_is_refused_whatever_is_in_it(text: str) -> 
     )
 
 
-def test_an_actor_that_gets_no_order_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = anyio.Event()
-
-    async def main() -> None:
-        from anyio.lowlevel import current_token
-
-        from foundrylocal.engine.ray import replica as module
-
-        token = current_token()
-
-        def leave(code: int) -> None:
-            anyio.from_thread.run_sync(ended.set, token=token)
-
-        monkeypatch.setattr(module.os, "_exit", leave)
-        ReplicaActor()
-        with anyio.fail_after(10):
-            await ended.wait()
-
-    monkeypatch.setattr(replica, "BEGIN_TIMEOUT_S", 0.01)
-    anyio.run(main)
+def test_an_actor_that_gets_no_order_ends() -> None:
+    codes: queue.SimpleQueue[int] = queue.SimpleQueue()
+    ReplicaActor(leave=codes.put, begin_timeout_s=0.01)
+    assert codes.get(timeout=10) == 0
 
 
 @pytest.mark.parametrize(("gpus", "expected"), [("", None), ("0,1", "0,1")])
