@@ -149,6 +149,6 @@ WORK = {
     "first token s, long conversation": back_to_a_long_conversation,
     "tokens/s, one busy program": beside_a_busy_program,
     "requests refused for memory that was there": refused_for_memory,
-    "CPU of a relayed chunk": cpu_of_a_chunk,
+    "CPU of a relayed chunk, with its requests": cpu_of_a_chunk,
     "strict schemas kept": schemas_kept,
 }
