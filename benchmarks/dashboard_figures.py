@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from statistics import median
 
 from benchmarks.report import Figure, spread
 from tests.browser.page import Page, browser
@@ -64,7 +65,7 @@ def dashboard_figures(folder: Path, rounds: int) -> list[Figure]:
             "dashboard first paint ms",
             spread(paints, 0),
             target=f"< {PAINT_MS:.0f} ms",
-            is_ok=min(paints) < PAINT_MS,
+            is_ok=median(paints) < PAINT_MS,
         ),
         Figure(
             "dashboard weight of the first page KB",
