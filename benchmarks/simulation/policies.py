@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from benchmarks.simulation.shape import SLOTS
+
 # How far the home of a conversation may be ahead of the replica with the fewest in flight, as in the product.
 MAX_AHEAD = 1
 
@@ -29,9 +31,11 @@ def two_choices(known: Sequence[int], conversation: int, chance: random.Random) 
 
 
 def prefix(known: Sequence[int], conversation: int, chance: random.Random) -> int:
-    """The conversation's home, while it is at most MAX_AHEAD ahead; else the fewest in flight."""
+    """The conversation's home, while it is at most MAX_AHEAD ahead and has a slot if any has; else the fewest."""
     home = (conversation * 2_654_435_761 >> 8) % len(known)  # stands for rendezvous hashing of its opening
-    return home if known[home] <= min(known) + MAX_AHEAD else least(known, conversation, chance)
+    fewest = min(known)
+    has_slot = known[home] < SLOTS or fewest >= SLOTS
+    return home if has_slot and known[home] <= fewest + MAX_AHEAD else least(known, conversation, chance)
 
 
 POLICIES: dict[str, Policy] = {"least in flight": least, "two choices": two_choices, "prefix": prefix}

@@ -12,6 +12,8 @@ LATER = (
     "httpx",
     "numpy",
     "ray",
+    "foundrylocal.engine.ray.launcher",
+    "foundrylocal.engine.ray.orders",
     "rich",
     "cyclopts",
     "markdown_it",

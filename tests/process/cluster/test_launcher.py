@@ -254,6 +254,15 @@ def test_a_lost_replica_is_no_crash(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_replica_whose_launch_was_given_up_is_ended(tmp_path: Path) -> None:
+    async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
+        await launcher.rooms()
+        cluster.send(event="update", replica="a/b#7", update={"number": 1, "phase": "loading"})
+        await eventually(lambda: [one["replica"] for one in cluster.commands("kill")] == ["a/b#7"])
+
+    run(tmp_path, scenario)
+
+
 def test_a_link_that_ends_is_started_again_and_follows_the_same_replicas(tmp_path: Path) -> None:
     async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
         await launcher.adopted()

@@ -258,11 +258,21 @@ class RayLauncher:
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
         replica = str(event.get("replica"))
+        member = self._members.get(replica)
         if event.get("event") == "update":
-            self._members.apply(replica, orders.decode_update(event["update"]))
-        elif event.get("event") == "lost" and (member := self._members.get(replica)) is not None:
+            update = orders.decode_update(event["update"])
+            if member is not None:
+                self._members.apply(replica, update)
+            elif not update.phase.is_final:
+                # Its launch was given up while the link was at it, and the link would renew it for ever.
+                self._spawn(self._end_unknown(replica))
+        elif event.get("event") == "lost" and member is not None:
             self._suspects.add(member.node)
             self._members.fail(member, str(event["reason"]), Cause.NODE)
+
+    async def _end_unknown(self, replica: str) -> None:
+        with suppress(ClusterUnreachable):
+            await self._link.ask("kill", MAX_KILL_S, replica=replica)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:

@@ -18,6 +18,9 @@ _HEALTH_CHECKS = {
     "RAY_health_check_failure_threshold": "3",
 }
 _ALWAYS = {
+    # Ray ends actors when the memory is nearly full. The planner decides what fits, and a replica that Ray ended
+    # would look like a lost node.
+    "RAY_memory_monitor_refresh_ms": "0",
     # Ray gives its workers niceness 15, and engines would inherit it.
     "RAY_worker_niceness": "0",
     # Ray refuses nodes whose Python differs in the patch level unless told otherwise.
