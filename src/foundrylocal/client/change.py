@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from foundrylocal.client.call import read_as
 from foundrylocal.client.transport import decoded
-from foundrylocal.wire.events import (
-    ActivityEvent,
-    DownloadsEvent,
-    EndedDownloadsEvent,
-    LoadedEvent,
-    MachineEvent,
-    ModelsEvent,
-    RequestsEvent,
-    StateEvent,
-)
+from foundrylocal.wire.events import Change
 
-Change = (
-    StateEvent
-    | DownloadsEvent
-    | EndedDownloadsEvent
-    | LoadedEvent
-    | ModelsEvent
-    | ActivityEvent
-    | MachineEvent
-    | RequestsEvent
-)
 _SHAPES: dict[str, type[Change]] = {
-    "state": StateEvent,
-    "downloads": DownloadsEvent,
-    "ended_downloads": EndedDownloadsEvent,
-    "loaded": LoadedEvent,
-    "downloaded": ModelsEvent,
-    "activity": ActivityEvent,
-    "machine": MachineEvent,
-    "requests": RequestsEvent,
+    kind: shape for shape in get_args(Change) for kind in get_args(shape.model_fields["type"].annotation)
 }
 
 

@@ -96,18 +96,19 @@ class RequestsEvent(BaseModel):
     data: RequestsSummary
 
 
-class ChangeEvent(
-    RootModel[
-        StateEvent
-        | DownloadsEvent
-        | EndedDownloadsEvent
-        | LoadedEvent
-        | ModelsEvent
-        | ActivityEvent
-        | MachineEvent
-        | RequestsEvent
-    ]
-):
+Change = (
+    StateEvent
+    | DownloadsEvent
+    | EndedDownloadsEvent
+    | LoadedEvent
+    | ModelsEvent
+    | ActivityEvent
+    | MachineEvent
+    | RequestsEvent
+)
+
+
+class ChangeEvent(RootModel[Change]):
     """One event of each kind at the start, then one per change; each carries the complete state of its kind."""
 
     model_config = ConfigDict(json_schema_extra={"discriminator": {"propertyName": "type"}})

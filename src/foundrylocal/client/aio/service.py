@@ -9,12 +9,13 @@ from typing import Any
 from foundrylocal.client.addresses import with_query
 from foundrylocal.client.aio.resource import AsyncResource
 from foundrylocal.client.call import Call, read_as
-from foundrylocal.client.change import Change, read_change
+from foundrylocal.client.change import read_change
 from foundrylocal.client.timeouts import DOCTOR_TIMEOUT_S
 from foundrylocal.wire.cluster import ClusterAnswer
 from foundrylocal.wire.config import SettingsAnswer
 from foundrylocal.wire.doctor import DoctorAnswer
 from foundrylocal.wire.engines import EnginesAnswer
+from foundrylocal.wire.events import Change
 from foundrylocal.wire.machine import Machine
 from foundrylocal.wire.markdown import MarkdownAnswer
 from foundrylocal.wire.models import OpenAIModelList
