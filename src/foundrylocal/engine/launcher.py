@@ -9,6 +9,7 @@ from foundrylocal.engine.node import NodeStatus
 from foundrylocal.engine.replica import Address, Adopted, ReplicaEvent, ReplicaSpec, ReplicaStatus, Room
 from foundrylocal.kit.broadcast import Subscription
 
+STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 MAX_KILL_S = 3.0
 """How long `kill` takes at most, whatever the processes and the network do."""
 

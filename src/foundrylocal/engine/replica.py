@@ -14,7 +14,7 @@ from foundrylocal.wire.options_report import OptionsReport
 
 
 def node_name(node: str) -> str:
-    """A node as users are told of it."""
+    """A node as users see it."""
     return node or "local"
 
 

@@ -19,7 +19,7 @@ from foundrylocal.engine.cpu.cores import read_cores
 from foundrylocal.engine.cpu.threads import auto_threads
 from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.health_check import check_health
-from foundrylocal.engine.launcher import MAX_KILL_S
+from foundrylocal.engine.launcher import MAX_KILL_S, STOPPED_BEFORE_READY
 from foundrylocal.engine.local.crowd_watch import CrowdWatch
 from foundrylocal.engine.local.platform import processes
 from foundrylocal.engine.local.process import WorkerProcess
@@ -50,7 +50,6 @@ STALL_TIMEOUT_S = 180.0
 MAX_LOAD_S = 86_400.0
 # Less memory than that comes and goes without any progress.
 MIN_PROGRESS_BYTES = 1024 * 1024
-STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 
 
 class LocalLauncher:

@@ -20,7 +20,7 @@ import anyio.abc
 import anyio.to_thread
 
 from foundrylocal.engine.health_check import check_health
-from foundrylocal.engine.launcher import MAX_KILL_S
+from foundrylocal.engine.launcher import MAX_KILL_S, STOPPED_BEFORE_READY
 from foundrylocal.engine.local.process import KILLED
 from foundrylocal.engine.node import NodeStatus
 from foundrylocal.engine.ray import orders
@@ -32,7 +32,7 @@ from foundrylocal.engine.ray.node_rooms import NodeRooms
 from foundrylocal.engine.ray.ordering import OrderMaker
 from foundrylocal.engine.ray.orders import NodeOrder
 from foundrylocal.engine.ray.suspects import UNUSABLE_S, Suspects
-from foundrylocal.engine.ray.waiting import STOPPED_BEFORE_READY, wait_settled
+from foundrylocal.engine.ray.waiting import wait_settled
 from foundrylocal.engine.replica import (
     Address,
     Adopted,

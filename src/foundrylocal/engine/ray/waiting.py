@@ -11,7 +11,6 @@ from foundrylocal.engine.ray.orders import Phase
 from foundrylocal.engine.replica import Address
 from foundrylocal.errors import NodeUnusable, ServerStartTimeout
 
-STOPPED_BEFORE_READY = "The worker was stopped before it was ready."
 PROGRESS_PERIOD_S = 0.5
 MAX_LOAD_S = 86_400.0
 # Ray starts an actor in seconds, unless the node has no memory left for it, and then it says nothing.
