@@ -39,6 +39,9 @@ from foundrylocal.gateway.ollama_port import HOST as OLLAMA_HOST
 from foundrylocal.gateway.ollama_port import Keyless, OllamaPort
 from foundrylocal.gateway.port import GatewayPortOpener
 from foundrylocal.gateway.traces.tracing import open_tracing
+from foundrylocal.home.folders import Folders, HomeUnusable
+from foundrylocal.home.lock import hold_home
+from foundrylocal.home.service_address import find_address, forget_address, recorded_address
 from foundrylocal.keys.keyring import Keyring
 from foundrylocal.kit.clock import now_s
 from foundrylocal.kit.descriptors import raise_descriptor_limit
@@ -59,10 +62,7 @@ from foundrylocal.server.models import ModelManager
 from foundrylocal.server.presets import ModelPresets
 from foundrylocal.server.server import Server
 from foundrylocal.settings.exposure import exposure_problem
-from foundrylocal.settings.folders import Folders
-from foundrylocal.settings.home_lock import HomeUnusable, hold_home
 from foundrylocal.settings.key import KEY_NAME, load_or_make_key
-from foundrylocal.settings.service_address import find_address, forget_address, recorded_address
 from foundrylocal.settings.store import SettingsStore
 from foundrylocal.tuning.tuner import Tuner
 from foundrylocal.web.asgi import App

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foundrylocal.settings.home_lock import hold_home
+from foundrylocal.home.lock import hold_home
 from tests.e2e.test_cli import command, environment, nothing_left, processes_of, stored
 from tests.running import CHAT_MODEL, FAKE_WORKER, eventually, running
 

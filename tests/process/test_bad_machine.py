@@ -18,8 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from foundrylocal.settings.folders import Folders
-from foundrylocal.settings.home_lock import HomeUnusable
+from foundrylocal.home.folders import Folders, HomeUnusable
 from tests.running import BASE_PATH, FAKE_WORKER, READY, Service, eventually, running, store_tiny_model
 
 SERVE = [sys.executable, "-m", "foundrylocal", "serve", "--port", "0"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from foundrylocal import __version__
-from foundrylocal.settings.home_version import HOME_FORMAT
+from foundrylocal.home.version import HOME_FORMAT
 from tests.fakes.earlier_homes import BEFORE_PRESETS, EARLIER_HOMES, EarlierHome
 from tests.running import CHAT_MODEL, FAKE_WORKER, running, store_tiny_model
 

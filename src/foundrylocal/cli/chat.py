@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundrylocal.cli.client import HttpClient, error_of
+from foundrylocal.cli.ensure_loaded import RunningServer
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.served import RunningServer
 
 Json = dict[str, Any]
 

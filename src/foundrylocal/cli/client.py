@@ -24,22 +24,6 @@ SERVICE_NAME = "foundry-local-api"
 CHECK_TIMEOUT_S = 5.0
 
 
-def default_url() -> str:
-    """FOUNDRYLOCAL_URL, or the running service of this home, or the configured port on this machine."""
-    return os.environ.get(addresses.URL_VARIABLE) or _address_of_home() or addresses.default_url()
-
-
-def _address_of_home() -> str | None:
-    from foundrylocal.settings.folders import Folders
-    from foundrylocal.settings.home_lock import HomeUnusable
-    from foundrylocal.settings.service_address import find_address
-
-    try:
-        return find_address(Folders.locate().state)
-    except HomeUnusable:
-        return None
-
-
 @contextmanager
 def _failures() -> Iterator[None]:
     try:
@@ -81,7 +65,7 @@ class ManagementClient(HttpClient):
     """The management API; it needs the key only if the service has one."""
 
     def __init__(self, url: str | None = None) -> None:
-        super().__init__(url or default_url(), os.environ.get(addresses.KEY_VARIABLE))
+        super().__init__(url or addresses.default_url(), os.environ.get(addresses.KEY_VARIABLE))
 
     def get(self, path: str, **query: object) -> Any:
         return self.call("GET", BASE_PATH + with_query(path, query))

@@ -17,10 +17,23 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def default_url() -> str:
-    """FOUNDRYLOCAL_URL, or the configured port on this machine."""
-    return os.environ.get(URL_VARIABLE) or (
-        f"http://127.0.0.1:{os.environ.get('FOUNDRYLOCAL_API_PORT') or DEFAULT_PORT}"
+    """FOUNDRYLOCAL_URL, or the running service of this home, or the configured port on this machine."""
+    return (
+        os.environ.get(URL_VARIABLE)
+        or _address_of_home()
+        or f"http://127.0.0.1:{os.environ.get('FOUNDRYLOCAL_API_PORT') or DEFAULT_PORT}"
     )
+
+
+def _address_of_home() -> str | None:
+    # Imported here: a caller that gives the address needs none of it.
+    from foundrylocal.home.folders import Folders, HomeUnusable
+    from foundrylocal.home.service_address import find_address
+
+    try:
+        return find_address(Folders.locate().state)
+    except HomeUnusable:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local.launcher import LocalLauncher
 from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import InvalidConfiguration
+from foundrylocal.home.folders import Folders
 from foundrylocal.pool.trial import launch_where_free, trial_replica
-from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.schema import Settings
 from foundrylocal.settings.sources import describe, from_environment, layered
 

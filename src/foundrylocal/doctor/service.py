@@ -14,8 +14,8 @@ from foundrylocal.doctor.runner import Checked, run_checks
 from foundrylocal.doctor.standard import Subject, standard_checks
 from foundrylocal.doctor.starter import load_seconds
 from foundrylocal.engine.devices import Device
+from foundrylocal.home.folders import Folders
 from foundrylocal.server.server import Server
-from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.store import SettingsStore
 
 

@@ -18,8 +18,8 @@ from foundrylocal.doctor.finding import Finding
 from foundrylocal.doctor.runner import Check, Shared, in_thread
 from foundrylocal.downloads.space import RESERVE_BYTES, free_bytes
 from foundrylocal.engine.devices import Device
+from foundrylocal.home.folders import Folders
 from foundrylocal.kit.clock import now_s
-from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.schema import Settings
 
 _MB = 1024 * 1024

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from foundrylocal.settings.folders import default_cache_dir
+from foundrylocal.home.folders import default_cache_dir
 from foundrylocal.settings.replica_counts import ReplicaCounts
 from foundrylocal.wire.load_options import IdleUnload, LoadSettings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from foundrylocal.cli.chat import Conversation
+from foundrylocal.cli.ensure_loaded import RunningServer
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.served import RunningServer
 from tests.fakes.management_api import Script, chunks
 
 ASK = "POST /v1/chat/completions"

@@ -10,7 +10,7 @@ import pytest
 
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.chat_loop import ChatLoop
-from foundrylocal.cli.served import RunningServer
+from foundrylocal.cli.ensure_loaded import RunningServer
 from tests.fakes.management_api import Script, chunks
 
 ASK = "POST /v1/chat/completions"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from foundrylocal.settings.home_lock import hold_home
-from foundrylocal.settings.service_address import recorded_address
+from foundrylocal.home.lock import hold_home
+from foundrylocal.home.service_address import recorded_address
 from tests.fakes.management_api import Run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")

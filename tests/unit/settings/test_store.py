@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foundrylocal.errors import ConfigurationUpdateFailed, InvalidConfiguration
-from foundrylocal.settings.folders import Folders, default_cache_dir
+from foundrylocal.home.folders import Folders, default_cache_dir
 from foundrylocal.settings.key import load_or_make_key
 from foundrylocal.settings.saved_file import change_engines, change_setting
 from foundrylocal.settings.store import SettingsStore

@@ -19,8 +19,8 @@ from foundrylocal.doctor.runner import Check, in_thread, run_checks
 from foundrylocal.engine.ray.node.address import HeadAddress, UnusableAddress, parse_head
 from foundrylocal.engine.ray.node.environment import has_token
 from foundrylocal.engine.ray.node.record import find_node
+from foundrylocal.home.folders import Folders
 from foundrylocal.kit.clock import now_s
-from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.store import SettingsStore
 
 

@@ -13,7 +13,7 @@ from foundrylocal.cli.render import say
 from foundrylocal.engine.ray.node.command import session_folder
 from foundrylocal.engine.ray.node.record import NodeRecord, find_node
 from foundrylocal.engine.ray.node.storage import storage_folder
-from foundrylocal.settings.folders import Folders
+from foundrylocal.home.folders import Folders
 from foundrylocal.settings.saved_file import NAME, change_setting, read_saved
 
 # The node gets 20 s to end its processes.

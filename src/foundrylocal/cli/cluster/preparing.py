@@ -18,7 +18,7 @@ from foundrylocal.engine.ray.node.environment import has_token
 from foundrylocal.engine.ray.node.installed import installation_problem
 from foundrylocal.engine.ray.node.record import find_node
 from foundrylocal.engine.ray.node.token import find_token
-from foundrylocal.settings.folders import Folders
+from foundrylocal.home.folders import Folders
 from foundrylocal.settings.store import SettingsStore
 
 _MB = 1024 * 1024

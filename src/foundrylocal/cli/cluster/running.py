@@ -38,8 +38,8 @@ from foundrylocal.engine.ray.node.record import NodeRecord, own_record, recorded
 from foundrylocal.engine.ray.node.storage import Storage, UnusableStorage, parse_storage
 from foundrylocal.engine.ray.node.supervisor import Supervisor
 from foundrylocal.engine.ray.node.token import load_or_make_token
+from foundrylocal.home.folders import Folders
 from foundrylocal.kit.sizes import format_bytes
-from foundrylocal.settings.folders import Folders
 from foundrylocal.settings.saved_file import change_setting
 
 LOG_NAME = "cluster-node.log"

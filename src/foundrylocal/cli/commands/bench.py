@@ -18,10 +18,10 @@ from foundrylocal.cli.bench.measure import Ask, measure_model
 from foundrylocal.cli.bench.report import rows
 from foundrylocal.cli.bench.stream import Streamed, prompt_of, stream_chat
 from foundrylocal.cli.client import HttpClient
+from foundrylocal.cli.ensure_loaded import RunningServer, ensure_served
+from foundrylocal.cli.find_or_start_service import find_or_start
 from foundrylocal.cli.operations import download, find_model
 from foundrylocal.cli.render import facts, say, table
-from foundrylocal.cli.served import RunningServer, ensure_served
-from foundrylocal.cli.service import reach
 from foundrylocal.kit.clock import format_time, now_s
 
 
@@ -50,7 +50,7 @@ def command(
 
 def _measure(models: list[str]) -> list[dict[str, Any]]:
     """The figures of each model; a server that was started for them is stopped again."""
-    with reach(None, keep=False) as service:
+    with find_or_start(None, keep=False) as service:
         server = ensure_served(service.api, models[0])
         try:
             names = [_simple_name(service.api, model) for model in models]
@@ -108,6 +108,6 @@ def _finish(machine: dict[str, Any], figures: list[dict[str, Any]], *, as_json: 
 
 
 def _state_folder() -> Path:
-    from foundrylocal.settings.folders import Folders
+    from foundrylocal.home.folders import Folders
 
     return Folders.locate().state

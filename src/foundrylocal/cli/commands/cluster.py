@@ -145,7 +145,7 @@ def token(
       foundrylocal cluster token --set
     """
     from foundrylocal.engine.ray.node.token import read_token, save_token, token_path
-    from foundrylocal.settings.folders import Folders
+    from foundrylocal.home.folders import Folders
 
     folders = Folders.locate()
     if not set_:

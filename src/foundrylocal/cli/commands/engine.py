@@ -112,7 +112,7 @@ def _examine(name: str, path: Path) -> Any:
 
 
 def _remove(name: str) -> None:
-    from foundrylocal.settings.folders import Folders
+    from foundrylocal.home.folders import Folders
     from foundrylocal.settings.saved_file import NAME, read_saved
 
     try:
@@ -128,7 +128,7 @@ def _remove(name: str) -> None:
 
 
 def _change(name: str, path: str | None) -> None:
-    from foundrylocal.settings.folders import Folders
+    from foundrylocal.home.folders import Folders
     from foundrylocal.settings.saved_file import change_engines
 
     folders = Folders.locate()

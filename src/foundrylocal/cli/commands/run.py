@@ -23,12 +23,12 @@ from foundrylocal.cli.arguments import GatewayPort
 from foundrylocal.cli.chat import Conversation
 from foundrylocal.cli.chat_loop import PROMPT, ChatLoop, described, write
 from foundrylocal.cli.client import ManagementClient, model_path
+from foundrylocal.cli.ensure_loaded import RunningServer, ensure_loaded
 from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.find_or_start_service import find_or_start
 from foundrylocal.cli.image_file import data_url
 from foundrylocal.cli.operations import UNLOAD_TIMEOUT_S
 from foundrylocal.cli.render import facts, say, show_failure
-from foundrylocal.cli.served import RunningServer, ensure_loaded
-from foundrylocal.cli.service import reach
 
 # A model with 135 million parameters answers this one well, and the same way each time.
 QUESTION = "Tell me in one sentence what a cat is."
@@ -115,7 +115,11 @@ def _run(options: RunOptions) -> None:
     # Read the question first: an incomplete command line must not start or download anything.
     question = _question(options)
     out = sys.stdout
-    with _exit_on_signals(), _narration(question, options), reach(options.port, keep=options.keep) as service:
+    with (
+        _exit_on_signals(),
+        _narration(question, options),
+        find_or_start(options.port, keep=options.keep) as service,
+    ):
         server = ensure_loaded(service.api, options.model, options.gateway_port)
         try:
             is_ending = service.is_ours or server.is_ours or server.has_loaded

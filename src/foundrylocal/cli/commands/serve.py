@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from foundrylocal.cli.background_service import READY_TIMEOUT_S, ServiceProcess, start_service
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import facts
-from foundrylocal.cli.service_process import READY_TIMEOUT_S, ServiceProcess, start_service
 
 
 def command(

@@ -124,7 +124,7 @@ def _manager(is_system: bool) -> Manager:
         return Systemd(is_system=is_system)
     if sys.platform == "darwin":
         from foundrylocal.cli.autostart.launchd import Launchd
-        from foundrylocal.settings.folders import Folders
+        from foundrylocal.home.folders import Folders
 
         return Launchd(Folders.locate().state / "service-output.log", is_system=is_system)
     raise Failure(
@@ -143,8 +143,8 @@ def _installed(is_system: bool) -> Manager:
 
 def _refuse_beside_another(manager: Manager) -> None:
     """A service that was started by hand holds the home, and the manager's own would be refused."""
-    from foundrylocal.settings.folders import Folders
-    from foundrylocal.settings.home_lock import is_home_held
+    from foundrylocal.home.folders import Folders
+    from foundrylocal.home.lock import is_home_held
 
     if is_home_held(Folders.locate().state) and not (manager.path.exists() and manager.state().is_running):
         raise Failure(
@@ -163,8 +163,8 @@ def _say_what_is_left_out() -> None:
 
 
 def _address() -> str | None:
-    from foundrylocal.settings.folders import Folders
-    from foundrylocal.settings.service_address import find_address
+    from foundrylocal.home.folders import Folders
+    from foundrylocal.home.service_address import find_address
 
     return find_address(Folders.locate().state)
 

@@ -29,9 +29,9 @@ def command() -> None:
     Examples:
       foundrylocal shutdown
     """
-    from foundrylocal.settings.folders import Folders
-    from foundrylocal.settings.home_lock import is_home_held
-    from foundrylocal.settings.service_address import find_service
+    from foundrylocal.home.folders import Folders
+    from foundrylocal.home.lock import is_home_held
+    from foundrylocal.home.service_address import find_service
 
     state = Folders.locate().state
     if not is_home_held(state):
@@ -66,7 +66,7 @@ def _refuse_another(url: str) -> None:
 
 
 def _wait_for_the_end(state: Path, pid: int) -> None:
-    from foundrylocal.settings.home_lock import is_home_held
+    from foundrylocal.home.lock import is_home_held
 
     deadline_s = time.monotonic() + END_TIMEOUT_S
     while is_home_held(state):

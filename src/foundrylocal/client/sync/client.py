@@ -26,9 +26,9 @@ from foundrylocal.client.transport import Transport
 class FoundryLocal(Server, Service):
     """The management API at `url`.
 
-    Without `url`, it is FOUNDRYLOCAL_URL, or port 9500 of this machine; without `management_key`, it is
-    FOUNDRYLOCAL_MANAGEMENT_KEY, if the service has such a key. Raises InvalidAddress. Use it in a `with` block, or
-    call `close` at the end.
+    Without `url`, it is FOUNDRYLOCAL_URL, or the running service of this home, whatever its port, or port 9500 of
+    this machine: the same as for the command line. Without `management_key`, it is FOUNDRYLOCAL_MANAGEMENT_KEY, if
+    the service has such a key. Raises InvalidAddress. Use it in a `with` block, or call `close` at the end.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from foundrylocal.engine.ray import orders
 from foundrylocal.engine.ray.lease import Lease
 from foundrylocal.engine.ray.node_replica import NodeReplica
 from foundrylocal.engine.ray.orders import FileServerAddress, NodeOrder
-from foundrylocal.settings.folders import default_cache_dir
+from foundrylocal.home.folders import default_cache_dir
 
 BEGIN_TIMEOUT_S = 60.0
 

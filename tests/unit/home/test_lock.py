@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from foundrylocal.settings.home_lock import (
+from foundrylocal.home.lock import (
     LOCK_NAME,
     LOOKS_TAKE_S,
     HomeInUse,

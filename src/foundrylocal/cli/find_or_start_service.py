@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from foundrylocal.cli.client import ManagementClient, default_url
+from foundrylocal.cli.background_service import READY_TIMEOUT_S, ServiceProcess, start_service
+from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure, Refused, Unreachable
 from foundrylocal.cli.render import say
-from foundrylocal.cli.service_process import READY_TIMEOUT_S, ServiceProcess, start_service
+from foundrylocal.client.addresses import default_url
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -26,7 +27,7 @@ class Service:
 
 
 @contextmanager
-def reach(port: int | None, *, keep: bool) -> Iterator[Service]:
+def find_or_start(port: int | None, *, keep: bool) -> Iterator[Service]:
     """Find the service, or start one and stop it afterwards. Raises Failure."""
     url = default_url() if port is None else f"http://127.0.0.1:{port}"
     api = ManagementClient(url)

@@ -12,10 +12,20 @@ from pathlib import Path
 
 import platformdirs
 
-from foundrylocal.settings.home_lock import HomeUnusable
+from foundrylocal.errors import FoundryLocalError
 
 APP = "foundrylocal"
 _PRIVATE = 0o700
+
+
+class HomeUnusable(FoundryLocalError):
+    """A folder or file of the home cannot be created, read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"Cannot use {path}",
+            f"{reason}. Fix its permissions or free some space, or set FOUNDRYLOCAL_HOME to another folder.",
+        )
 
 
 def _home() -> Path | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from foundrylocal.errors import FoundryLocalError
-from foundrylocal.settings.home_version import claim_home
+from foundrylocal.home.folders import HomeUnusable
+from foundrylocal.home.version import claim_home
 
 LOCK_NAME = "service.lock"
 # A command that only looks whether the lock is held has it for a moment.
@@ -26,16 +27,6 @@ class HomeInUse(FoundryLocalError):
         super().__init__(
             "Another FoundryLocal service is already running with this home",
             f"Stop it first, or give this one its own folder with FOUNDRYLOCAL_HOME (now {state}).",
-        )
-
-
-class HomeUnusable(FoundryLocalError):
-    """A folder or file of the home cannot be created, read or written."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"Cannot use {path}",
-            f"{reason}. Fix its permissions or free some space, or set FOUNDRYLOCAL_HOME to another folder.",
         )
 
 

@@ -92,7 +92,7 @@ def start_service(arguments: Sequence[str], *, ends_with_us: bool) -> ServicePro
 
 
 def _output_file() -> Path:
-    from foundrylocal.settings.folders import Folders
+    from foundrylocal.home.folders import Folders
 
     state = Folders.locate().state
     path = state / "service-output.log"

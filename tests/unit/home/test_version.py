@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from foundrylocal import __version__
-from foundrylocal.settings.home_lock import hold_home
-from foundrylocal.settings.home_version import FILE_NAME, HOME_FORMAT, HomeTooNew
+from foundrylocal.home.lock import hold_home
+from foundrylocal.home.version import FILE_NAME, HOME_FORMAT, HomeTooNew
 
 
 def test_the_version_that_uses_a_home_is_recorded(tmp_path: Path) -> None:
