@@ -72,6 +72,21 @@ def test_a_flood_of_lines_leaves_five_thousand(board: Page) -> None:
     assert (kept, is_bounded) == (5000, True) and "line 19999" in last
 
 
+def test_a_filter_draws_what_is_seen_first(board: Page) -> None:
+    board.eval("location.hash = '#/logs'")
+    board.until("the log", "document.querySelector('fl-log-view .log-line')")
+    board.eval(A_FLOOD_OF_LINES)
+    shown = "document.querySelectorAll('.log-line').length"
+    at_once = f"((view) => {{ view.filter = view.isShown; return {shown}; }})(document.querySelector('fl-log-view'))"
+    assert 0 < board.eval(at_once) <= 200
+    board.until("the older lines", f"{shown} === 5000")
+    texts = "[...document.querySelectorAll('.log-line')].map((one) => one.textContent)"
+    first, *_, last = board.eval(texts)
+    assert "line 15000" in first and "line 19999" in last
+    end = "((box) => box.scrollHeight - box.scrollTop - box.clientHeight)(document.querySelector('.log-box'))"
+    assert board.eval(end) < 40
+
+
 def test_streams_end_with_their_screen_and_their_page(board: Page, service: Service) -> None:
     for _ in range(8):
         board.eval("location.hash = '#/logs'")

@@ -42,6 +42,7 @@ function element(wanted, at, keyed) {
   const known = wanted.key != null ? keyed.get(wanted.key) : at;
   const fits = known?.described?.tag === wanted.tag && known.described.key === wanted.key;
   const node = fits ? known : create(wanted.tag);
+  if (node.described === wanted) return node; // a description that was kept
   if (fits && wanted.key != null) keyed.delete(wanted.key); // a second one with this key is another node
   const before = node.described?.props ?? {};
   for (const name in before) if (!(name in wanted.props)) set(node, name, undefined);

@@ -1,6 +1,7 @@
 // <fl-log-view>: the lines of the log as a scrolling list. Lines are added a few times a second, never redrawn, and the
 // oldest are dropped. They are in blocks, so that the browser lays out only the blocks that are seen.
-// `filter` is a function of a line; setting it redraws. `add(lines, isAnew)` appends, or begins again.
+// `filter` is a function of a line; setting it draws the newest lines at once and the older ones when the page is idle, so
+// that no key waits for thousands of lines. `add(lines, isAnew)` appends, or begins again.
 
 import { clock } from '../core/format.js';
 import { MAX_LINES } from '../core/log-stream.js';
@@ -9,6 +10,9 @@ import { plural } from '../core/format.js';
 const NEAR_END_PX = 40;
 const BLOCK_LINES = 100;
 const FLUSH_MS = 120;
+const MAX_BLOCKS = MAX_LINES / BLOCK_LINES;
+const FIRST_LINES = 2 * BLOCK_LINES; // more than a window shows
+const FILL_MS = 20;
 
 function row(line) {
   const node = document.createElement('div');
@@ -22,10 +26,17 @@ function row(line) {
   return node;
 }
 
+function block() {
+  const node = document.createElement('div');
+  node.className = 'log-block';
+  return node;
+}
+
 class LogView extends HTMLElement {
   connectedCallback() {
     this.lines = [];
     this.pending = [];
+    this.older = []; // lines that the filter keeps and that are not drawn yet
     this.missed = 0;
     this.box = document.createElement('div');
     this.box.className = 'log-box';
@@ -56,9 +67,26 @@ class LogView extends HTMLElement {
   set filter(value) {
     this.isShown = value;
     if (!this.box) return;
+    this.older = this.lines.filter(value);
     this.box.replaceChildren();
-    this.#append(this.lines.filter(value));
+    this.#append(this.older.splice(-FIRST_LINES));
     this.#follow();
+    this.#fill();
+  }
+
+  /** Older lines go above the newer ones, a block at a time, so that keys and frames come between. */
+  #fill() {
+    this.filling ??= setTimeout(() => {
+      this.filling = null;
+      const lines = this.older.splice(-BLOCK_LINES);
+      if (!lines.length || !this.isConnected || this.box.childElementCount >= MAX_BLOCKS) return;
+      const isFollowing = this.#isAtEnd();
+      const node = block();
+      node.append(...lines.map(row));
+      this.box.prepend(node);
+      if (isFollowing) this.box.scrollTop = this.box.scrollHeight;
+      this.#fill();
+    }, FILL_MS);
   }
 
   get shown() {
@@ -68,7 +96,7 @@ class LogView extends HTMLElement {
   add(lines, isAnew = false) {
     if (isAnew) {
       this.box.replaceChildren();
-      [this.lines, this.pending] = [[], []];
+      [this.lines, this.pending, this.older] = [[], [], []];
     }
     this.pending = [...this.pending, ...lines].slice(-MAX_LINES);
     this.timer ??= setTimeout(() => {
@@ -78,16 +106,15 @@ class LogView extends HTMLElement {
   }
 
   #append(lines) {
-    let block = this.box.lastElementChild;
+    let last = this.box.lastElementChild;
     for (const line of lines) {
-      if (!block || block.childElementCount >= BLOCK_LINES) {
-        block = document.createElement('div');
-        block.className = 'log-block';
-        this.box.append(block);
+      if (!last || last.childElementCount >= BLOCK_LINES) {
+        last = block();
+        this.box.append(last);
       }
-      block.append(row(line));
+      last.append(row(line));
     }
-    while (this.box.childElementCount > MAX_LINES / BLOCK_LINES) this.box.firstElementChild.remove();
+    while (this.box.childElementCount > MAX_BLOCKS) this.box.firstElementChild.remove();
   }
 
   #flush() {

@@ -61,6 +61,15 @@ class Logs extends View {
     return 'Copied. Check it before you share it: it contains names of models and folders.';
   }
 
+  /** Names to choose from; described anew only when the models change, for there may be thousands. */
+  #names(models) {
+    if (this.named !== models) {
+      this.names = h('datalist', { id: 'log-models' }, models.filter((one) => one.is_downloaded).map((one) => h('option', { key: one.simple_name, value: one.simple_name })));
+      this.named = models;
+    }
+    return this.names;
+  }
+
   view() {
     const { level, source, text, engine } = this.filter;
     return h('div', {},
@@ -68,7 +77,7 @@ class Logs extends View {
         h('select', { 'aria-label': 'Minimum level', onchange: (event) => this.#set('level', event.target.value) }, LEVELS.map((one) => h('option', { value: one, selected: one === level }, `${one} and above`))),
         h('select', { 'aria-label': 'Source', onchange: (event) => this.#set('source', event.target.value) }, h('option', { value: '' }, 'All sources'), SOURCES.map((one) => h('option', { key: one, value: one, selected: one === source }, one))),
         h('input', { type: 'search', 'data-filter': true, 'aria-label': 'Text in the line', placeholder: 'Model or text', list: 'log-models', value: text, oninput: (event) => this.#set('text', event.target.value) }),
-        h('datalist', { id: 'log-models' }, (store.state.models ?? []).filter((one) => one.is_downloaded).map((one) => h('option', { key: one.simple_name, value: one.simple_name }))),
+        store.state.models && this.#names(store.state.models),
         h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: engine, onchange: (event) => this.#set('engine', event.target.checked) }), 'Engine lines'),
         h('span', { class: 'row' }, button('Copy', () => copyText(this.#text(this.querySelector('fl-log-view').shown), 'Log copied'), { kind: 'quiet', glyph: 'copy', name: 'Copy the lines that are shown' }),
           button('Save', () => this.#download(), { kind: 'quiet', name: 'Save the lines that are shown as a file' }),
