@@ -12,7 +12,7 @@ NEXT_STEPS = {
     "server_already_running": "foundrylocal switch MODEL, or foundrylocal stop",
     "operation_in_progress": "foundrylocal status",
     "port_in_use": "foundrylocal start MODEL --gateway-port 0",
-    "model_in_use": "foundrylocal stop",
+    "model_in_use": "foundrylocal unload MODEL, or foundrylocal stop if it is the current model",
     "download_failed": "run the same command again",
     "checksum_mismatch": "run the same command again",
     "insufficient_disk_space": "foundrylocal list, then foundrylocal rm MODEL",

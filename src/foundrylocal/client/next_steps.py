@@ -9,7 +9,7 @@ NEXT_STEPS = {
     "operation_in_progress": "Wait until status() is running or stopped, or call stop().",
     "operation_cancelled": "Repeat the call if it is still wanted.",
     "port_in_use": "Pass another port; 0 takes any free one.",
-    "model_in_use": "Call stop() or switch(OTHER_MODEL) first.",
+    "model_in_use": "Call models.unload(MODEL) first, or stop() or switch(OTHER_MODEL) for the current model.",
     "server_start_timeout": "Pass options={'timeout_seconds': 600}, or choose a smaller model.",
     "server_start_failed": "Read logs(level='ERROR').",
     "worker_crashed": "Repeat the call; if it happens again, read logs(level='ERROR').",

@@ -266,9 +266,9 @@ class DownloadManager:
 
     def _refuse_during_download(self, model: Model) -> None:
         if self.is_downloading(model.model_id):
-            error = ModelInUse(model.simple_name, "being downloaded")
-            error.details = "Wait for the download to finish, or cancel it first."
-            raise error
+            raise ModelInUse(
+                model.simple_name, "being downloaded", "Wait for the download to finish, or cancel it first."
+            )
 
 
 def _default_fetchers() -> dict[type[Any], Fetcher[Any]]:

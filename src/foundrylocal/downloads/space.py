@@ -73,6 +73,7 @@ class SpaceLedger:
                 format_bytes(free),
                 str(place.cache_dir),
                 format_bytes(promised) if promised else None,
+                format_bytes(self._reserve_bytes) if self._reserve_bytes else None,
             )
 
     def release(self, place: Place) -> None:

@@ -237,8 +237,13 @@ class UnknownEngine(InvalidRequest):
 class ModelInUse(FoundryLocalError):
     type, code = "conflict_error", "model_in_use"
 
-    def __init__(self, name: str, state: str = "loaded") -> None:
-        super().__init__(f"Model '{name}' is {state}", "Stop the server or switch to another model first.")
+    def __init__(
+        self,
+        name: str,
+        state: str = "loaded",
+        next_step: str = "Unload it first: POST /models/{name}/unload.",
+    ) -> None:
+        super().__init__(f"Model '{name}' is {state}", next_step)
 
 
 class ModelCorrupted(FoundryLocalError):

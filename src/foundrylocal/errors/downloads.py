@@ -28,11 +28,14 @@ class ChecksumMismatch(FoundryLocalError):
 class InsufficientDiskSpace(FoundryLocalError):
     type, code = "insufficient_resources", "insufficient_disk_space"
 
-    def __init__(self, needed: str, free: str, folder: str, reserved: str | None = None) -> None:
+    def __init__(
+        self, needed: str, free: str, folder: str, reserved: str | None = None, reserve: str | None = None
+    ) -> None:
         part = f", {reserved} of it reserved for earlier downloads" if reserved else ""
+        kept = f" {reserve} of what is needed stays free for other programs." if reserve else ""
         super().__init__(
             "Not enough disk space for the model",
-            f"Needed: {needed}, free: {free} in {folder}{part}. Delete models, or set another cache_dir.",
+            f"Needed: {needed}, free: {free} in {folder}{part}.{kept} Delete models, or set another cache_dir.",
         )
 
 

@@ -128,7 +128,7 @@ class Roster:
         if entry.replicas or entry.load is not None:
             raise ModelInUse(model.simple_name)
         if entry.is_blocked:
-            raise ModelInUse(model.simple_name, "being changed on disk")
+            raise _changing_on_disk(model)
         entry.is_blocked = True
         try:
             yield
@@ -139,7 +139,7 @@ class Roster:
         """A new replica that is LOADING. Raises ModelInUse while the model's files change."""
         entry = self.entry(model)
         if entry.is_blocked:
-            raise ModelInUse(model.simple_name, "being changed on disk")
+            raise _changing_on_disk(model)
         replica = Replica(entry, spec, self._clock())
         entry.replicas.append(replica)
         entry.changes.notify()
@@ -226,3 +226,7 @@ class Roster:
             replica.last_used = self._clock()
             if replica.in_flight == 0:
                 replica.entry.changes.notify()
+
+
+def _changing_on_disk(model: Model) -> ModelInUse:
+    return ModelInUse(model.simple_name, "being changed on disk", "Try again in a moment.")

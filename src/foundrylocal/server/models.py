@@ -68,7 +68,7 @@ class ModelManager:
         Its preset stays, for the next download; an imported model leaves the registry, and its preset with it.
         """
         if self._is_servers_own(model):
-            raise ModelInUse(model.simple_name)
+            raise _own_model_in_use(model)
         with self._pool.block_loads(model):
             freed_bytes = await self._supply.delete(model)
         await self._pool.forget(model)
@@ -83,7 +83,7 @@ class ModelManager:
         while it is being loaded, fetched or switched to.
         """
         if self._is_servers_own(model) and self._server.state.status is not Status.RUNNING:
-            raise ModelInUse(model.simple_name)
+            raise _own_model_in_use(model)
         await self.unload(model)
         with self._pool.block_loads(model):
             return await self._supply.delete(model)
@@ -97,3 +97,9 @@ class ModelManager:
     def _is_servers_own(self, model: Model) -> bool:
         state = self._server.state
         return state.current is model and state.status not in (Status.STOPPED, Status.ERROR)
+
+
+def _own_model_in_use(model: Model) -> ModelInUse:
+    return ModelInUse(
+        model.simple_name, "the server's current model", "Stop the server or switch to another model first."
+    )

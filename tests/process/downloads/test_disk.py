@@ -51,7 +51,9 @@ async def test_row_17_no_room_before_is_told_with_needed_and_free(
     async with running(MODEL, reserve_bytes=8 * MB) as manager:
         with pytest.raises(InsufficientDiskSpace) as caught:
             await manager.fetch(MODEL).begun()
-    assert str(caught.value.details).startswith("Needed: 20.0 MB, free: 16.0 MB")
+    details = str(caught.value.details)
+    assert details.startswith("Needed: 20.0 MB, free: 16.0 MB")
+    assert "8.0 MB of what is needed stays free" in details
     assert hub.asked == []
 
 

@@ -163,8 +163,9 @@ def test_the_files_of_a_model_with_a_replica_are_not_changed(model: Model, state
 def test_nothing_loads_a_model_while_its_files_change(model: Model) -> None:
     roster = Roster(Clock())
     with roster.block_loads(model):
-        with pytest.raises(ModelInUse):
+        with pytest.raises(ModelInUse) as refused:
             roster.add(model, _spec(model))
+        assert refused.value.details == "Try again in a moment."  # nothing can be unloaded
         with pytest.raises(ModelInUse), roster.block_loads(model):
             pass
     with pytest.raises(KeyError), roster.block_loads(model):

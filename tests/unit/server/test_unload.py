@@ -107,10 +107,14 @@ def test_a_model_in_use_is_not_deleted(on_server: ServerRunner) -> None:
             await rig.models.delete(rig.chat)
         await operation.result()
         await rig.server.unload_all()
-        with pytest.raises(ModelInUse):  # the next request loads it again
+        with pytest.raises(ModelInUse) as own:  # the next request loads it again
             await rig.models.delete(rig.chat)
+        assert own.value.message.endswith("is the server's current model")
+        assert own.value.details == "Stop the server or switch to another model first."
         async with rig.server.lease(BASE_MODEL):
-            with pytest.raises(ModelInUse):
+            with pytest.raises(ModelInUse) as other:
                 await rig.models.delete(rig.base)
+        assert other.value.message.endswith("is loaded")
+        assert str(other.value.details).startswith("Unload it first")
 
     on_server(scenario)

@@ -15,10 +15,10 @@ import msgspec
 
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, ask
 from foundrylocal.engine.replica import Address
-from foundrylocal.errors import ContextLengthExceeded, SystemExhausted
+from foundrylocal.errors import ContextLengthExceeded
 from foundrylocal.gateway.dialects.by_chat import CHAT_PATH, COUNT_PATH
 from foundrylocal.gateway.flow.context_budget import ContextBudget, TokenNeed
-from foundrylocal.gateway.flow.relay import NothingSent
+from foundrylocal.gateway.flow.relay import why_unsent
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.gateway.routes import Ability
 from foundrylocal.pool.roster import Replica
@@ -53,9 +53,7 @@ async def count_prompt(address: Address, request: InferenceRequest, at_once: int
                 raw = await answer.read()
                 count = msgspec.json.decode(raw, type=_Count) if answer.status == 200 else _Count()
     except WorkerUnreachable as error:
-        if error.is_own_shortage:
-            raise SystemExhausted(error.reason) from error
-        raise NothingSent from error
+        raise why_unsent(error) from error
     except (AnswerBroken, TimeoutError, msgspec.DecodeError):
         return None
     return count.input_tokens if count.tokens is None else known + len(count.tokens)

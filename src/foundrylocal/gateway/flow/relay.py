@@ -59,9 +59,12 @@ async def relay(
             with given_up_when_stalled(request.peer, reader_timeout_s):
                 await send(answer, request, why_gone)
     except WorkerUnreachable as error:
-        if error.is_own_shortage:
-            raise SystemExhausted(error.reason) from error
-        raise NothingSent from error
+        raise why_unsent(error) from error
+
+
+def why_unsent(error: WorkerUnreachable) -> NothingSent | SystemExhausted:
+    """What a failed connection means: the worker is gone, or the service itself is short of resources."""
+    return SystemExhausted(error.reason) if error.is_own_shortage else NothingSent()
 
 
 def _ask_engine(

@@ -13,7 +13,7 @@ import msgspec
 
 from foundrylocal.engine.client import AnswerBroken, WorkerUnreachable, ask
 from foundrylocal.engine.replica import Address
-from foundrylocal.gateway.flow.relay import NothingSent
+from foundrylocal.gateway.flow.relay import why_unsent
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.pool.roster import Replica
 
@@ -27,7 +27,10 @@ class _Tokens(msgspec.Struct):
 
 
 async def cut_to_context(replica: Replica, request: InferenceRequest) -> None:
-    """Replace the texts of the request that are too long by their first tokens. Raises NothingSent."""
+    """Replace the texts of the request that are too long by their first tokens.
+
+    Raises NothingSent when the worker is gone, SystemExhausted when the service could not ask.
+    """
     limit = replica.spec.context_size
     texts = request.body.texts_to_cut
     # A token is one byte of the text at least.
@@ -59,6 +62,6 @@ async def _tokenize(address: Address, text: str, *, add_special: bool) -> list[i
                 raw = await answer.read()
                 return msgspec.json.decode(raw, type=_Tokens).tokens if answer.status == 200 else []
     except WorkerUnreachable as error:
-        raise NothingSent from error
+        raise why_unsent(error) from error
     except (AnswerBroken, TimeoutError, msgspec.DecodeError):
         return []
