@@ -11,6 +11,7 @@ import anyio
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import InvalidRequest, ModelLoading, OperationInProgress, ServerShuttingDown
 from foundrylocal.pool.plan import Plan
+from foundrylocal.pool.roster import Replica
 from foundrylocal.server.parts import ServerParts
 from foundrylocal.server.requests import StartRequest
 from foundrylocal.server.start import Start
@@ -22,13 +23,14 @@ _NOT_RUNNING = (Status.STOPPED, Status.ERROR)
 
 
 class Demand:
-    """Sees to both; one larger context is loaded at a time."""
+    """Sees to both; one start is begun and one larger context is loaded at a time."""
 
     def __init__(self, parts: ServerParts, start: Start, switch: Switch) -> None:
         self._parts = parts
         self._start = start
         self._switch = switch
-        self._lock = anyio.Lock()
+        self._start_lock = anyio.Lock()
+        self._context_lock = anyio.Lock()
         self._may_start = True
 
     def refuse_starts(self) -> None:
@@ -36,9 +38,15 @@ class Demand:
         self._may_start = False
 
     async def start_if_stopped(self, model: Model, context_tokens: int | None) -> None:
-        """Start the server with the model when nothing runs. Raises what a start raises."""
-        if self._parts.state.status not in _NOT_RUNNING:
-            return
+        """Start the server with the model when nothing runs, or wait for such a start of another request.
+
+        Raises what a start raises.
+        """
+        async with self._start_lock:
+            if self._parts.state.status in _NOT_RUNNING:
+                await self._start_with(model, context_tokens)
+
+    async def _start_with(self, model: Model, context_tokens: int | None) -> None:
         if not self._may_start:
             raise ServerShuttingDown
         request = self._request(model, LoadOptions(context_size=context_tokens))
@@ -54,9 +62,10 @@ class Demand:
 
         Raises InvalidRequest when the model has none so large, and what a load raises.
         """
-        async with self._lock:
-            replica = await self._parts.pool.settled(model)
-            if replica is not None and replica.spec.context_size >= tokens:
+        if _has_context(self._parts.pool.get(model), tokens):
+            return  # without a wait for the loads of others
+        async with self._context_lock:
+            if _has_context(await self._parts.pool.settled(model), tokens):
                 return
             own = self._parts.current.options_of(model)
             options = (own or LoadOptions()).model_copy(update={"context_size": tokens})
@@ -90,3 +99,7 @@ class Demand:
 
     def _request(self, model: Model, options: LoadOptions) -> StartRequest:
         return StartRequest(model.model_id, may_download=False, options=options)
+
+
+def _has_context(replica: Replica | None, tokens: int) -> bool:
+    return replica is not None and replica.spec.context_size >= tokens

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import pytest
 
@@ -83,5 +85,48 @@ def test_more_than_the_model_has_is_refused_and_loads_nothing(on_server: ServerR
             await lease(rig, BASE_MODEL, 1_000_000)
         assert caught.value.param == "options.num_ctx"
         assert [one.model.simple_name for one in rig.pool.replicas()] == [CHAT_MODEL]
+
+    on_server(scenario)
+
+
+def test_a_context_that_is_there_waits_for_no_other_load(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start(options={"context_size": 512})
+        await lease(rig, BASE_MODEL, 512)
+        rig.launcher.behavior(rig.chat.model_id).load_s = 100.0
+        async with anyio.create_task_group() as group:
+            group.start_soon(lease, rig, CHAT_MODEL, 1024)
+            await anyio.sleep(1)
+            with anyio.fail_after(1):
+                assert await lease(rig, BASE_MODEL, 512) == 512
+
+    on_server(scenario)
+
+
+def test_a_context_that_is_there_does_not_wait_for_a_further_replica(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start(options={"context_size": 512})
+        rig.launcher.behavior(rig.chat.model_id).load_s = 100.0
+        await anyio.sleep(5)
+        assert len(rig.launcher.of(rig.chat.model_id)) == 2
+        with anyio.fail_after(1):
+            assert await lease(rig, CHAT_MODEL, 512) == 512
+
+    on_server(scenario, replicas=2)
+
+
+@pytest.mark.parametrize("tokens", [None, 512])
+def test_requests_that_may_start_the_server_share_one_start(
+    on_server: ServerRunner, tokens: int | None
+) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(partial(lease, rig, CHAT_MODEL, tokens, may_start=True))
+            await anyio.sleep(0.5)
+            assert rig.status == "starting"
+            group.start_soon(partial(lease, rig, BASE_MODEL, tokens, may_start=True))
+        assert rig.server.state.current_name == CHAT_MODEL
+        assert sum(line.startswith("launch") for line in rig.launcher.history) == 2
 
     on_server(scenario)

@@ -39,7 +39,7 @@ Event = Mapping[str, Any]
 class Link:
     """The owner of the child; `on_hello` is called for each new child, `on_event` for each of its events.
 
-    `environment` is asked for each child. `clock` is monotonic, in seconds.
+    `environment` is asked for each child.
     """
 
     def __init__(
@@ -192,8 +192,10 @@ class Link:
         self._on_hello()
 
     def _set_down(self, reason: str) -> None:
-        was_up = self._up.is_set()
-        self._up = anyio.Event()
+        was_up = self.is_up
+        if was_up:
+            # Only then: whoever waits for the next child waits for the event that it will set.
+            self._up = anyio.Event()
         if was_up or reason != self.reason:
             log.warning("No connection to the cluster: %s Replicas that run keep answering.", reason)
         self.reason = reason
