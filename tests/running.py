@@ -92,12 +92,12 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def fake_workers() -> list[psutil.Process]:
-    """All processes on this machine that run the fake worker of this checkout."""
+def workers_of(owner: str) -> list[psutil.Process]:
+    """The fake workers on this machine that carry this owner in their arguments, whoever is their parent."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.cmdline()[1:2] == FAKE_WORKER[1:2] and _is_alive(process):
+            if process.cmdline()[-2:] == ["--owner", owner] and _is_alive(process):
                 found.append(process)
     return found
 
@@ -115,10 +115,13 @@ class Service:
         **environment: str,
     ) -> None:
         self.home = home
+        cluster = os.environ.get(CLUSTER_VARIABLE)
+        if cluster and worker is not None:
+            worker = [*worker, "--owner", str(home)]
         settings = {"FOUNDRYLOCAL_HOME": str(home), "FOUNDRYLOCAL_PORT": "0", **environment}
         if worker is not None:
             settings["FOUNDRYLOCAL_WORKER_COMMAND"] = shlex.join(worker)
-        if cluster := os.environ.get(CLUSTER_VARIABLE):
+        if cluster:
             settings = {"FOUNDRYLOCAL_CLUSTER_ADDRESS": cluster, **settings}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
         self.process = subprocess.Popen(
@@ -191,12 +194,20 @@ class Service:
     # --- processes --------------------------------------------------------------------------------------
 
     def workers(self) -> list[psutil.Process]:
-        """The worker processes below the service now, zombies included; on a cluster all on this machine."""
+        """The worker processes of this service now, zombies included; on a cluster only fake workers."""
         if os.environ.get(CLUSTER_VARIABLE):
-            return fake_workers()
+            return workers_of(str(self.home))
+        return self.children()
+
+    def children(self) -> list[psutil.Process]:
+        """All processes below the service now, zombies included."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
+
+    def node_name(self) -> str:
+        """How the API names the machine that the service runs on."""
+        return "" if not (address := os.environ.get(CLUSTER_VARIABLE)) else address.rpartition(":")[0]
 
     def run_folder(self) -> Path | None:
         record = self.home / "state" / "run-folder"
@@ -228,9 +239,9 @@ def running(
     try:
         yield service
     finally:
-        children = service.workers()
+        family = {*service.children(), *service.workers()}
         service.stop()
-        left = left_of(children, 5)
+        left = left_of(list(family), 5)
         for child in left:
             child.kill()
         assert not left, f"left behind: {left}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,18 @@ IS_ASKED_FOR = os.environ.get("CLUSTER_SLOW") == "1"
 collect_ignore_glob = [] if IS_ASKED_FOR and installation_problem() is None else ["test_*.py"]
 # Room for one replica of the starter model, so that each node gets one.
 NODE_MB = 300
+
+
+def starter_settings(machines: Machines, cache: Path) -> dict[str, str]:
+    """The settings of a service that runs two replicas of the starter model, one on each node."""
+    return {
+        "FOUNDRYLOCAL_CACHE_DIR": str(cache),
+        "FOUNDRYLOCAL_CLUSTER_ADDRESS": machines.address,
+        "FOUNDRYLOCAL_REPLICAS": "2",
+        "FOUNDRYLOCAL_THREADS": "1",
+        "FOUNDRYLOCAL_CONTEXT_SIZE": "2048",
+        "FOUNDRYLOCAL_MEMORY_RESERVE_MB": "0",
+    }
 
 
 @pytest.fixture

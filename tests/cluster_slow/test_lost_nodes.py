@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster_slow.clients import Clients, End
-from tests.cluster_slow.conftest import NODE_MB
+from tests.cluster_slow.conftest import NODE_MB, starter_settings
 from tests.process.cluster.machines import Machines, Node
 from tests.running import CHAT_MODEL, Service, eventually, running
 
@@ -22,15 +22,7 @@ TIMEOUT_S = 120
 
 
 def test_every_answer_that_was_not_begun_arrives(machines: Machines, home: Path, model_cache: Path) -> None:
-    with running(
-        home,
-        FOUNDRYLOCAL_CACHE_DIR=str(model_cache),
-        FOUNDRYLOCAL_CLUSTER_ADDRESS=machines.address,
-        FOUNDRYLOCAL_REPLICAS="2",
-        FOUNDRYLOCAL_THREADS="1",
-        FOUNDRYLOCAL_CONTEXT_SIZE="2048",
-        FOUNDRYLOCAL_MEMORY_RESERVE_MB="0",
-    ) as service:
+    with running(home, **starter_settings(machines, model_cache)) as service:
         service.start()
         eventually("both nodes have a replica", lambda: len(serving_nodes(machines)) == 2, TIMEOUT_S)
         health = service.status()["health"]

@@ -56,6 +56,7 @@ FLAGS: list[tuple[str, type, Any, str]] = [
     ),
     ("--build", str, "fake 1", "the build that it reports"),
     ("--log-lines", int, 0, "writes N more log lines before it is ready"),
+    ("--owner", str, None, "whose it is, for whoever lists processes; the last argument"),
     ("--progress-for", float, 0.0, "writes log lines for S seconds before it goes on"),
 ]
 

@@ -92,7 +92,16 @@ def test_a_stop_ends_the_wait(tmp_path: Path) -> None:
         assert not started.wait_ready(lambda: True)
 
 
+def test_a_raylet_leaves_the_cluster_before_the_rest_of_its_node_ends(tmp_path: Path) -> None:
+    farewell = tmp_path / "farewell"
+    with node(tmp_path / "node.log", "--farewell", str(farewell)) as started:
+        assert started.wait_ready(lambda: False)
+        raylet()
+    assert farewell.read_text() == "left"
+
+
 def test_a_node_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_process, "RAYLET_TIMEOUT_S", 0.5)
     monkeypatch.setattr(node_process, "STOP_TIMEOUT_S", 0.5)
     with node(tmp_path / "node.log", "--ignore-sigterm") as started:
         assert started.wait_ready(lambda: False)

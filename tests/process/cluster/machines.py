@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 import psutil
 
-from foundrylocal.engine.node import own_versions
+from foundrylocal.engine.node import NodeVersions, own_versions
 from foundrylocal.engine.ray.node.address import HeadAddress
 from foundrylocal.engine.ray.node.command import NodeOffer, head_command, join_command, session_folder
 from foundrylocal.engine.ray.node.environment import ray_environment
@@ -102,16 +102,30 @@ class Machines:
     def address(self) -> str:
         return str(self.head_address)
 
+    @property
+    def state(self) -> Path:
+        """The state folder that all nodes share: Ray's session folder is found by it."""
+        return self._folder / "state"
+
     def start(
-        self, address: str, memory_mb: int = ALL_MEMORY_MB, *, offers_head_memory: bool = False
+        self,
+        address: str,
+        memory_mb: int = ALL_MEMORY_MB,
+        *,
+        offers_head_memory: bool = False,
+        versions: NodeVersions | None = None,
+        **environment: str,
     ) -> Node:
-        """Start a node, and wait until it has joined; the head, which comes first, offers no memory by default."""
+        """Start a node, and wait until it has joined; the head, which comes first, offers no memory by default.
+
+        `versions` are those that the node shows, in place of its real ones.
+        """
         folder = self._folder / address
         folder.mkdir(parents=True, exist_ok=True)
-        versions = own_versions()
+        versions = versions or own_versions()
         is_head = address == self._head
         offer = NodeOffer(address, 0 if is_head and not offers_head_memory else memory_mb * MB, 0)
-        state = self._folder / "state"  # the session folder is that of the cluster
+        state = self.state
         command = (
             head_command(offer, self.head_address, state, versions)
             if is_head
@@ -126,7 +140,9 @@ class Machines:
             "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_TIMEOUT_S),
         }
         base = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRYLOCAL_")}
-        process = NodeProcess(command, ray_environment(self._token, base | own), folder / "ray.log")
+        process = NodeProcess(
+            command, ray_environment(self._token, base | own | environment), folder / "ray.log"
+        )
         node = self.nodes[address] = Node(folder, address, process, process.pid)
         process.wait_ready(lambda: False)
         return node
@@ -146,7 +162,7 @@ class Machines:
         for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        shutil.rmtree(session_folder(self._folder / "state"), ignore_errors=True)
+        shutil.rmtree(session_folder(self.state), ignore_errors=True)
 
 
 def _free_port(host: str) -> int:

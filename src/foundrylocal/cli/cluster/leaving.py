@@ -16,7 +16,7 @@ from foundrylocal.engine.ray.node.storage import storage_folder
 from foundrylocal.home.folders import Folders
 from foundrylocal.settings.saved_file import NAME, change_setting, read_saved
 
-# The node gets 20 s to end its processes.
+# The node takes 27 s at most to end its processes.
 LEAVE_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 
