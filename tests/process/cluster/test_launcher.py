@@ -243,6 +243,27 @@ def test_a_node_that_starts_nothing_is_no_endless_load(
     run(tmp_path, scenario)
 
 
+def test_a_node_that_cannot_get_the_files_is_unusable_and_says_why(tmp_path: Path) -> None:
+    reason = "Needed: 1.1 GB, free: 1.0 MB in /cache."
+    failure = {"kind": "InsufficientDiskSpace", "message": "Not enough disk space", "details": reason}
+    update = {"number": 3, "phase": "failed", "reason": reason, "failure": failure, "cause": "files"}
+
+    async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
+        cluster.save(answers={OTHER: {"late": True}})
+        await launcher.launch(spec(tmp_path), OTHER)
+        cluster.send(event="update", replica="a/b#1", update=update)
+        with pytest.raises(NodeUnusable) as refused:
+            await launcher.wait_ready("a/b#1")
+        assert (refused.value.message, refused.value.details) == (
+            f"Node '{OTHER}' cannot run the model",
+            reason,
+        )
+        suspects = {room.node: room.is_suspect for room in await launcher.rooms()}
+        assert suspects == {HEAD: False, OTHER: True}
+
+    run(tmp_path, scenario)
+
+
 def test_a_lost_replica_is_no_crash(tmp_path: Path) -> None:
     async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
         await launcher.launch(spec(tmp_path), OTHER)

@@ -199,6 +199,7 @@ class RayLauncher:
             raise
         if member.cause is Cause.FILES:
             self._suspects.add(member.node, UNUSABLE_S)
+            raise NodeUnusable(member.node, member.reason or "It could not get the model's files.")
         if address is None or member.has_ended:
             raise member.failure or _failure_of(member)
         try:
