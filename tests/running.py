@@ -38,6 +38,7 @@ BASE_MODEL_ID = f"google/{BASE_MODEL}"
 READY = "FoundryLocal API listening on http://127.0.0.1:"
 # Set by tests/cluster_slow: every service runs its models on that Ray cluster, whose one node is this machine.
 CLUSTER_VARIABLE = "TESTS_ON_CLUSTER"
+CLUSTER_LOGS_VARIABLE = "TESTS_CLUSTER_LOGS"
 READY_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 20.0
 
@@ -195,7 +196,7 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes of this service now, zombies included; on a cluster only fake workers."""
-        if os.environ.get(CLUSTER_VARIABLE):
+        if self.is_on_cluster:
             return workers_of(str(self.home))
         return self.children()
 
@@ -204,6 +205,17 @@ class Service:
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self.process.pid).children(recursive=True)
         return []
+
+    @property
+    def is_on_cluster(self) -> bool:
+        return CLUSTER_VARIABLE in os.environ
+
+    def worker_log(self) -> str:
+        """What its workers logged: in the service's log, or on a cluster in those of all replicas on this machine."""
+        if self.is_on_cluster:
+            logs = Path(os.environ[CLUSTER_LOGS_VARIABLE]).glob("worker-*")
+            return "\n".join(file.read_text("utf-8", "replace") for file in logs)
+        return "\n".join(line["message"] for line in self.get("/logs?count=10000").json())
 
     def node_name(self) -> str:
         """How the API names the machine that the service runs on."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.process.cluster.machines import HEAD, Machines, short_folder
-from tests.running import CLUSTER_VARIABLE, REPOSITORY
+from tests.running import CLUSTER_LOGS_VARIABLE, CLUSTER_VARIABLE, REPOSITORY, eventually
 
 TIMEOUT_S = 3600
 
@@ -36,6 +36,11 @@ def test_the_published_contract_holds_on_a_cluster(head: Machines) -> None:
         *(os.environ.get("CONTRACT_ARGS", "").split()),
     ]  # fmt: skip
     done = subprocess.run(
-        command, cwd=REPOSITORY, env={**os.environ, CLUSTER_VARIABLE: head.address}, timeout=TIMEOUT_S
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, CLUSTER_VARIABLE: head.address, CLUSTER_LOGS_VARIABLE: str(head.logs)},
+        timeout=TIMEOUT_S,
     )
     assert done.returncode == 0
+    node = head.nodes[HEAD]
+    eventually("no replica is left", lambda: not node.workers() and not node.named("foundrylocal.worker"))

@@ -74,10 +74,10 @@ def test_an_event_is_sent_when_it_happens(api: Service) -> None:
 @requirement("start.options", "switch.options")
 def test_options_reach_the_worker(api: Service) -> None:
     api.start(options={"context_size": 512, "parallel": 2, "threads": 1, "gpu_layers": 0})
-    assert logged(api, "order: context_size=512 parallel=2 threads=1 gpu_layers=0")
+    assert "order: context_size=512 parallel=2 threads=1 gpu_layers=0" in api.worker_log()
     body = {"model_name": BASE_MODEL, "options": {"context_size": 768, "parallel": 3}}
     assert api.post("/switch-model", body).status_code == 200
-    assert logged(api, "order: context_size=768 parallel=3 threads=None gpu_layers=None")
+    assert "order: context_size=768 parallel=3 threads=None gpu_layers=None" in api.worker_log()
 
 
 @requirement("start.options", "switch.options", "9.periods")

@@ -149,7 +149,9 @@ def test_a_damaged_file_is_dropped_and_not_restored(stored: Path) -> None:
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
         assert chat(service, messages(2)) == 0
-        assert (props(service)["damaged_restores"], listed(service)["models"]) == (0, [])
+        assert listed(service)["models"] == []
+        if not service.is_on_cluster:  # there only the service has the key of the worker
+            assert props(service)["damaged_restores"] == 0
 
 
 @pytest.mark.requirement("15.never-waits")

@@ -68,6 +68,8 @@ def answer(command: dict[str, Any], state: dict[str, Any], url: str) -> dict[str
             address = {"url": url, "key": "k" * 43, "incarnation": 1}
             update(replica, 2, "ready", share=1.0, address=address, pid=1, memory_bytes=10)
         return dict(given)
+    if command["do"] == "kill":
+        send({"event": "lost", "replica": command["replica"], "reason": "The process of the replica ended."})
     if command["do"] == "stop":
         update(command["replica"], 9, "stopped")
     return {}

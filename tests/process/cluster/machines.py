@@ -107,6 +107,11 @@ class Machines:
         """The state folder that all nodes share: Ray's session folder is found by it."""
         return self._folder / "state"
 
+    @property
+    def logs(self) -> Path:
+        """Where Ray's processes and the replicas write their logs."""
+        return session_folder(self.state) / "session_latest" / "logs"
+
     def start(
         self,
         address: str,

@@ -18,6 +18,7 @@ import pytest
 import foundrylocal
 from foundrylocal.catalog.library import Library
 from foundrylocal.catalog.registry import Registry
+from foundrylocal.engine.local.process import KILLED
 from foundrylocal.engine.node import NodeState
 from foundrylocal.engine.ray import link, orders
 from foundrylocal.engine.ray.file_offers import FileOffers
@@ -271,6 +272,18 @@ def test_a_lost_replica_is_no_crash(tmp_path: Path) -> None:
             cluster.send(event="lost", replica="a/b#1", reason="Node 127.0.1.2 was lost.")
             event = await next_of(events, ReplicaState.FAILED)
         assert (event.cause, event.node, event.reason) == (Cause.NODE, OTHER, "Node 127.0.1.2 was lost.")
+
+    run(tmp_path, scenario)
+
+
+def test_a_replica_that_was_killed_says_nothing_of_its_node(tmp_path: Path) -> None:
+    async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
+        await launcher.launch(spec(tmp_path), OTHER)
+        with launcher.events() as events:
+            await launcher.kill("a/b#1")
+            event = await next_of(events, ReplicaState.FAILED)
+        assert (event.cause, event.reason) == (Cause.WORKER, KILLED)
+        assert [room.is_suspect for room in await launcher.rooms()] == [False, False]
 
     run(tmp_path, scenario)
 

@@ -238,6 +238,7 @@ class RayLauncher:
         member = self._members.get(replica)
         if member is None:
             return
+        member.is_kill_asked = True
         with anyio.move_on_after(MAX_KILL_S), suppress(ClusterUnreachable):
             await self._link.ask("kill", MAX_KILL_S, replica=replica)
         self._members.fail(member, KILLED, Cause.WORKER)
@@ -268,8 +269,16 @@ class RayLauncher:
                 # Its launch was given up while the link was at it, and the link would renew it for ever.
                 self._spawn(self._end_unknown(replica))
         elif event.get("event") == "lost" and member is not None:
+            self._on_lost(member, str(event["reason"]))
+
+    def _on_lost(self, member: Member, reason: str) -> None:
+        """Its actor is gone: as this service wanted, or with its node."""
+        if member.is_kill_asked:
+            self._members.fail(member, KILLED, Cause.WORKER)
+            return
+        if not member.is_stop_asked:
             self._suspects.add(member.node)
-            self._members.fail(member, str(event["reason"]), Cause.NODE)
+        self._members.fail(member, reason, Cause.NODE)
 
     async def _end_unknown(self, replica: str) -> None:
         with suppress(ClusterUnreachable):

@@ -53,6 +53,7 @@ class Member:
     memory_bytes: int = 0
     is_launched: bool = False  # its actor has its order
     is_stop_asked: bool = False
+    is_kill_asked: bool = False
     changes: Changes = field(default_factory=Changes)
 
     @property
