@@ -19,7 +19,7 @@ from foundrylocal.engine.ray.node.command import session_folder
 from foundrylocal.engine.ray.node.token import load_or_make_token, read_token
 from tests.process.cluster.machines import FIRST, HEAD, SECOND, Machines, short_folder
 from tests.process.cluster.test_ray import chat
-from tests.running import CHAT_MODEL, FAKE_WORKER, Service, running, store_tiny_model
+from tests.running import CHAT_MODEL, FAKE_WORKER, Service, eventually, running, store_tiny_model
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -31,6 +31,7 @@ pytestmark = [
 
 BEARER = re.compile(rb"[Aa]uthorization: Bearer ([^\r\n]{8,200})\r")
 POLL_S = 0.2
+TIMEOUT_S = 60
 MAX_PACKET_BYTES = 1 << 17
 ALL_PACKETS = 3  # ETH_P_ALL
 
@@ -55,6 +56,9 @@ class Wire:
             finally:
                 self._stopping.set()
                 thread.join()
+
+    def sent_to(self, ports: set[int]) -> set[str]:
+        return {key for port in ports for key in self.keys.get(port, ())}
 
     def _read(self, packets: socket.socket) -> None:
         while not self._stopping.is_set():
@@ -97,6 +101,7 @@ def test_no_key_is_in_a_log_or_an_argument(machines: Machines, home: Path) -> No
     ):
         service.start()
         assert chat(service)
+        eventually("both replicas serve", lambda: len(ready(service)) == 2, TIMEOUT_S)
         refused = service.post("/start", {"model_name": CHAT_MODEL})  # an error is logged too
         assert refused.status_code == 409
         health = service.status()["health"]
@@ -104,13 +109,13 @@ def test_no_key_is_in_a_log_or_an_argument(machines: Machines, home: Path) -> No
         worker_ports = {
             port for node in machines.nodes.values() for one in node.workers() for port in listening(one)
         }
+        link_ports = {port for process in service.children() for port in listening(process)}
         printed = list(service.lines.queue)
         ring = service.get("/logs", params={"count": 10_000}).text
     token = read_token(home / "state")
     assert token is not None
-    of_gateway = wire.keys.pop(int(health["endpoint"].removesuffix("/v1").rpartition(":")[2]))
-    of_workers = {key for port in worker_ports for key in wire.keys.pop(port, set())}
-    of_files = set().union(*wire.keys.values())
+    of_gateway = wire.sent_to({int(health["endpoint"].removesuffix("/v1").rpartition(":")[2])})
+    of_workers, of_files = wire.sent_to(worker_ports), wire.sent_to(link_ports)
     assert of_gateway == {health["api_key"]}
     assert len(of_workers) == 2 and len(of_files) == 1, (len(of_workers), len(of_files))
     secrets = {*of_gateway, *of_workers, *of_files, token}
@@ -123,6 +128,11 @@ def test_no_key_is_in_a_log_or_an_argument(machines: Machines, home: Path) -> No
     texts |= {"arguments": "\n".join(arguments), "output": "\n".join(filter(None, printed)), "/logs": ring}
     assert "fakes/worker.py" in texts["arguments"]
     assert [name for name, text in texts.items() for secret in secrets if secret in text] == []
+
+
+def ready(service: Service) -> list[str]:
+    replicas = service.get("/cluster").json()["replicas"]
+    return [one["id"] for one in replicas if one["state"] == "ready"]
 
 
 def log_files(root: Path) -> Iterator[Path]:

@@ -48,7 +48,12 @@ def machines(folder: Path) -> Iterator[Machines]:
 
 def serve(machines: Machines, home: Path) -> AbstractContextManager[Service]:
     store_tiny_model(home)
-    return running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_CLUSTER_ADDRESS=machines.address)
+    return running(
+        home,
+        worker=FAKE_WORKER,
+        FOUNDRYLOCAL_CLUSTER_ADDRESS=machines.address,
+        FOUNDRYLOCAL_MEMORY_RESERVE_MB="0",
+    )
 
 
 @contextlib.contextmanager
