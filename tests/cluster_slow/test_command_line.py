@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +19,15 @@ import pytest
 from scripts.cluster_demo import Program, program, run
 
 from foundrylocal.engine.ray.node.command import session_folder
-from tests.running import FAKE_WORKER, REPOSITORY, Service, eventually, left_of, running
+from tests.process.cluster.test_ray import chat
+from tests.running import FAKE_WORKER, REPOSITORY, Service, eventually, left_of, running, store_tiny_model
 
 HEAD, SECOND = "127.0.1.1", "127.0.1.2"
 PORT = "6397"
 ADDRESS = f"{HEAD}:{PORT}"
 START_TIMEOUT_S = 90.0
+# A node gives a head up after a minute, and then joins the new one.
+REJOIN_TIMEOUT_S = 120.0
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -130,6 +134,67 @@ def test_a_head_with_its_state_on_disk_finds_its_node_again(folder: Path) -> Non
         eventually("no head", lambda: service.get("/cluster").json()["state"] == "unreachable", 60)
         stack.enter_context(head(home, "--storage", "disk"))
         eventually("both again", lambda: states(service) == {HEAD: "alive", SECOND: "alive"}, START_TIMEOUT_S)
+
+
+def test_a_whole_head_with_its_state_on_disk_goes_on_with_the_replicas_of_other_nodes(folder: Path) -> None:
+    home = folder / "a"
+    store_tiny_model(home)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(head(home, "--storage", "disk"))
+        second = stack.enter_context(joined(folder / "b", home))
+        service = stack.enter_context(serving(home))
+        eventually("both nodes", lambda: states(service) == {HEAD: "alive", SECOND: "alive"}, 30)
+        service.start()
+        workers, health = workers_of(second), service.status()["health"]
+        assert len(workers) == 1 and chat(service)
+        killed_s = time.monotonic()
+        service.kill()
+        first.kill_all()
+        stack.enter_context(head(home, "--storage", "disk"))
+        again = stack.enter_context(serving(home))
+        eventually("it runs again", lambda: again.status()["status"] == "running", START_TIMEOUT_S)
+        assert chat(again)
+        print(f"answered {time.monotonic() - killed_s:.1f} s after the head was killed", flush=True)
+        resumed = again.status()["health"]
+        assert (resumed["endpoint"], resumed["api_key"]) == (health["endpoint"], health["api_key"])
+        assert workers_of(second) == workers
+
+
+def test_a_head_with_its_state_in_memory_knows_no_node_until_they_join_again(folder: Path) -> None:
+    home = folder / "a"
+    store_tiny_model(home)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(head(home))
+        second = stack.enter_context(joined(folder / "b", home))
+        service = stack.enter_context(serving(home, FOUNDRYLOCAL_CLUSTER_KEEP_SECONDS="15"))
+        eventually("both nodes", lambda: states(service) == {HEAD: "alive", SECOND: "alive"}, 30)
+        service.start()
+        old = [psutil.Process(pid) for pid in workers_of(second)]
+        assert len(old) == 1
+        service.kill()
+        first.kill_all()
+        stack.enter_context(head(home))
+        again = stack.enter_context(serving(home))
+        assert again.status()["status"] == "stopped"
+        assert left_of(old, 20) == []  # its lease, and some seconds for the check
+        eventually("its joining", lambda: states(again).get(SECOND) == "alive", REJOIN_TIMEOUT_S)
+        again.start()
+        assert chat(again)
+
+
+def serving(home: Path, **settings: str) -> contextlib.AbstractContextManager[Service]:
+    """A service whose replicas find room on the second node."""
+    return running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_MEMORY_RESERVE_MB="0", **settings)
+
+
+def workers_of(node: Program) -> set[int]:
+    """The processes of the workers on a node."""
+    found = set()
+    for one in node.family():
+        with contextlib.suppress(psutil.Error):
+            if "fakes/worker.py" in " ".join(one.cmdline()):
+                found.add(one.pid)
+    return found
 
 
 def test_the_demonstration_shows_what_it_says_and_leaves_nothing() -> None:

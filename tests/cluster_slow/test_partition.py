@@ -21,7 +21,7 @@ HEAD, NODE = "10.77.31.1", "10.77.31.2"
 NAMESPACE, CABLE, FAR_END = "fl-node", "fl-cable", "fl-far"
 KEEP_S = 15
 NODE_MB = 60
-MAX_SILENCE_S = 15.0
+MAX_SILENCE_S = 12.0
 TIMEOUT_S = 90
 # Answers that take some seconds each.
 WORKER_FLAGS = ("--rate", "8", "--tokens", "24")
