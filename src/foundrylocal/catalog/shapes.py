@@ -63,9 +63,6 @@ def _header(shape: Mapping[str, Any], context_length: int | None, file_bytes: in
     return GgufHeader(
         version=3,
         architecture=shape["architecture"],
-        kind=None,
-        name=None,
-        parameter_count=0,
         context_length=context_length,
         block_count=shape["layers"],
         embedding_length=shape["embedding_length"],
@@ -73,16 +70,8 @@ def _header(shape: Mapping[str, Any], context_length: int | None, file_bytes: in
         head_count_kv=shape["kv_heads"],
         key_length=shape["head_length"],
         value_length=shape["head_length"],
-        quantization=None,
-        has_chat_template=False,
         is_embedding=shape.get("is_embedding", False),
         is_reranker=shape.get("is_reranker", False),
-        is_projector=False,
-        split_no=0,
-        split_count=0,
-        split_tensor_count=None,
-        tensor_count=0,
-        data_offset=0,
         tensor_bytes=file_bytes,
         file_bytes=file_bytes,
         cache=_cache_shape(shape),
@@ -90,22 +79,9 @@ def _header(shape: Mapping[str, Any], context_length: int | None, file_bytes: in
 
 
 def _cache_shape(shape: Mapping[str, Any]) -> CacheShape:
+    """The engine itself knows the pattern of a sliding window by the architecture."""
     return CacheShape(
         vocabulary_size=shape["vocabulary_size"],
         feed_forward_length=shape["feed_forward_length"],
         sliding_window=shape.get("sliding_window", 0),
-        sliding_window_pattern=None,  # the engine knows it by the architecture
-        key_length_sliding=0,
-        value_length_sliding=0,
-        shared_kv_layers=0,
-        full_attention_interval=0,
-        recurrent_layers=None,
-        ssm_conv_kernel=0,
-        ssm_group_count=0,
-        ssm_inner_size=0,
-        ssm_state_size=0,
-        wkv_head_size=0,
-        token_shift_count=0,
-        shortconv_length=0,
-        kda_head_size=0,
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundrylocal.catalog.gguf.header import CacheShape, GgufHeader
+from foundrylocal.catalog.gguf.header import GgufHeader
 from foundrylocal.catalog.manifest import Stored, StoredFile
 from foundrylocal.catalog.registry import HubSource, Model, SourceFile
 from foundrylocal.downloads.space import DiskNeed
@@ -31,7 +31,6 @@ MB = 1024 * 1024
 GB = 1024 * MB
 DISK = DiskNeed(600 * MB, GB)
 GPU = Device("A GPU", DeviceKind.GPU, 8 * GB, 6 * GB)
-_SHAPE = CacheShape(*([0] * 3), None, *([0] * 4), None, *([0] * 8))  # type: ignore[arg-type]
 
 
 def a_model(size_bytes: int | None = 600 * MB) -> Model:
@@ -43,9 +42,6 @@ def files_of(size_bytes: int = 600 * MB, **facts: Any) -> ModelFiles:
     header = GgufHeader(
         version=3,
         architecture="llama",
-        kind=None,
-        name=None,
-        parameter_count=1,
         context_length=4096,
         block_count=24,
         embedding_length=896,
@@ -53,19 +49,8 @@ def files_of(size_bytes: int = 600 * MB, **facts: Any) -> ModelFiles:
         head_count_kv=2,
         key_length=64,
         value_length=64,
-        quantization=None,
         has_chat_template=True,
-        is_embedding=False,
-        is_reranker=False,
-        is_projector=False,
-        split_no=0,
-        split_count=0,
-        split_tensor_count=None,
-        tensor_count=1,
-        data_offset=0,
-        tensor_bytes=1,
         file_bytes=size_bytes,
-        cache=_SHAPE,
     )
     stored = Stored("a/m", Path("/models"), 0.0, (StoredFile("m.gguf", size_bytes, 0, "0" * 64),))
     return ModelFiles(stored, replace(header, **facts))

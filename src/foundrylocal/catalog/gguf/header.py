@@ -37,23 +37,23 @@ _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class CacheShape:
     """Further facts that decide the memory of a context; a number is 0 if the file does not state it."""
 
-    vocabulary_size: int
-    feed_forward_length: int
-    sliding_window: int
-    sliding_window_pattern: int | tuple[int, ...] | None
-    key_length_sliding: int
-    value_length_sliding: int
-    shared_kv_layers: int
-    full_attention_interval: int
-    recurrent_layers: int | tuple[int, ...] | None
-    ssm_conv_kernel: int
-    ssm_group_count: int
-    ssm_inner_size: int
-    ssm_state_size: int
-    wkv_head_size: int
-    token_shift_count: int
-    shortconv_length: int
-    kda_head_size: int
+    vocabulary_size: int = 0
+    feed_forward_length: int = 0
+    sliding_window: int = 0
+    sliding_window_pattern: int | tuple[int, ...] | None = None
+    key_length_sliding: int = 0
+    value_length_sliding: int = 0
+    shared_kv_layers: int = 0
+    full_attention_interval: int = 0
+    recurrent_layers: int | tuple[int, ...] | None = None
+    ssm_conv_kernel: int = 0
+    ssm_group_count: int = 0
+    ssm_inner_size: int = 0
+    ssm_state_size: int = 0
+    wkv_head_size: int = 0
+    token_shift_count: int = 0
+    shortconv_length: int = 0
+    kda_head_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +66,29 @@ class GgufHeader:
 
     version: int
     architecture: str
-    kind: str | None  # general.type, such as model, adapter or mmproj
-    name: str | None
-    parameter_count: int
-    context_length: int | None
-    block_count: int | None
-    embedding_length: int | None
-    head_count: int | tuple[int, ...] | None
-    head_count_kv: int | tuple[int, ...] | None
-    key_length: int | None
-    value_length: int | None
-    quantization: str | None
-    has_chat_template: bool
-    is_embedding: bool
-    is_reranker: bool
-    is_projector: bool
-    split_no: int
-    split_count: int
-    split_tensor_count: int | None
-    tensor_count: int
-    data_offset: int
-    tensor_bytes: int
-    file_bytes: int
-    cache: CacheShape
+    kind: str | None = None  # general.type, such as model, adapter or mmproj
+    name: str | None = None
+    parameter_count: int = 0
+    context_length: int | None = None
+    block_count: int | None = None
+    embedding_length: int | None = None
+    head_count: int | tuple[int, ...] | None = None
+    head_count_kv: int | tuple[int, ...] | None = None
+    key_length: int | None = None
+    value_length: int | None = None
+    quantization: str | None = None
+    has_chat_template: bool = False
+    is_embedding: bool = False
+    is_reranker: bool = False
+    is_projector: bool = False
+    split_no: int = 0
+    split_count: int = 0
+    split_tensor_count: int | None = None
+    tensor_count: int = 0
+    data_offset: int = 0
+    tensor_bytes: int = 0
+    file_bytes: int = 0
+    cache: CacheShape = CacheShape()
     original_context_length: int | None = None  # before it was trained for a longer one
     sampling: tuple[tuple[str, float], ...] = ()
     """Sampling values that the file recommends, by the names of the request fields; the engine uses them itself."""
