@@ -26,6 +26,7 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-ty
     """Never blocks for longer than a look: the time that `select` would have waited passes at once."""
 
     now = 0.0
+    jumps = 0
     limiters: tuple[anyio.CapacityLimiter, ...] = ()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -37,6 +38,7 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-ty
         if timeout is None or self.now > MAX_VIRTUAL_S:
             raise AssertionError("deadlock: every task waits, and there is no timer that could wake one")
         self.now += timeout
+        self.jumps += timeout > 0
         return ready
 
 
@@ -59,6 +61,12 @@ def run(main: Callable[[], Awaitable[T]], *lanes: ThreadLane) -> T:
         return await main()
 
     return anyio.run(start, backend_options={"loop_factory": _VirtualLoop})
+
+
+def wakeups() -> int:
+    """How often a timer has woken the loop so far."""
+    loop: Any = asyncio.get_running_loop()
+    return int(loop.jumping.jumps)
 
 
 async def settle() -> None:

@@ -24,6 +24,7 @@ from foundrylocal.keys.key_file import KeyFile
 from foundrylocal.keys.usage import KeyUsage
 from foundrylocal.keys.usage_file import UsageFile
 from foundrylocal.kit.clock import format_time, now_s
+from foundrylocal.kit.wake import Wake
 
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
@@ -44,6 +45,7 @@ class Keyring:
         self._keys = {key.name: key for key in self._file.load()}
         self._digests = _digests(self._keys)
         self._usage = self._load_usage()
+        self._unsaved = Wake()
         self._is_usage_unsaved = False
         self._changes = anyio.Lock()
         self._on_removed: list[Callable[[str], object]] = []
@@ -73,7 +75,7 @@ class Keyring:
         if caller.key is not None:
             self._check_current(caller)
             self._usage_of(caller.name).admit(caller.key, self._clock(), self._utc_clock())
-            self._is_usage_unsaved = True
+            self._note_unsaved()
 
     def check_tokens(self, caller: Caller) -> None:
         """Raise RateLimitExceeded when the day's tokens of its key are used up, which may happen while it waits."""
@@ -85,7 +87,7 @@ class Keyring:
         """Count the tokens of a request that has ended, those from the prompt cache too."""
         if caller.key is not None and tokens and self._keys.get(caller.name) is caller.key:
             self._usage_of(caller.name).add_tokens(tokens, self._utc_clock())
-            self._is_usage_unsaved = True
+            self._note_unsaved()
 
     def _check_current(self, caller: Caller) -> None:
         """Raise KeyRevoked if the key was revoked since it was identified; another may have its name by now."""
@@ -97,7 +99,7 @@ class Keyring:
         # For people, so a minute is exact enough; a key that is used all the time costs no write each time.
         if usage.last_used_at_s is None or abs(utc_s - usage.last_used_at_s) >= LAST_USED_PRECISION_S:
             usage.last_used_at_s = utc_s
-            self._is_usage_unsaved = True
+            self._note_unsaved()
 
     # --- management -------------------------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ class Keyring:
                 raise KeyNotFound(name[:200])
             await self._replace({other: key for other, key in self._keys.items() if other != name})
             self._usage.pop(name, None)
-            self._is_usage_unsaved = True
+            self._note_unsaved()
         log.info("Key '%s' was revoked", name)
         for listener in self._on_removed:
             listener(name)
@@ -165,6 +167,7 @@ class Keyring:
         task_status.started()
         try:
             while True:
+                await self._unsaved.wait()
                 await anyio.sleep(SAVE_PERIOD_S)
                 if self._is_usage_unsaved:
                     await self._save_usage()
@@ -172,6 +175,10 @@ class Keyring:
             if self._is_usage_unsaved:
                 with anyio.CancelScope(shield=True):
                     await self._save_usage()
+
+    def _note_unsaved(self) -> None:
+        self._is_usage_unsaved = True
+        self._unsaved.set()
 
     async def _save_usage(self) -> None:
         self._is_usage_unsaved = False

@@ -147,8 +147,10 @@ class Loading:
         await self._see_through(replica, work)
         return replica
 
-    async def load_another(self, model: Model) -> Replica:
+    async def load_another(self, model: Model, node: str | None = None) -> Replica:
         """One more replica of a loaded model, exactly as its others are; nobody leaves for it, nor are they replaced.
+
+        With `node` it is loaded there or not at all.
 
         Raises InsufficientMemory and what a load raises, and OperationCancelled when its model is not loaded so any
         more by the time that it is ready.
@@ -163,7 +165,7 @@ class Loading:
             self._roster.set_keep_alive(replica, sibling.keep_alive_s)
 
         async def work() -> Address:
-            await self._rooms.claim_free(replica, spec)
+            await self._rooms.claim_free(replica, spec, node)
             address = await self._wait_ready(replica, None, lambda status: None)
             await self._prompts.restore(replica, address, replaces_others=False)
             if not _is_wanted_beside(sibling, spec):

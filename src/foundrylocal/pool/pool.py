@@ -33,6 +33,7 @@ from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.loaded_models import LoadedModels
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.losses import Losses, ReplicaLost
+from foundrylocal.pool.moving import Moving
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.prompt_cache.prompt_cache import PromptCache
@@ -88,6 +89,7 @@ class Pool(LoadedModels):
             self._roster,
             self._loading,
             self._leaving,
+            Moving(planner, self._roster, self._loading, self._leaving, clock),
             self._cooldowns,
             self._tasks,
             self.replica_range,
@@ -109,6 +111,7 @@ class Pool(LoadedModels):
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Hold the loads and departures under way, and hear of crashes, until cancelled."""
+        self._settings.on_change(lambda settings: self._scaling.wake.set_from_thread())
         with self._launcher.events() as events:
             async with self._tasks.open():
                 self._tasks.spawn(self._leaving.unload_idle)
@@ -116,7 +119,7 @@ class Pool(LoadedModels):
                 task_status.started()
                 async for event in events:
                     self._losses.note(event)
-                    self._scaling.look_soon()
+                    self._scaling.wake.set()
 
     # --- what launchers and planner know ----------------------------------------------------------------
 

@@ -59,10 +59,10 @@ class RoomClaims:
             await self._launch(replica, spec, lambda lost: self._make_room(spec, may_interrupt, lost))
         return spec
 
-    async def claim_free(self, replica: Replica, spec: ReplicaSpec) -> None:
-        """The same with nobody leaving for it. Raises InsufficientMemory."""
+    async def claim_free(self, replica: Replica, spec: ReplicaSpec, only_node: str | None = None) -> None:
+        """The same with nobody leaving for it, if need be on one node only. Raises InsufficientMemory, NodeLost."""
         async with self._lock:
-            await self._launch(replica, spec, lambda lost: self._free_room(spec, lost))
+            await self._launch(replica, spec, lambda lost: self._free_room(spec, lost, only_node))
 
     async def launch_trial(self, spec: ReplicaSpec) -> None:
         """Launch a replica that is not in the roster, with nobody leaving for it. Raises InsufficientMemory."""
@@ -113,8 +113,8 @@ class RoomClaims:
             elif not await self._leaving.free_without_interrupting(victim):
                 raise _busy(spec, victim.model)
 
-    async def _free_room(self, spec: ReplicaSpec, lost: AbstractSet[str]) -> str:
-        return (await self._plan(spec, lost, may_evict=False)).node
+    async def _free_room(self, spec: ReplicaSpec, lost: AbstractSet[str], only_node: str | None) -> str:
+        return (await self._plan(spec, lost, may_evict=False, only_node=only_node)).node
 
     async def _plan(
         self,
@@ -123,13 +123,14 @@ class RoomClaims:
         chosen: str | None = None,
         *,
         may_evict: bool = True,
+        only_node: str | None = None,
     ) -> RoomPlan:
         """Where it goes now. While somebody has to leave, that is in the `chosen` room if it can be.
 
         Raises InsufficientMemory.
         """
         rooms, held = await self._planner.rooms(self._roster.candidates, spec)
-        left = [room for room in rooms if room.node not in lost]
+        left = [room for room in rooms if room.node not in lost and only_node in (None, room.node)]
         who = held if may_evict else tuple(map(_kept, held))
         found = plan_room(spec.model_id, spec.memory_bytes, left, who)
         if isinstance(found, RoomPlan) and found.leaving and chosen is not None:

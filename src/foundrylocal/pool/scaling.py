@@ -4,14 +4,15 @@ By rate and not by the length of the queue: a queue says how long too few have b
 queue first would take all the memory. A lost replica is replaced up to the least number.
 
 Invariants: no other model leaves for a further replica, and the first one of a model is never loaded here: a start, a
-request or the recovery does that. A replica that is not needed any more leaves once it is idle.
+request or the recovery does that. A replica that is not needed any more leaves once it is idle. While there is
+nothing to scale nothing wakes up.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,10 +20,13 @@ import anyio
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import ClusterUnreachable, FoundryLocalError, NodeLost, OperationCancelled
 from foundrylocal.kit.task_host import TaskHost
+from foundrylocal.kit.wake import Wake
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.loading import Loading
+from foundrylocal.pool.moving import Moving
 from foundrylocal.pool.roster import Entry, Roster, State
+from foundrylocal.pool.spreading import is_crowded
 from foundrylocal.settings.replica_counts import ReplicaRange
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
@@ -35,6 +39,9 @@ MAX_USE = 0.9
 # For how long fewer replicas have to be enough before one leaves.
 SCALE_DOWN_AFTER_S = 60.0
 RETRY_PAUSES_S = (15.0, 30.0, 60.0, 120.0)
+# How often replicas that are together on a node are looked at, and how long after a move that failed.
+SPREAD_PERIOD_S = 15.0
+SPREAD_RETRY_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,11 @@ class _Scale:
     enough_since: float | None = None
     failures: int = 0
     retry_at: float = 0.0
+    spread_at: float = 0.0  # not before
     loads: set[anyio.CancelScope] = field(default_factory=set)
+
+
+Load = Callable[[Entry, _Scale], Awaitable[None]]
 
 
 class Scaling:
@@ -74,6 +85,7 @@ class Scaling:
         roster: Roster,
         loading: Loading,
         leaving: Leaving,
+        moving: Moving,
         cooldowns: Cooldowns,
         tasks: TaskHost,
         range_of: Callable[[Model], ReplicaRange],
@@ -82,25 +94,32 @@ class Scaling:
         self._roster = roster
         self._loading = loading
         self._leaving = leaving
+        self._moving = moving
         self._cooldowns = cooldowns
         self._tasks = tasks
         self._range_of = range_of
         self._clock = clock
         self._scales: dict[str, _Scale] = {}
-        self._wake = anyio.Event()
+        self.wake = Wake()
+        """To be set when a replica has ended or the setting has changed."""
 
     async def run(self) -> None:
         """See that every loaded model has the replicas that it needs, until cancelled."""
-        while True:
-            with anyio.move_on_after(PERIOD_S):
-                await self._wake.wait()
-            self._wake = anyio.Event()
-            for entry in self._roster.loaded():
-                self._scale(entry)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._look_at_arrivals)
+            while True:
+                pauses_s = [self._look(entry) for entry in self._roster.loaded()]
+                await self.wake.wait(min(pauses_s, default=math.inf))
 
-    def look_soon(self) -> None:
-        """A replica has been lost, or the setting has changed: do not wait for the next look."""
-        self._wake.set()
+    async def _look_at_arrivals(self) -> None:
+        while True:
+            await self._roster.arrival()
+            self.wake.set()
+
+    def _look(self, entry: Entry) -> float:
+        """See to one model; after how long to look again if nothing happens."""
+        scale = self._scale_of(entry)
+        return min(self._scale(entry, scale), self._spread(entry, scale))
 
     def note_demand(self, demands: Mapping[str, Demand]) -> None:
         """What is asked of each model now, by model id."""
@@ -112,6 +131,7 @@ class Scaling:
                 rate = (demand.arrived - scale.demand.arrived) / passed_s
                 scale.rate_per_s += (1 - math.exp(-passed_s / SMOOTHING_S)) * (rate - scale.rate_per_s)
             scale.demand, scale.measured_at = demand, now
+        self.wake.set()
 
     def cancel(self, entry: Entry | None = None) -> None:
         """Cancel the loads of further replicas, of one model or of all: they are not wanted any more."""
@@ -120,26 +140,35 @@ class Scaling:
                 for load in scale.loads:
                     load.cancel()
 
-    def _scale(self, entry: Entry) -> None:
-        scale = self._scales.setdefault(entry.model.model_id, _Scale())
+    def _scale_of(self, entry: Entry) -> _Scale:
+        return self._scales.setdefault(entry.model.model_id, _Scale())
+
+    def _scale(self, entry: Entry, scale: _Scale) -> float:
+        """Load or retire replicas; after how long to look again if nothing happens."""
         ready = entry.of(State.READY)
         wanted = self._wanted(entry, scale)
         missing = wanted - len(ready) - len(scale.loads)
         if missing > 0:
             scale.enough_since = None
-            # Another load of the model may replace its replicas.
-            is_replaced = entry.load is not None or len(entry.of(State.LOADING)) > len(scale.loads)
-            if (
-                not is_replaced
-                and self._clock() >= scale.retry_at
-                and not self._cooldowns.is_cooling(entry.model)
-            ):
+            wait_s = self._wait_before_load(entry, scale)
+            if not wait_s:
                 for _ in range(missing):
-                    self._begin_load(entry, scale)
-        elif wanted < len(ready):
+                    self._begin_load(self._load, entry, scale)
+                return math.inf  # the end of each load wakes it
+            return max(PERIOD_S, wait_s)
+        if wanted < len(ready):
             self._shrink(entry, scale)
-        else:
-            scale.enough_since = None
+            return PERIOD_S
+        scale.enough_since = None
+        return math.inf
+
+    def _wait_before_load(self, entry: Entry, scale: _Scale) -> float:
+        """How long no further replica is to be loaded at least; 0.0 when one may be."""
+        # Another load of the model may replace its replicas.
+        is_replaced = entry.load is not None or len(entry.of(State.LOADING)) > len(scale.loads)
+        if is_replaced or self._cooldowns.is_cooling(entry.model):
+            return PERIOD_S
+        return max(0.0, scale.retry_at - self._clock())
 
     def _wanted(self, entry: Entry, scale: _Scale) -> int:
         least, most = self._range_of(entry.model)
@@ -158,22 +187,49 @@ class Scaling:
             self._leaving.retire(idle[-1])
             scale.enough_since = None
 
-    def _begin_load(self, entry: Entry, scale: _Scale) -> None:
+    def _spread(self, entry: Entry, scale: _Scale) -> float:
+        """Have a replica move when several are on one node; after how long to look again if nothing happens."""
+        ready = entry.of(State.READY)
+        if scale.loads or entry.load or entry.of(State.LOADING) or not is_crowded(ready):
+            return math.inf
+        wait_s = scale.spread_at - self._clock()
+        if wait_s > 0:
+            return wait_s
+        scale.spread_at = self._clock() + SPREAD_PERIOD_S
+        self._begin_load(self._move, entry, scale)
+        return SPREAD_PERIOD_S
+
+    def _begin_load(self, load: Load, entry: Entry, scale: _Scale) -> None:
         scope = anyio.CancelScope()
         scale.loads.add(scope)
-        self._tasks.spawn(self._load, entry, scale, scope)
+        self._tasks.spawn(self._see_through, load, entry, scale, scope)
 
-    async def _load(self, entry: Entry, scale: _Scale, scope: anyio.CancelScope) -> None:
+    async def _see_through(self, load: Load, entry: Entry, scale: _Scale, scope: anyio.CancelScope) -> None:
         try:
             with scope:
-                await self._loading.load_another(entry.model)
-                scale.failures = 0
+                await load(entry, scale)
+        finally:
+            scale.loads.discard(scope)
+            self.wake.set()
+
+    async def _load(self, entry: Entry, scale: _Scale) -> None:
+        try:
+            await self._loading.load_another(entry.model)
+            scale.failures = 0
+        except OperationCancelled:
+            scale.retry_at = self._clock() + PERIOD_S
+        except FoundryLocalError as error:
+            self._note_failure(entry, scale, error)
+
+    async def _move(self, entry: Entry, scale: _Scale) -> None:
+        try:
+            await self._moving.move_one(entry, lambda: self._wanted(entry, scale))
         except OperationCancelled:
             return
         except FoundryLocalError as error:
-            self._note_failure(entry, scale, error)
-        finally:
-            scale.loads.discard(scope)
+            scale.spread_at = self._clock() + SPREAD_RETRY_S
+            name, reason = entry.model.simple_name, error.details or error.message
+            log.warning("A replica of %s stays where it is: %s", name, reason)
 
     def _note_failure(self, entry: Entry, scale: _Scale, error: FoundryLocalError) -> None:
         # A node or a cluster that cannot be reached says nothing about the next try.

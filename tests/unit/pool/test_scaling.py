@@ -8,9 +8,11 @@ import anyio
 import pytest
 
 from foundrylocal.engine.replica import Cause
+from foundrylocal.pool.leaving import IDLE_CHECK_PERIOD_S
 from foundrylocal.pool.losses import ReplicaLost
 from foundrylocal.pool.scaling import PERIOD_S, SCALE_DOWN_AFTER_S, Demand, replicas_needed
 from foundrylocal.wire.load_options import LoadOptions
+from tests.fakes import virtual_time
 from tests.unit.pool.rig import MB, PoolRunner, Rig
 
 LOAD_S = 1.0  # of the fake launcher
@@ -58,6 +60,18 @@ def test_a_loaded_model_gets_its_least_number_without_being_asked(on_pool: PoolR
         assert count(rig) == 3
 
     on_pool(scenario, replicas=3)
+
+
+def test_while_there_is_nothing_to_scale_nothing_wakes_up(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.load(rig.chat)
+        await anyio.sleep(SOON_S)
+        before = virtual_time.wakeups()
+        await anyio.sleep(600)
+        looks_for_idle_models = 600 / IDLE_CHECK_PERIOD_S
+        assert virtual_time.wakeups() - before <= looks_for_idle_models + 2
+
+    on_pool(scenario, replicas="1-4")
 
 
 def test_only_the_named_model_has_several(on_pool: PoolRunner) -> None:

@@ -1,6 +1,6 @@
 """Watches what other programs use of the processor, and tells each worker whether to spin briefly.
 
-Invariant: while there is no worker nothing is read.
+Invariant: while there is no worker nothing is read, and nothing wakes up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import anyio
 from foundrylocal.engine.cpu.cores import Cores, read_cores
 from foundrylocal.engine.cpu.crowding import Crowding
 from foundrylocal.engine.cpu.load import CpuTimes, cores_of, others_between, read_times
+from foundrylocal.kit.wake import Wake
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
 
@@ -54,10 +55,17 @@ class CrowdWatch:
         self._last: CpuTimes | None = None
         self._crowding: dict[int, Crowding] = {}
         self._told: dict[int, bool] = {}
+        self._added = Wake()
+
+    def note_worker(self) -> None:
+        """There is a new worker."""
+        self._added.set()
 
     async def run(self) -> None:
-        """Look every PERIOD_S, until cancelled."""
+        """Look every PERIOD_S while there are workers, until cancelled."""
         while True:
+            if not list(self._workers()):
+                await self._added.wait()
             await anyio.sleep(PERIOD_S)
             workers = {
                 worker.engine_pid: worker for worker in self._workers() if worker.engine_pid is not None

@@ -154,6 +154,7 @@ class LocalLauncher:
             raise ServerStartFailed("The service is shutting down.")
         worker = WorkerProcess(spec, address, launch, engine.new_log(), incarnation, self._tell)
         self._workers[spec.id] = worker
+        self._crowd_watch.note_worker()
         self._group.start_soon(contain, log, self._see_through, worker)
         return spec.id
 

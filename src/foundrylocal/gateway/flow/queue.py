@@ -17,6 +17,7 @@ import anyio
 
 from foundrylocal.errors import QueueFull
 from foundrylocal.gateway.flow.shares import KeyShares, Waiter
+from foundrylocal.kit.wake import Wake
 
 # The timeout of the usual client libraries: nobody reads the answer of a request that waited longer.
 QUEUE_TIMEOUT_S = 600.0
@@ -118,6 +119,8 @@ class FairQueue:
         self._max_waiting = max_waiting
         self._clock = clock
         self._queues: dict[str, _ModelQueue] = {}
+        self.arrival = Wake()
+        """Set by each request."""
 
     def set_limit(self, model_id: str, limit: int, slots_per_request: int | None = None) -> None:
         """Set how many requests the model answers at once; waiting requests take new slots immediately.
@@ -145,6 +148,7 @@ class FairQueue:
         """
         queue = self._queues[model_id]
         queue.arrived += not is_readmitted
+        self.arrival.set()
         waiter = Waiter(key, client, self._clock(), weight, is_readmitted)
         position = await self._wait(queue, waiter)
         began = self._clock()

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 from foundrylocal.engine.cpu.cores import Cores
 from foundrylocal.engine.cpu.load import CpuTimes
 from foundrylocal.engine.local.crowd_watch import CrowdWatch, WatchedWorker
@@ -115,3 +117,28 @@ def test_a_process_id_that_is_used_again_is_a_new_worker() -> None:
 
     virtual_time.run(main)
     assert (first.told, second.told) == ([True], [True])
+
+
+def test_it_looks_while_there_are_workers_and_wakes_up_for_the_first_one() -> None:
+    machine, workers = Machine(p10=0.0), list[FakeWorker]()
+    watch = CrowdWatch(lambda: workers, lambda: CORES, machine.read, lambda: machine.now)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.run)
+            await anyio.sleep(60)
+            assert virtual_time.wakeups() == 1  # this test
+            for _ in range(2):
+                workers.append(FakeWorker(10))
+                watch.note_worker()
+                before = machine.now
+                await anyio.sleep(10)
+                assert machine.now >= before + 18
+                workers.clear()
+                await anyio.sleep(1)
+                seen = machine.now, virtual_time.wakeups()
+                await anyio.sleep(60)
+                assert (machine.now, virtual_time.wakeups()) == (seen[0], seen[1] + 1)
+            group.cancel_scope.cancel()
+
+    virtual_time.run(main)

@@ -15,6 +15,7 @@ from foundrylocal.gateway.flow.relay import NothingSent, WhyGone
 from foundrylocal.gateway.flow.replica_watch import ReplicaWatch
 from foundrylocal.gateway.request import InferenceRequest
 from foundrylocal.pool.roster import Replica
+from tests.fakes import virtual_time
 from tests.unit.gateway.flow.test_dispatch import CHAT, Desk
 from tests.unit.pool.rig import MB
 from tests.unit.server.rig import ServerRig, ServerRunner
@@ -123,6 +124,32 @@ def test_a_replica_that_becomes_ready_takes_waiting_requests_at_once(on_server: 
             watch.cancel()
 
     on_server(scenario, replicas=2, parallel=1)
+
+
+def test_without_requests_nothing_wakes_up_and_the_first_one_does(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        desk = await cluster(rig)
+        before = virtual_time.wakeups()
+        await anyio.sleep(600)
+        without = virtual_time.wakeups() - before  # what others do
+        async with anyio.create_task_group() as group:
+            group.start_soon(ReplicaWatch(rig.server, desk.queue).run)
+            before = virtual_time.wakeups()
+            await anyio.sleep(600)
+            assert virtual_time.wakeups() - before <= without + 2
+            for _ in range(10):
+                await desk.ask()
+                await anyio.sleep(0.1)
+            before = virtual_time.wakeups()
+            await anyio.sleep(20)
+            assert virtual_time.wakeups() - before >= 18  # the rate is followed
+            await anyio.sleep(60)
+            before = virtual_time.wakeups()
+            await anyio.sleep(600)
+            assert virtual_time.wakeups() - before <= without + 2
+            group.cancel_scope.cancel()
+
+    on_server(scenario, replicas=2)
 
 
 @pytest.mark.parametrize("is_heard_of", [True, False])
