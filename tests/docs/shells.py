@@ -80,6 +80,10 @@ class Job:
             while data := os.read(self._reading, 65536):
                 self._data += data
 
+    def type(self, text: str) -> None:
+        """Type it at the terminal."""
+        os.write(self._reading, text.encode())
+
     def wait(self) -> Ended:
         """Wait for its end; kill it after TIMEOUT_S."""
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,16 +13,28 @@ import yaml
 from foundrylocal.engine.ray.node.environment import ray_environment
 from foundrylocal.engine.ray.node.installed import SUPPORTED
 from foundrylocal.settings.schema import Settings
+from tests.docs.blocks import Block, marked
+from tests.package.containerfile import instructions_of
 from tests.running import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "how-to" / "kubernetes.md"
-_BLOCK = re.compile(r"^ *```yaml\n(.{1,20000}?)^ *```$", re.MULTILINE | re.DOTALL)
+# Only on this machine, and printed instead of done.
+_DRY_RUN = 'kubectl() { command kubectl --server=http://127.0.0.1:9 "$@" --dry-run=client --output=yaml; }\n'
+
+
+def block(mark: str) -> Block:
+    (found,) = (
+        block
+        for blocks in (marked("manifest"), marked("kubectl"))
+        for block in blocks[PAGE]
+        if block.mark == mark
+    )
+    return found
 
 
 @pytest.fixture(scope="module")
 def manifest() -> list[dict[str, Any]]:
-    (block,) = _BLOCK.findall(PAGE.read_text("utf-8"))
-    return list(yaml.safe_load_all(textwrap.dedent(block)))
+    return list(yaml.safe_load_all(block("yaml manifest").text))
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +103,58 @@ def test_volumes_and_labels_refer_to_what_is_there(
     assert selected == {"head", "worker"}
     for policy in policies:
         assert policy["podSelector"]["matchLabels"]["ray.io/cluster"] == cluster["metadata"]["name"]
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("kubectl", "openssl"))), reason="kubectl or openssl is not installed"
+)
+def test_the_command_makes_the_secret_that_the_pods_read(pods: list[dict[str, Any]]) -> None:
+    done = subprocess.run(
+        ["bash", "-euc", _DRY_RUN + block("bash kubectl").text],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    secret = yaml.safe_load(done.stdout)
+    wanted = {
+        (reference["name"], reference["key"])
+        for container in containers(pods)
+        for variable in container["env"]
+        if (reference := variable.get("valueFrom", {}).get("secretKeyRef"))
+    }
+    assert {(secret["metadata"]["name"], key) for key in secret["data"]} == wanted
+
+
+def test_the_image_is_built_from_valid_instructions_and_its_user_runs_the_pods(
+    tmp_path: Path, pods: list[dict[str, Any]]
+) -> None:
+    file = tmp_path / "Containerfile"
+    file.write_text(block("dockerfile manifest").text + "\n", "utf-8")
+    instructions = instructions_of(file)
+    assert [one.name for one in instructions] == ["FROM", "RUN", "RUN", "USER"]
+    (user,) = (one.words for one in instructions if one.name == "USER")
+    assert {pod["spec"]["securityContext"]["runAsUser"] for pod in pods} == {int(user[0])}
+    assert f"useradd --uid {user[0]}" in instructions[2].text
+
+
+@pytest.mark.parametrize("kind", ["Service", "NetworkPolicy", "PersistentVolumeClaim", "Pod"])
+def test_the_schema_of_kubernetes_accepts_it(
+    kind: str, manifest: list[dict[str, Any]], pods: list[dict[str, Any]]
+) -> None:
+    schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    documents = [document for document in manifest if document["kind"] == kind]
+    if kind == "Pod":
+        documents = [
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "x", **pod.get("metadata", {})},
+                "spec": pod["spec"],
+            }
+            for pod in pods
+        ]
+    assert documents
+    for document in documents:
+        schemas.validate(document, schemas.latest_version(), strict=True)

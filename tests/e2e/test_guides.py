@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,19 @@ from typing import Any
 import pytest
 
 from tests.contract.test_ollama import port_url
+from tests.docs.blocks import Block, all_blocks
+from tests.e2e import agent_session
 from tests.e2e.test_ollama import CHAT
 from tests.real_models import copy_into
-from tests.running import CHAT_MODEL, CHAT_MODEL_ID, Service, running
+from tests.running import CHAT_MODEL, CHAT_MODEL_ID, REPOSITORY, Service, running
 
 pytestmark = pytest.mark.model
 NEEDS = "the extra `clients` is not installed"
 QUESTION = "What is the capital of France?"
 RUN_TIMEOUT_S = 100
+BLOCKS = list(all_blocks(REPOSITORY / "docs" / "how-to" / "clients.md"))
+PYTHON = [block for block in BLOCKS if block.mark == "python client"]
+_MODULE = re.compile(r"^from (\w{1,40})", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +48,63 @@ def health(service: Service) -> dict[str, Any]:
     return dict(service.status()["health"])
 
 
+def block(mark: str, words: str) -> Block:
+    """The block of the page with that mark and these words."""
+    (found,) = (block for block in BLOCKS if block.mark == mark and words in block.text)
+    return found
+
+
+def as_here(text: str, service: Service, health: dict[str, Any]) -> str:
+    """A text of the page with this service's addresses and key."""
+    made = {
+        "http://127.0.0.1:1234/v1": health["endpoint"],
+        "http://127.0.0.1:1234": health["endpoint"].removesuffix("/v1"),
+        "http://127.0.0.1:11434": port_url(service),
+        "fl-...": health["api_key"],
+    }
+    for old, new in made.items():
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_the_libraries_take_what_the_page_shows(
+    service: Service, health: dict[str, Any], number: int
+) -> None:
+    text = PYTHON[number].text
+    for module in _MODULE.findall(text):
+        pytest.importorskip(module, reason=NEEDS)
+    exec(as_here(text, service, health), {"__name__": "page"})  # noqa: S102 - our own page
+
+
+def test_the_agents_get_what_the_page_shows(tmp_path: Path) -> None:
+    """tests/e2e/test_agents.py runs them with these settings."""
+    variables = agent_session.command("claude", "claude", tmp_path, "http://127.0.0.1:1234/v1", "fl-...")[1]
+    shown = dict(re.findall(r"(\w{1,60})=(\S{1,100})", block("bash client", "ANTHROPIC").text))
+    assert shown.keys() <= variables.keys()
+    assert {name: value for name, value in shown.items() if "MODEL" not in name}.items() <= variables.items()
+    config = agent_session.CODEX_CONFIG.format(model="x", endpoint="http://127.0.0.1:1234/v1")
+    shown_codex = tomllib.loads(block("toml data", "model_provider").text)
+    used = tomllib.loads(config)["model_providers"]["local"]
+    provider = shown_codex["model_providers"]["local"]
+    assert provider.items() - {("name", provider["name"])} <= used.items()
+
+
 def test_llm(service: Service, health: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("llm", reason=NEEDS)
-    (tmp_path / "extra-openai-models.yaml").write_text(
-        f"- model_id: local\n  model_name: {CHAT_MODEL}\n  api_base: {health['endpoint']}\n  api_key_name: local\n"
-    )
+    models = as_here(block("yaml data", "model_id").text, service, health)
+    (tmp_path / "extra-openai-models.yaml").write_text(models)
     environment = {**os.environ, "LLM_USER_PATH": str(tmp_path)}
-    for arguments in (
-        ["keys", "set", "local", "--value", health["api_key"]],
-        ["-m", "local", QUESTION],
-        ["-m", "local", "--no-stream", QUESTION],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "llm", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=RUN_TIMEOUT_S,
-        )
-        assert done.returncode == 0, done.stderr
+    program = f'llm() {{ {sys.executable} -m llm "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-euc", program + block("bash client", "llm keys").text],
+        env=environment,
+        input=health["api_key"] + "\n",
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
 

@@ -16,7 +16,7 @@ import pytest
 from ollama import Options
 
 from tests.contract.test_ollama import port_url
-from tests.e2e.test_tools import _TEMPLATE, PARAMETERS
+from tests.e2e.test_tools import PARAMETERS, TEMPLATE
 from tests.e2e.test_vision import png, write_projector
 from tests.real_models import copy_into, store_variant
 from tests.running import CHAT_MODEL_ID, Service, running
@@ -45,7 +45,7 @@ LOOK = {
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("ollama-home")
     copy_into(home / "cache", CHAT_MODEL_ID)
-    store_variant(home, TOOLS_FILE, {"tokenizer.chat_template": _TEMPLATE})
+    store_variant(home, TOOLS_FILE, {"tokenizer.chat_template": TEMPLATE})
     store_variant(home, VISION_FILE, {}, write_projector)
     store_variant(home, EMBED_FILE, {"llama.pooling_type": _MEAN})
     settings = {"FOUNDRYLOCAL_OLLAMA_PORT": "0", "FOUNDRYLOCAL_CONTEXT_SIZE": "2048"}

@@ -23,7 +23,7 @@ from tests.running import Service, running
 
 pytestmark = pytest.mark.model
 TOOL_MODEL = "Qwen2.5-0.5B-Instruct-Q8_0-GGUF"
-_TEMPLATE = """\
+TEMPLATE = """\
 {%- if tools %}{{- '<|im_start|>system\\nFunctions:\\n' }}
 {%- for tool in tools %}{{- tool | tojson }}{{- '\\n' }}{%- endfor %}{{- '<|im_end|>\\n' }}{%- endif %}
 {%- for message in messages %}
@@ -121,7 +121,7 @@ OF_RESPONSES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("tool-home")
-    store_variant(home, TOOL_MODEL, {"tokenizer.chat_template": _TEMPLATE})
+    store_variant(home, TOOL_MODEL, {"tokenizer.chat_template": TEMPLATE})
     with running(home) as found:
         found.start(TOOL_MODEL)
         yield found
