@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -103,13 +104,25 @@ def test_a_crash_saves_nothing_and_loses_nothing_that_was_saved(stored: Path) ->
         assert chat(service, messages(3)) >= WORDS
 
 
-def test_deleting_a_model_removes_its_prompts(stored: Path) -> None:
+def delete(service: Service) -> httpx.Response:
+    return service.http.delete(f"/models/{BASE_MODEL}")
+
+
+def delete_as_ollama_does(service: Service) -> httpx.Response:
+    with service.gateway() as gateway:
+        return gateway.request("DELETE", "/api/delete", json={"model": BASE_MODEL})
+
+
+@pytest.mark.parametrize("delete_model", [delete, delete_as_ollama_does])
+def test_deleting_a_model_removes_its_prompts(
+    stored: Path, delete_model: Callable[[Service], httpx.Response]
+) -> None:
     with running(stored, worker=FAKE_WORKER) as service:
         service.start()
         chat(service, messages(), BASE_MODEL)
         unload(service, BASE_MODEL)
         saved(service)
-        assert service.http.delete(f"/models/{BASE_MODEL}").status_code == 200
+        assert delete_model(service).status_code == 200
         assert (listed(service)["models"], list(folder(stored).glob("*.prompt"))) == ([], [])
 
 

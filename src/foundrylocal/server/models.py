@@ -63,21 +63,17 @@ class ModelManager:
         return True
 
     async def delete(self, model: Model) -> int:
-        """Remove a model from disk; bytes freed. Raises ModelInUse while it is loaded or the server's own.
+        """Remove a model and its saved prompts from disk; bytes freed.
 
-        Its preset stays, for the next download; an imported model leaves the registry, and its preset with it.
+        Its preset stays, for the next download; an imported model leaves the registry, and its preset with it. Raises
+        ModelInUse while it is loaded or the server's own.
         """
         if self._is_servers_own(model):
             raise _own_model_in_use(model)
-        with self._pool.block_loads(model):
-            freed_bytes = await self._supply.delete(model)
-        await self._pool.forget(model)
-        if not self._is_registered(model):
-            await anyio.to_thread.run_sync(self._presets.remove, model.model_id)
-        return freed_bytes
+        return await self._delete(model)
 
     async def remove(self, model: Model) -> int:
-        """Unload a model and remove it from disk, even the server's own; bytes freed.
+        """The same for a model that may be loaded, even the server's own: it is unloaded first.
 
         The server keeps running; requests for the model are refused until it is downloaded again. Raises ModelInUse
         while it is being loaded, fetched or switched to.
@@ -85,8 +81,15 @@ class ModelManager:
         if self._is_servers_own(model) and self._server.state.status is not Status.RUNNING:
             raise _own_model_in_use(model)
         await self.unload(model)
+        return await self._delete(model)
+
+    async def _delete(self, model: Model) -> int:
         with self._pool.block_loads(model):
-            return await self._supply.delete(model)
+            freed_bytes = await self._supply.delete(model)
+        await self._pool.forget(model)
+        if not self._is_registered(model):
+            await anyio.to_thread.run_sync(self._presets.remove, model.model_id)
+        return freed_bytes
 
     def _is_registered(self, model: Model) -> bool:
         try:
