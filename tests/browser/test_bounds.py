@@ -42,6 +42,45 @@ A_FLOOD_OF_LINES = """
 })()
 """
 
+# Large sorts, and changes of what the order depends on (the machine's free memory may change at any time).
+COUNT_SORTS = """
+(async () => {
+  const {store} = await import('/ui/dashboard/core/store.js');
+  const {fitBasis} = await import('/ui/dashboard/core/models.js');
+  const {sort} = Array.prototype;
+  let before = fitBasis();
+  Object.assign(window, {sorts: 0, reasons: 0});
+  Array.prototype.sort = function (...how) {
+    if (this.length > 500) window.sorts += 1;
+    return sort.apply(this, how);
+  };
+  store.subscribe(() => {
+    const now = fitBasis();
+    if (now.some((one, index) => one !== before[index])) window.reasons += 1;
+    before = now;
+  });
+  // What was changed before is drawn first.
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  window.sorts = 0;
+})()
+"""
+
+
+def test_scrolling_and_typing_do_not_sort_two_thousand_models_again(board: Page) -> None:
+    board.eval("location.hash = '#/models?sort=name'")
+    board.until("the list", "document.querySelectorAll('[data-row]').length === 2")
+    board.eval(MANY_MODELS)
+    board.shows("2,000 models", "main")
+    board.eval(COUNT_SORTS)
+    for top in range(0, 20000, 1000):
+        board.eval(f"scrollTo(0, {top}); new Promise((resolve) => requestAnimationFrame(resolve))")
+    board.eval("document.querySelector('[data-filter]').focus()")
+    for letter in "model":
+        board.press(letter)
+    assert board.eval("document.querySelector('[data-filter]').value") == "model"
+    sorts, reasons = board.eval("[window.sorts, window.reasons]")
+    assert sorts <= reasons
+
 
 def test_two_thousand_models_are_a_few_rows(board: Page) -> None:
     board.eval("location.hash = '#/models'")

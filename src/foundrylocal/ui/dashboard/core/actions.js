@@ -80,6 +80,7 @@ export async function reload(name, running) {
 export async function download(name) {
   const paused = store.state.downloads.some((one) => one.model_name === name && one.state === 'paused');
   const stop = new AbortController();
+  if (!paused) setJob(name, { what: 'Downloading', message: 'Downloading…' });
   try {
     if (paused) await post(`/downloads/${encodeURIComponent(name)}/resume`);
     else await open('POST', modelPath(name, '/download-stream'), undefined, stop.signal);

@@ -42,3 +42,14 @@ export const clock = (when) => new Date(when).toLocaleTimeString([], { hour: '2-
 export const date = (when) => new Date(when).toLocaleDateString([], { year: 'numeric', month: 'short', day: 'numeric' });
 export const ago = (when) => `${duration(Math.max(0, (Date.now() - new Date(when)) / 1000))} ago`;
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+const languageNames = new Intl.DisplayNames([], { type: 'language' });
+
+/** A language by its code, in the reader's own language; the code where the browser does not know it. */
+export function languageName(code) {
+  try {
+    return languageNames.of(code);
+  } catch {
+    return code;
+  }
+}

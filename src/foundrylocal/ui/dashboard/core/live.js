@@ -11,6 +11,7 @@ const DELAYS_S = [1, 2, 5];
 const SILENCE_MS = 40_000; // the service sends a line at least every 15 s
 let wake = () => {};
 let modelsWanted = false;
+let modelsRead = Promise.resolve();
 
 /** Try to connect now instead of at the end of the wait. */
 export const tryNow = () => wake();
@@ -50,6 +51,7 @@ function pause(seconds) {
 
 async function follow(stop, onLive) {
   let timer = setTimeout(() => stop.abort(), SILENCE_MS);
+  readModels(0); // beside the events, not after the first of them
   const answer = await open('GET', '/events', undefined, stop.signal);
   onLive();
   store.set({ link: { status: 'live' } });
@@ -85,20 +87,28 @@ function note({ type, data }) {
     case 'machine': store.set({ machine: data }); break;
     case 'activity': store.set({ activity: data }); break;
     case 'requests': noteRequests(data); break;
-    case 'loaded': store.set({ loaded: data }); readModels(); break;
-    case 'downloaded': store.set({ downloaded: data }); readModels(); break;
+    case 'loaded': store.set({ loaded: data }); readModelsUnless('is_loaded', data); break;
+    case 'downloaded': store.set({ downloaded: data }); readModelsUnless('is_downloaded', data); break;
     default: // a newer service sends more than this page shows
   }
 }
 
 /** Read the list of models; calls that come together are one. */
-export function readModels() {
+export function readModels(delayMs = 50) {
   if (modelsWanted) return;
   modelsWanted = true;
-  setTimeout(async () => {
+  modelsRead = (async () => {
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
     modelsWanted = false;
     try {
       store.set({ models: (await get('/models')).models });
     } catch { /* the connection's own state says what is wrong */ }
-  }, 50);
+  })();
+}
+
+/** The same, unless the list, or the one that is on its way, says already which models those are. */
+async function readModelsUnless(field, ids) {
+  await modelsRead;
+  const known = store.state.models?.filter((one) => one[field]).map((one) => one.model_id);
+  if (known?.length !== ids.length || !ids.every((id) => known.includes(id))) readModels();
 }

@@ -1,6 +1,7 @@
 // What lists show of models, computed: purpose, fit, state, groups by family and size.
 
-import { planOf } from './plans.js';
+import { latest } from './memo.js';
+import { planOf, planVersion } from './plans.js';
 import { store } from './store.js';
 
 const PURPOSES = [['embedding', 'Embedding'], ['rerank', 'Rerank'], ['vision', 'Chat with images'], ['code', 'Code'], ['reasoning', 'Reasoning'], ['chat', 'Chat']];
@@ -13,7 +14,8 @@ export function purpose(model) {
 }
 
 export const can = (model, capability) => Boolean(model?.capabilities?.includes(capability));
-export const findModel = (name) => store.state.models?.find((one) => one.simple_name === name || one.model_id === name) ?? null;
+const byName = latest((models) => new Map((models ?? []).flatMap((one) => [[one.model_id, one], [one.simple_name, one]])));
+export const findModel = (name) => byName(store.state.models).get(name) ?? null;
 export const isLoaded = (model) => store.state.loaded.includes(model.model_id);
 export const downloadOf = (name) => store.state.downloads.find((one) => one.model_name === name) ?? null;
 export const machineModel = (name) => store.state.machine?.models.find((one) => one.model === name) ?? null;
@@ -68,29 +70,43 @@ export function displayName(model) {
 /** A model's name as lists show it; as it is when the model is not known. */
 export const shortName = (name) => (findModel(name) ? displayName(findModel(name)) : name?.replace(/-GGUF$/, '') ?? '–');
 
-/** Parameters in billions, for sorting; unknown ones last. */
-export const parameters = (model) => {
+/** Parameters in billions, for sorting; null if unknown. */
+export function parameters(model) {
   const found = /^([\d.]+)(B|M)/i.exec(model.size ?? '');
-  return found ? Number(found[1]) / (found[2].toUpperCase() === 'M' ? 1000 : 1) : Infinity;
-};
+  return found ? Number(found[1]) / (found[2].toUpperCase() === 'M' ? 1000 : 1) : null;
+}
 
-const byText = (a, b) => String(a ?? '￿').localeCompare(String(b ?? '￿'), 'en', { numeric: true });
-const ORDERS = {
-  name: (a, b) => byText(displayName(a), displayName(b)),
-  size: (a, b) => parameters(a) - parameters(b),
-  file: (a, b) => (a.file_size_bytes || Infinity) - (b.file_size_bytes || Infinity),
-  memory: (a, b) => (neededMemory(a).bytes ?? Infinity) - (neededMemory(b).bytes ?? Infinity),
-  context: (a, b) => (a.context_length ?? 0) - (b.context_length ?? 0),
-  license: (a, b) => byText(a.license, b.license),
-  purpose: (a, b) => byText(purpose(a), purpose(b)),
-};
-const usual = (a, b) => FIT_ORDER[fit(a)] - FIT_ORDER[fit(b)] || byText(a.family, b.family) || parameters(a) - parameters(b);
+const { compare: compareTexts } = new Intl.Collator('en', { numeric: true });
 
-/** Sorted by a column, or fits first, then family and size. */
+/** What a column is sorted by. Null and 0 bytes are unknown: last in both directions. */
+const KEYS = {
+  name: displayName,
+  purpose,
+  size: parameters,
+  file: (model) => model.file_size_bytes || null,
+  memory: (model) => neededMemory(model).bytes,
+  context: (model) => model.context_length,
+  license: (model) => model.license,
+  state: (model) => stateOf(model)[0],
+};
+const USUAL = [(model) => FIT_ORDER[fit(model)], (model) => model.family, parameters];
+
+function compareKeys(a, b, sign) {
+  for (const [index, one] of a.entries()) {
+    const other = b[index];
+    if (one === other) continue;
+    if (one == null || other == null) return one == null ? 1 : -1;
+    const found = typeof one === 'number' ? one - other : compareTexts(one, other);
+    if (found) return sign * found;
+  }
+  return 0;
+}
+
+/** Sorted by a column, or fits first, then family and size. Each key is computed once, not at each comparison. */
 export function sortModels(models, column, descending) {
-  const compare = ORDERS[column];
-  const sorted = [...models].sort(compare ?? usual);
-  return compare && descending ? sorted.reverse() : sorted;
+  const keys = column in KEYS ? [KEYS[column]] : USUAL;
+  const sign = column in KEYS && descending ? -1 : 1;
+  return models.map((model) => ({ model, keys: keys.map((key) => key(model) ?? null) })).sort((a, b) => compareKeys(a.keys, b.keys, sign)).map((one) => one.model);
 }
 
 /** Quantizations of one model as one group, in the order of its first member. */
@@ -102,4 +118,29 @@ export function groupModels(models) {
     groups.get(key).models.push(model);
   }
   return [...groups.values()];
+}
+
+const searched = new WeakMap();
+
+/** What a filter looks in, in lower case. */
+function searchText(model) {
+  if (!searched.has(model)) searched.set(model, `${model.model_id} ${model.family ?? ''} ${model.license ?? ''}`.toLowerCase());
+  return searched.get(model);
+}
+
+// A publisher that claims so many languages and names none of them is taken to mean every common one, as the CLI does.
+const MANY_LANGUAGES = 100;
+const speaks = ({ languages, language_count: claimed }, code) => languages?.includes(code) || (!languages?.length && claimed >= MANY_LANGUAGES);
+
+/** Whether a model is one of those that the address asks for; `onlyFits` leaves out what is too large. */
+export function isWanted(model, { find = '', for: uses = '', licence, language }, onlyFits) {
+  return find.toLowerCase().split(/\s+/).every((word) => searchText(model).includes(word))
+    && uses.split(',').filter(Boolean).every((capability) => can(model, capability))
+    && (!licence || (model.license ?? 'unknown') === licence) && (!language || speaks(model, language)) && (!onlyFits || fit(model) !== 'no');
+}
+
+/** What the order and the filter depend on besides the models: what is free, loaded, planned and being done. */
+export function fitBasis() {
+  const { machine, loaded, jobs } = store.state;
+  return [machine, loaded, jobs, planVersion()];
 }

@@ -8,12 +8,17 @@ import { store } from './store.js';
 let plans = new Map();
 let loadedThen = null;
 let turn = Promise.resolve();
+let version = 0;
+
+/** Another number whenever another plan is known. */
+export const planVersion = () => version;
 
 /** The plan of loading a model with its own options; null until it is known. */
 export function planOf(model) {
   if (loadedThen !== store.state.loaded) {
     loadedThen = store.state.loaded;
     plans = new Map();
+    version += 1;
   }
   return plans.get(model.simple_name) ?? null;
 }
@@ -29,6 +34,7 @@ export function wantPlan(model) {
     if (asked !== plans) return;
     try {
       asked.set(name, await post('/plan', { model_name: name }));
+      version += 1;
       store.set({});
     } catch { /* the lower bound by its size stays */ }
   });

@@ -1,6 +1,7 @@
 // The recent requests of the gateway, bounded, and figures computed from them.
 
 import { getIfThere } from './api.js';
+import { latest } from './memo.js';
 import { store } from './store.js';
 
 const MAX_KEPT = 1000;
@@ -38,16 +39,18 @@ export function noteRequests({ running, recent, ended_count: ended }) {
   if (missed || isLost) readRequests();
 }
 
+const sorted = latest((requests) => [...(requests?.values() ?? [])].sort((a, b) => (a.at < b.at ? 1 : -1)));
+
 /** Newest first. */
-export const newestFirst = () => [...(store.state.requests?.values() ?? [])].sort((a, b) => (a.at < b.at ? 1 : -1));
+export const newestFirst = () => sorted(store.state.requests);
 
 export const isRunning = (request) => request.status === 'running' || request.status === 'waiting';
 export const isFailed = (request) => request.status === 'failed';
 
 /** The value below which a share of the numbers lies. */
 export function quantile(numbers, share) {
-  const sorted = numbers.filter((one) => one != null).sort((a, b) => a - b);
-  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] : null;
+  const known = numbers.filter((one) => one != null).sort((a, b) => a - b);
+  return known.length ? known[Math.min(known.length - 1, Math.floor(share * known.length))] : null;
 }
 
 /** Mean generation speed of a model's answers of the last minute, in tokens per second; null if there was none. */

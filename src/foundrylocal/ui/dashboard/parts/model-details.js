@@ -4,12 +4,12 @@ import { dismissError, load } from '../core/actions.js';
 import { get, modelPath, post } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
-import { bytes, count, date, tokens } from '../core/format.js';
+import { bytes, count, date, languageName, tokens } from '../core/format.js';
 import { can, displayName, findModel, fit, machineModel, purpose, stateOf } from '../core/models.js';
 import { href, route } from '../core/router.js';
 import { isLive, store } from '../core/store.js';
 import { button, errorBox, facts, iconButton, outside, skeleton, stateMark, tabs, tag } from './controls.js';
-import { mainAction, moreActions, whyNot } from './model-row.js';
+import { mainAction, moreActions, whyBlocked, whyNot } from './model-row.js';
 import './connect-box.js';
 import './model-log.js';
 import './model-memory.js';
@@ -18,11 +18,7 @@ import './preset-form.js';
 const TABS = [['about', 'About'], ['memory', 'Memory'], ['settings', 'Settings'], ['use', 'Use'], ['log', 'Log']];
 const LICENCES = { 'apache-2.0': 'https://www.apache.org/licenses/LICENSE-2.0', mit: 'https://opensource.org/license/mit', gemma: 'https://ai.google.dev/gemma/terms' };
 
-/** Languages by name in the reader's own language, as far as the browser knows them. */
-function languages({ languages: codes, language_count: count }) {
-  const names = new Intl.DisplayNames([], { type: 'language' });
-  return codes.map((code) => { try { return names.of(code); } catch { return code; } }).join(', ') + (count > codes.length ? ` and ${count - codes.length} more` : '');
-}
+const languages = ({ languages: codes, language_count: claimed }) => codes.map(languageName).join(', ') + (claimed > codes.length ? ` and ${claimed - codes.length} more` : '');
 
 class ModelDetails extends View {
   start() {
@@ -92,14 +88,16 @@ class ModelDetails extends View {
     const model = findModel(this.name);
     if (!model) return [h('div', { class: 'card-head' }, h('h2', {}, this.name), iconButton('close', 'Close the details', () => this.#close())), errorBox({ message: `There is no model named ${this.name}` })];
     this.#refresh(model);
-    const wanted = route().query.get('view');
+    const { query } = route();
+    const wanted = query.get('view') ?? query.get('tab');
     const tab = TABS.some(([id]) => id === wanted) ? wanted : 'about';
     const error = store.state.jobs[this.name]?.error;
+    const blocked = whyBlocked(model) ?? (fit(model) === 'no' ? whyNot(model) : null);
     return [
       h('div', { class: 'card-head' }, h('h2', {}, displayName(model), ' ', tag(model.quantization)), iconButton('close', 'Close the details', () => this.#close())),
       h('div', { class: 'row' }, stateMark(...stateOf(model)), h('span', { class: 'row' }, mainAction(model, 'primary'),
         can(model, 'chat') && model.is_downloaded && h('a', { class: 'button', href: href('chat', null, { model: this.name }) }, 'Chat'), moreActions(model))),
-      !error && fit(model) === 'no' && h('p', { class: 'small field-error' }, whyNot(model)),
+      !error && blocked && h('p', { class: 'small field-error' }, `${blocked}.`),
       error && errorBox(error, [button('Try again', () => load(this.name), { disabled: !isLive() }), button('Dismiss', () => dismissError(this.name), { kind: 'quiet' })]),
       tabs('About this model', TABS, tab, (id) => href('models', this.name, { ...this.listQuery, view: id === 'about' ? null : id })),
       this.#tab(tab, model),

@@ -1,10 +1,10 @@
-// <fl-model-list>: the table of models: filtered, sorted, grouped by quantization, and drawn only where it is seen.
-// Properties: `models`, `query` (of the address), `open` (the name whose details are shown).
+// <fl-model-list>: the table of models, grouped by quantization, and drawn only where it is seen.
+// Properties: `models` (filtered and sorted; another array when they change), `query` (of the address), `open` (the name whose details are shown).
 
-import { announce } from '../core/announce.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
-import { groupModels, sortModels } from '../core/models.js';
+import { latest } from '../core/memo.js';
+import { groupModels } from '../core/models.js';
 import { modelRow } from './model-row.js';
 
 const ROW_PX = 58; // until a row was measured
@@ -26,18 +26,17 @@ class ModelList extends View {
   }
 
   /** Rows in order: a group's first member, and the others while it is open. */
-  #rows() {
-    const sorted = sortModels(this.models, this.query.sort, this.query.desc === '1');
-    return groupModels(sorted).flatMap(({ key, models }) => {
-      const [first, ...others] = models;
-      const isOpen = this.expanded.has(key);
-      const toggle = () => {
-        if (!this.expanded.delete(key)) this.expanded.add(key);
-        this.draw();
-      };
-      const group = others.length ? { count: models.length, isOpen, toggle } : null;
-      return [{ model: first, group }, ...(isOpen ? others.map((model) => ({ model, isIndented: true })) : [])];
-    });
+  #rows = latest((models, expanded) => groupModels(models).flatMap(({ key, models: [first, ...others] }) => {
+    const isOpen = expanded.has(key);
+    const group = others.length ? { count: others.length + 1, isOpen, toggle: () => this.#toggle(key) } : null;
+    return [{ model: first, group }, ...(isOpen ? others.map((model) => ({ model, isIndented: true })) : [])];
+  }));
+
+  #toggle(key) {
+    const expanded = new Set(this.expanded);
+    if (!expanded.delete(key)) expanded.add(key);
+    this.expanded = expanded;
+    this.draw();
   }
 
   #visible(total) {
@@ -58,9 +57,7 @@ class ModelList extends View {
   }
 
   view() {
-    const rows = this.#rows();
-    if (this.counted !== undefined && this.counted !== this.models.length) announce(`${this.models.length} models match`);
-    this.counted = this.models.length;
+    const rows = this.#rows(this.models, this.expanded);
     const [from, to] = this.#visible(rows.length);
     const spacer = (key, count) => count > 0 && h('tr', { key, class: 'spacer', 'aria-hidden': 'true' }, h('td', { colspan: '7', vars: { '--height': `${count * this.rowPx}px` } }));
     return h('div', { class: 'table-clip' }, h('table', { class: 'model-table cards', 'aria-rowcount': String(rows.length) },

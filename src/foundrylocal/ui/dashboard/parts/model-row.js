@@ -28,15 +28,20 @@ export function mainAction(model, kind = 'plain small') {
   if (job && !job.error) return h('div', { class: 'row-progress' }, progress(job.percent, `${job.what} ${name}`), job.message);
   if (isLoaded(model)) return button('Unload', () => unload(name, queueOf(model)?.running), { kind: kind.replace('primary', 'plain'), name: `Unload ${name}`, disabled: !isLive() });
   if (model.is_downloaded && model.kind === 'adapter') return null; // it is loaded together with a model
-  if (model.is_downloaded) {
-    return button('Load', () => load(name), { kind, name: `Load ${name}`, disabled: !isLive() || fit(model) === 'no', title: fit(model) === 'no' ? whyNot(model) : null });
-  }
-  const missing = store.state.machine && model.file_size_bytes > store.state.machine.disk.free_bytes;
-  return button('Download', () => download(name), { kind, name: `Download ${name}`, disabled: !isLive() || missing, title: missing ? whyNoRoom(model) : null });
+  const disabled = !isLive() || Boolean(whyBlocked(model));
+  return model.is_downloaded ? button('Load', () => load(name), { kind, name: `Load ${name}`, disabled }) : button('Download', () => download(name), { kind, name: `Download ${name}`, disabled });
 }
 
-export const whyNot = (model) => `It needs ${neededMemory(model).isExact ? '' : 'at least '}${bytes(neededMemory(model).bytes)} of memory; ${bytes(store.state.machine?.memory.free_bytes)} are free for a model.`;
-export const whyNoRoom = (model) => `It needs ${bytes(model.file_size_bytes)} of disk; ${bytes(store.state.machine?.disk.free_bytes)} are free.`;
+/** Why a model cannot be loaded or downloaded now, with numbers; null if it can. */
+export function whyBlocked(model) {
+  const { machine } = store.state;
+  if (!machine || isLoaded(model) || downloadOf(model.simple_name)) return null;
+  if (!model.is_downloaded) return model.file_size_bytes > machine.disk.free_bytes ? `Needs ${bytes(model.file_size_bytes)} of disk, ${bytes(machine.disk.free_bytes)} free` : null;
+  return fit(model) === 'no' ? whyNot(model) : null;
+}
+
+/** What a load would need beside what there is. */
+export const whyNot = (model) => `Needs ${neededMemory(model).isExact ? '' : 'at least '}${bytes(neededMemory(model).bytes)} of memory, ${bytes(store.state.machine?.memory.free_bytes)} free for a model`;
 
 /** What else can be done, behind ⋯. */
 export function moreActions(model) {
@@ -60,6 +65,7 @@ function memoryCell(model) {
 /** @param {object} model @param {{isOpen?: boolean, isIndented?: boolean, query: object, group?: {count: number, isOpen: boolean, toggle: () => void}}} how */
 export function modelRow(model, how) {
   const error = store.state.jobs[model.simple_name]?.error;
+  const blocked = whyBlocked(model);
   return h('tr', { key: model.model_id, 'data-row': true, class: `${how.isOpen ? 'is-open' : ''} ${how.isIndented ? 'indent' : ''}` },
     h('th', { scope: 'row', class: 'lead' }, h('div', { class: 'model-name' },
       h('div', { class: 'row' },
@@ -68,7 +74,7 @@ export function modelRow(model, how) {
           how.group.isOpen ? 'Fewer' : `${how.group.count - 1} more`)),
       error ? h('span', { class: 'small field-error', role: 'alert' }, `${error.message}${error.details ? `. ${error.details}` : ''} `,
         h('button', { type: 'button', class: 'as-link', onclick: () => dismissError(model.simple_name) }, 'Dismiss'))
-        : h('span', { class: 'muted small' }, [purpose(model), model.size === 'unknown' ? 'size unknown' : model.size].join(' · ')))),
+        : h('span', { class: 'muted small' }, [purpose(model), model.size === 'unknown' ? 'size unknown' : model.size].join(' · '), blocked && h('span', { class: 'field-error' }, ` · ${blocked}`)))),
     h('td', { class: 'number minor' }, model.file_size_bytes ? bytes(model.file_size_bytes) : 'unknown'),
     memoryCell(model),
     h('td', { class: 'number optional minor' }, tokens(model.context_length)),

@@ -2,20 +2,33 @@
 
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
-import { plural } from '../core/format.js';
-import { can, fit } from '../core/models.js';
+import { languageName, plural } from '../core/format.js';
+import { latest } from '../core/memo.js';
+import { findModel, fitBasis, isWanted, sortModels } from '../core/models.js';
 import { href, replace, route } from '../core/router.js';
 import { store } from '../core/store.js';
-import { chip, empty, skeleton, tabs } from '../parts/controls.js';
+import { button, chip, empty, skeleton, tabs } from '../parts/controls.js';
 import '../parts/hub-search.js';
 import '../parts/model-details.js';
 import '../parts/model-list.js';
 import '../parts/other-programs.js';
 
+const TABS = ['mine', 'catalogue', 'hub', 'other'];
 const CHIPS = [['chat', 'Chat'], ['tools', 'Tools'], ['vision', 'Vision'], ['embedding', 'Embedding'], ['rerank', 'Rerank'], ['reasoning', 'Reasoning']];
-const LIST_QUERY = ['tab', 'find', 'for', 'fits', 'licence', 'sort', 'desc'];
+const LIST_QUERY = ['tab', 'find', 'for', 'fits', 'licence', 'language', 'sort', 'desc'];
+const SORTS = [['name', 'Name'], ['purpose', 'Purpose'], ['size', 'Parameters'], ['file', 'Download size'], ['memory', 'Memory'], ['context', 'Context'], ['license', 'Licence'], ['state', 'State']];
+const MAX_NEAR = 4;
 
 class Models extends View {
+  // Two thousand models are sorted and filtered when something changed that the result depends on, not at each redraw.
+  #mine = latest((models, downloads) => models.filter((one) => one.is_downloaded || downloads.some((running) => running.model_name === one.simple_name)));
+  #sorted = latest((models, sort, desc, ...basis) => sortModels(models, sort, desc === '1'));
+  #shown = latest((sorted, words, onlyFits, ...basis) => sorted.filter((one) => isWanted(one, JSON.parse(words), onlyFits)));
+  #choices = latest((models) => ({
+    licences: [...new Set(models.map((one) => one.license ?? 'unknown'))].sort(),
+    languages: [...new Set(models.flatMap((one) => one.languages ?? []))].map((code) => [code, languageName(code)]).sort((a, b) => a[1].localeCompare(b[1])),
+  }));
+
   start() {
     this.onHash = () => this.draw();
     addEventListener('hashchange', this.onHash);
@@ -30,31 +43,29 @@ class Models extends View {
     const { query } = route();
     const found = Object.fromEntries(LIST_QUERY.map((name) => [name, query.get(name)]).filter(([, value]) => value));
     const hasOwn = store.state.models?.some((one) => one.is_downloaded);
-    return { ...found, tab: found.tab ?? (hasOwn || !store.state.models ? 'mine' : 'catalogue') };
+    return { ...found, tab: TABS.includes(found.tab) ? found.tab : hasOwn || !store.state.models ? 'mine' : 'catalogue' };
   }
 
   #change(fields) {
     replace('models', route().name, { ...this.#query(), ...fields });
   }
 
-  #filtered(models, query) {
-    const words = (query.find ?? '').toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = (query.for ?? '').split(',').filter(Boolean);
-    const onlyFits = query.tab === 'catalogue' && query.fits !== '0';
-    return models.filter((one) => words.every((word) => `${one.model_id} ${one.family ?? ''} ${one.license ?? ''}`.toLowerCase().includes(word))
-      && wanted.every((capability) => can(one, capability)) && (!query.licence || (one.license ?? 'unknown') === query.licence)
-      && (!onlyFits || fit(one) !== 'no'));
+  #choice(label, words, name, entries, query) {
+    return h('select', { 'aria-label': label, onchange: (event) => this.#change({ [name]: event.target.value }) },
+      h('option', { value: '' }, words), entries.map(([id, text]) => h('option', { key: id, value: id, selected: id === query[name] }, text)));
   }
 
   #filters(query, all, shown) {
     const wanted = (query.for ?? '').split(',').filter(Boolean);
     const toggle = (id) => this.#change({ for: (wanted.includes(id) ? wanted.filter((one) => one !== id) : [...wanted, id]).join(',') });
-    const licences = [...new Set(all.map((one) => one.license ?? 'unknown'))].sort();
+    const { licences, languages } = this.#choices(all);
     return h('div', { class: 'filters' },
       h('div', { class: 'row' },
         h('input', { type: 'search', 'data-filter': true, placeholder: 'Filter by name, family, licence', 'aria-label': 'Filter the models', value: query.find ?? '', oninput: (event) => this.#change({ find: event.target.value }) }),
-        licences.length > 1 && h('select', { 'aria-label': 'Licence', onchange: (event) => this.#change({ licence: event.target.value }) },
-          h('option', { value: '' }, 'Any licence'), licences.map((one) => h('option', { key: one, value: one, selected: one === query.licence }, one))),
+        licences.length > 1 && this.#choice('Licence', 'Any licence', 'licence', licences.map((one) => [one, one]), query),
+        languages.length > 1 && this.#choice('Language', 'Any language', 'language', languages, query),
+        this.#choice('Sort by', 'Best fit first', 'sort', SORTS.map(([id, words]) => [id, `Sort by ${words.toLowerCase()}`]), query),
+        query.sort && button(query.desc === '1' ? 'Descending' : 'Ascending', () => this.#change({ desc: query.desc === '1' ? null : '1' }), { name: `${query.desc === '1' ? 'Descending' : 'Ascending'} order: reverse it` }),
         h('span', { class: 'muted small', role: 'status' }, shown.length === all.length ? plural(all.length, 'model') : `Showing ${shown.length} of ${all.length}`)),
       h('div', { class: 'row chips', role: 'group', 'aria-label': 'Kinds' },
         query.tab === 'catalogue' && chip('Fits this machine', query.fits !== '0', () => this.#change({ fits: query.fits === '0' ? null : '0' })),
@@ -63,16 +74,22 @@ class Models extends View {
 
   #noHit(query, all) {
     const words = (query.find ?? '').toLowerCase();
-    const near = words.length > 2 ? store.state.models.filter((one) => one.simple_name.toLowerCase().includes(words.slice(0, 3))).slice(0, 4) : [];
+    const near = words.length > 2 ? store.state.models.filter((one) => one.simple_name.toLowerCase().includes(words.slice(0, 3))).slice(0, MAX_NEAR) : [];
+    const hidden = query.tab === 'catalogue' && query.fits !== '0' ? all.filter((one) => isWanted(one, query, false)).length : 0;
     return empty(all.length ? 'No model matches' : 'No model is here yet',
+      hidden > 0 && h('p', {}, `${plural(hidden, 'model')} would match, but ${hidden === 1 ? 'is' : 'are'} too large for this machine.`),
       near.length > 0 && h('p', {}, 'Similar names: ', near.map((one) => [h('a', { href: href('models', one.simple_name, { tab: 'catalogue' }) }, one.simple_name), ' '])),
       h('div', { class: 'row' }, query.tab === 'mine' && h('a', { class: 'button', href: href('models', null, { tab: 'catalogue', find: query.find }) }, 'Look in the catalogue'),
         query.find && h('a', { class: 'button', href: href('models', null, { tab: 'hub', find: query.find }) }, `Search Hugging Face for “${query.find}”`)));
   }
 
   #list(query) {
-    const all = query.tab === 'mine' ? store.state.models.filter((one) => one.is_downloaded || store.state.downloads.some((running) => running.model_name === one.simple_name)) : store.state.models;
-    const shown = this.#filtered(all, query);
+    const { models, downloads } = store.state;
+    const all = query.tab === 'mine' ? this.#mine(models, downloads) : models;
+    const basis = fitBasis();
+    const sorted = this.#sorted(all, query.sort, query.desc, ...basis);
+    const { find, for: uses, licence, language } = query;
+    const shown = this.#shown(sorted, JSON.stringify({ find, for: uses, licence, language }), query.tab === 'catalogue' && query.fits !== '0', ...basis);
     return [this.#filters(query, all, shown), shown.length
       ? h('fl-model-list', { key: query.tab, '.models': shown, '.query': query, '.open': route().name, onsort: (event) => this.#change(event.detail) })
       : this.#noHit(query, all)];
@@ -84,13 +101,11 @@ class Models extends View {
     const { name } = route();
     if (!models) return skeleton(8);
     const mine = models.filter((one) => one.is_downloaded).length;
-    const list = this.querySelector('fl-model-list');
-    requestAnimationFrame(() => list?.update());
     return h('div', { class: `with-panel ${name ? '' : 'alone'}` },
       h('div', { key: 'list' }, tabs('Where models are', [['mine', 'On this machine', mine], ['catalogue', 'Catalogue', models.length], ['hub', 'Hugging Face'], ['other', 'Other programs']],
         query.tab, (tab) => href('models', null, { tab })),
       query.tab === 'hub' ? h('fl-hub-search', { key: 'hub', '.words': query.find }) : query.tab === 'other' ? h('fl-other-programs', { key: 'other' }) : this.#list(query)),
-      name && h('fl-model-details', { key: name, class: 'panel', '.name': name, '.listQuery': query }));
+      name && h('fl-model-details', { key: findModel(name)?.simple_name ?? name, class: 'panel', '.name': findModel(name)?.simple_name ?? name, '.listQuery': query }));
   }
 }
 
