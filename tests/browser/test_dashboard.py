@@ -101,23 +101,6 @@ def test_the_answer_stops_in_the_middle(page: Page, home: Path) -> None:
         eventually("a free slot", lambda: service.status()["queues"][0]["running"] == 0)
 
 
-def test_a_running_request_is_ended_from_its_row(page: Page, home: Path) -> None:
-    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 5 --tokens 4000")
-    with running(home, worker=FAKE_WORKER) as service:
-        service.start()
-        body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
-        with (
-            service.gateway() as gateway,
-            gateway.stream("POST", "/v1/chat/completions", json=body) as answer,
-        ):
-            page.open(f"{service.root}/#/requests")
-            page.shows("Running", "fl-requests")
-            page.click("button", "End the request")
-            text = "".join(answer.iter_text())
-        assert "error" in text and "[DONE]" not in text
-        page.until("its end", "!document.querySelector('fl-requests .state.busy')")
-
-
 def test_the_service_is_killed_and_comes_back(page: Page, home: Path) -> None:
     store_tiny_model(home, CHAT_MODEL)
     with running(home, worker=FAKE_WORKER) as service:
@@ -223,32 +206,6 @@ def test_pages_have_addresses_and_the_palette_finds_them(board: Page) -> None:
     board.shows("free for a model", ".panel")
     board.eval("location.reload()")
     board.shows("free for a model", ".panel")
-
-
-def test_every_page_is_reached_by_keys_alone(board: Page) -> None:
-    for key, title in (
-        ("m", "Models"),
-        ("c", "Chat"),
-        ("r", "Requests"),
-        ("l", "Logs"),
-        ("s", "Settings"),
-        ("o", "Overview"),
-    ):
-        board.eval("document.activeElement.blur()")
-        board.press("g")
-        board.press(key)
-        board.shows(title, "h1")
-    board.eval("location.hash = '#/models'")
-    board.until("rows", "document.querySelectorAll('[data-row]').length === 2")
-    board.press("j")
-    board.press("Enter")
-    board.until("the details", "document.querySelector('.panel')")
-    board.press("Escape")
-    board.until(
-        "the list", "!document.querySelector('.panel') && document.activeElement.closest('[data-row]')"
-    )
-    board.press("/")
-    assert board.eval("document.activeElement.matches('[data-filter]')")
 
 
 def test_the_log_follows_and_pauses(board: Page, service: Service) -> None:

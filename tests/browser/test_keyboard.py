@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser.keyboard import Keyboard
 from tests.browser.page import Page
+from tests.browser.slow_answer import slow_answer
 from tests.fakes.gguf_corpus import gguf
 from tests.fakes.hub import FakeHub
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, eventually, running, store_tiny_model
@@ -25,6 +26,32 @@ def keys(page: Page) -> Keyboard:
 
 def row(model: str) -> str:
     return f"tr:has([href*='{model}'])"
+
+
+def test_every_page_is_reached_by_keys_alone(board: Page) -> None:
+    for key, title in (
+        ("m", "Models"),
+        ("c", "Chat"),
+        ("r", "Requests"),
+        ("l", "Logs"),
+        ("s", "Settings"),
+        ("o", "Overview"),
+    ):
+        board.eval("document.activeElement.blur()")
+        board.press("g")
+        board.press(key)
+        board.shows(title, "h1")
+    board.eval("location.hash = '#/models'")
+    board.until("rows", "document.querySelectorAll('[data-row]').length === 2")
+    board.press("j")
+    board.press("Enter")
+    board.until("the details", "document.querySelector('.panel')")
+    board.press("Escape")
+    board.until(
+        "the list", "!document.querySelector('.panel') && document.activeElement.closest('[data-row]')"
+    )
+    board.press("/")
+    assert board.eval("document.activeElement.matches('[data-filter]')")
 
 
 def test_models_are_loaded_switched_unloaded_and_deleted(
@@ -204,20 +231,13 @@ def test_a_key_is_made_and_revoked_and_lines_are_copied(
 
 
 def test_a_request_is_opened_and_ended_and_the_list_filtered(page: Page, keys: Keyboard, home: Path) -> None:
-    store_tiny_model(home, CHAT_MODEL, worker_flags="--rate 5 --tokens 4000")
-    with running(home, worker=FAKE_WORKER) as service:
-        service.start()
-        body = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
-        with (
-            service.gateway() as gateway,
-            gateway.stream("POST", "/v1/chat/completions", json=body) as answer,
-        ):
-            page.open(f"{service.root}/#/requests")
-            page.shows("Running", "fl-requests")
-            keys.push("[data-row] button", "Details of the request")
-            page.shows("Read the prompt", "main")
-            keys.push("button", "End the request")
-            text = "".join(answer.iter_text())
+    with slow_answer(home) as (service, rest):
+        page.open(f"{service.root}/#/requests")
+        page.shows("Running", "fl-requests")
+        keys.push("[data-row] button", "Details of the request")
+        page.shows("Read the prompt", "main")
+        keys.push("button", "End the request")
+        text = rest()
         assert "error" in text and "[DONE]" not in text
         page.until("its end", "!document.querySelector('fl-requests .state.busy')")
         keys.has_place()

@@ -27,6 +27,7 @@ class Snapshot:
     health: Health
     is_degraded: bool
     last_error: FoundryLocalError | None
+    failed_at_s: float | None
     changed_at_s: float
     uptime_s: int
 
@@ -52,6 +53,7 @@ def take_snapshot(parts: ServerParts, monitor: HealthMonitor) -> Snapshot:
         or state.is_missing_model
         or (should_answer and not health.is_healthy),
         last_error=state.last_error,
+        failed_at_s=state.failed_at_s,
         changed_at_s=state.changed_at_s,
         uptime_s=state.uptime_s,
     )

@@ -52,6 +52,8 @@ class ServerState:
         self.status = Status.STOPPED
         self.current: Model | None = None
         self.last_error: FoundryLocalError | None = None
+        self.failed_at_s: float | None = None
+        """When `last_error` happened."""
         self.is_missing_model = False
         """Whether the model of the setting load_at_start could not be loaded."""
         self.changed_at_s = now_s()
@@ -76,7 +78,7 @@ class ServerState:
     def fail(self, error: FoundryLocalError) -> None:
         """Remember the last failure, for /status."""
         self.last_error = error
-        self.changed_at_s = now_s()
+        self.failed_at_s = self.changed_at_s = now_s()
 
     def miss(self, error: FoundryLocalError) -> None:
         """Remember that the model of load_at_start could not be loaded, until the next change of the status."""

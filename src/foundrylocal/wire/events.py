@@ -49,6 +49,7 @@ class ServerState(BaseModel):
     is_healthy: bool
     port: int | None
     last_error: ErrorObject | None = None
+    last_error_at: str | None = Field(None, description="When it happened; null without an error.")
 
 
 class StateEvent(BaseModel):

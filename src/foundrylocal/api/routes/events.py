@@ -19,6 +19,7 @@ from foundrylocal.api.routes.downloads import ended_entry, entry
 from foundrylocal.api.services import Services, ServicesDep
 from foundrylocal.api.streams import KEEPALIVE_S, EventStream
 from foundrylocal.kit import sse
+from foundrylocal.kit.clock import format_time
 from foundrylocal.web.errors import error_object
 from foundrylocal.wire.events import ChangeEvent
 
@@ -81,6 +82,7 @@ def _in_memory(services: Services) -> dict[str, Any]:
             "is_healthy": now.is_running and now.health.is_healthy,
             "port": now.port,
             "last_error": error_object(now.last_error) if now.last_error else None,
+            "last_error_at": format_time(now.failed_at_s) if now.last_error and now.failed_at_s else None,
         },
         "downloads": [entry(status) for status in services.downloads.jobs()],
         "loaded": [replica.model.model_id for replica in services.server.pool.loaded()],

@@ -62,13 +62,23 @@ export async function switchTo(name) {
   return done;
 }
 
+/** Whether to go on although answers are being written; asks only then. */
+async function mayInterrupt(title, yes, running) {
+  return !running || ask({ title, yes, body: h('p', {}, `${running} answer${running === 1 ? ' is' : 's are'} still being written. ${running === 1 ? 'It has' : 'They have'} a limited time to finish (setting drain_seconds), then ${running === 1 ? 'it is' : 'they are'} cut off.`) });
+}
+
 /** Unload; asks first while answers run. */
 export async function unload(name, running = 0) {
-  if (running && !await ask({ title: `Unload ${name}?`, yes: 'Unload',
-    body: h('p', {}, `${running} answer${running === 1 ? ' is' : 's are'} still being written. They have 30 seconds to finish, then they are cut off.`) })) return false;
+  if (!await mayInterrupt(`Unload ${name}?`, 'Unload', running)) return false;
   const done = await run(name, 'Unloading', () => post(modelPath(name, '/unload')));
   if (done) announce(`Model unloaded: ${name}`);
   return done;
+}
+
+/** Unload every model; asks first while answers run. Returns what the service says. Throws ApiError. */
+export async function unloadAll() {
+  const running = store.state.activity?.queues.reduce((sum, one) => sum + one.running, 0) ?? 0;
+  return await mayInterrupt('Unload all models?', 'Unload all', running) ? (await post('/models/unload-all')).message : null;
 }
 
 /** Load again with what is saved. */

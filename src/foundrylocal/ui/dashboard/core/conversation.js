@@ -95,7 +95,7 @@ async function answer() {
   changed();
   try {
     for await (const event of events(await ask('/v1/chat/completions', body, running.signal))) take(message, event);
-    announce(`Answer: ${message.content || 'no text'}`);
+    speak(message, true);
   } catch (error) {
     if (running.signal.aborted) message.stopReason = 'stopped by you';
     else message.error = { message: error.message, details: error.details };
@@ -104,6 +104,19 @@ async function answer() {
   message.totalMs = Date.now() - message.since;
   if (conversation.running === running) conversation.running = null;
   changed();
+}
+
+/** Tell screen readers what the model said: whole when it is done, or each sentence as it is completed. */
+function speak(message, isDone) {
+  const text = message.content;
+  if (preference('speakAnswers', 'whole') !== 'sentence') {
+    if (isDone) announce(`Answer: ${text || 'no text'}`);
+    return;
+  }
+  const from = message.spokenChars ?? 0;
+  const to = isDone ? text.length : Math.max(...['. ', '! ', '? ', '\n'].map((end) => text.lastIndexOf(end))) + 1;
+  if (text.slice(from, to).trim()) announce(text.slice(from, to).trim());
+  message.spokenChars = Math.max(from, to);
 }
 
 /** Add what one event of the stream brings. */
@@ -123,5 +136,6 @@ function take(message, event) {
     known.arguments += call.function?.arguments ?? '';
   }
   if (choice.finish_reason) message.finish = choice.finish_reason;
+  speak(message, false);
   changed(false);
 }

@@ -38,13 +38,14 @@ function answer(message, index) {
   return h('article', { key: `answer ${index}`, class: 'message', 'aria-label': 'Answer', 'aria-busy': String(Boolean(message.isRunning)) },
     h('div', { class: 'message-head' }, conversation.model ?? 'Answer'),
     message.thinking && h('details', { class: 'thought' }, h('summary', {}, message.isRunning && !message.content ? 'Thinking…' : 'Thoughts'), h('div', {}, message.thinking)),
-    message.content && h('fl-markdown', { '.text': message.content, '.isDone': !message.isRunning }),
+    message.content && (message.isRaw ? h('pre', { class: 'raw', tabindex: '0', 'aria-label': 'Answer as it was received' }, message.content) : h('fl-markdown', { '.text': message.content, '.isDone': !message.isRunning })),
     message.calls?.length > 0 && message.calls.map((call, at) => h('details', { key: at, class: 'thought' },
       h('summary', {}, `Calls ${call.name || 'a tool'}`), h('pre', { tabindex: '0' }, call.arguments))),
     message.isRunning && isEmpty && h('p', { class: 'muted' }, waiting(message)),
     errorBox(message.error, [button('Try again', () => retry(index))]),
     !message.isRunning && h('div', { class: 'message-foot' }, h('span', {}, figures(message)),
       h('span', { class: 'row' }, message.content && copyButton(message.content, { name: 'Copy the answer', kind: 'quiet' }),
+        message.content && button(message.isRaw ? 'Formatted' : 'Raw', () => { message.isRaw = !message.isRaw; edit({}); }, { kind: 'quiet', name: message.isRaw ? 'Show the formatted answer' : 'Show the answer as it was received' }),
         button('Retry', () => retry(index), { kind: 'quiet', glyph: 'retry', name: 'Ask again for this answer' }), remove(index))));
 }
 

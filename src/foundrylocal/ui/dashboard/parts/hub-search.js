@@ -33,7 +33,7 @@ class HubSearch extends View {
     return h('section', { key: one.repo, class: 'card', 'aria-label': one.repo },
       h('div', { class: 'card-head' }, h('h3', {}, outside(one.repo, `https://huggingface.co/${one.repo}`)),
         h('span', { class: 'muted small' }, [one.license ?? 'licence unknown', one.downloads != null && `${count(one.downloads)} downloads`, one.is_gated && 'requires an account'].filter(Boolean).join(' · '))),
-      h('table', { class: 'cards' }, h('thead', { class: 'for-readers' }, h('tr', {}, ['Quantization', 'Download', 'Memory', 'Action'].map((name) => h('th', { scope: 'col' }, name)))),
+      h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, `Quantizations of ${one.repo}`), h('thead', { class: 'for-readers' }, h('tr', {}, ['Quantization', 'Download', 'Memory', 'Action'].map((name) => h('th', { scope: 'col' }, name)))),
         h('tbody', {}, one.choices.map((choice) => h('tr', { key: choice.quantization },
           h('th', { scope: 'row' }, tag(choice.quantization)), h('td', { class: 'number' }, choice.file_size_formatted ?? 'size unknown'),
           h('td', {}, choice.fits_memory == null ? tag('unknown') : choice.fits_memory ? tag('fits', 'good') : tag(`needs ${bytes(choice.needed_memory_bytes)}`, 'bad')),

@@ -5,6 +5,7 @@ import { call, getIfThere, post } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { ago, count, date } from '../core/format.js';
+import { isLive } from '../core/store.js';
 import { ask } from './dialogs.js';
 import { button, card, copyButton, errorBox, skeleton, tag } from './controls.js';
 
@@ -48,7 +49,7 @@ class KeyList extends View {
       h('tbody', {}, this.found.map((one) => h('tr', { key: one.name, 'data-row': true }, h('th', { scope: 'row', class: 'lead' }, one.name), h('td', {}, tag(one.scope)),
         h('td', { class: 'minor' }, [one.requests_per_minute && `${count(one.requests_per_minute)} requests a minute`, one.tokens_per_day && `${count(one.tokens_per_day)} tokens a day`, one.models?.length && one.models.join(', '), one.expires_at && `until ${date(one.expires_at)}`].filter(Boolean).join(' · ') || 'none'),
         h('td', { class: 'minor' }, date(one.created_at)), h('td', {}, one.last_used_at ? ago(one.last_used_at) : 'never'),
-        h('td', { class: 'row-cell' }, button('Revoke', () => this.#revoke(one.name).catch((error) => { this.error = error; this.draw(); }), { kind: 'plain small', name: `Revoke the key ${one.name}` })))))));
+        h('td', { class: 'row-cell' }, button('Revoke', () => this.#revoke(one.name).catch((error) => { this.error = error; this.draw(); }), { kind: 'plain small', name: `Revoke the key ${one.name}`, disabled: !isLive() })))))));
   }
 
   #field(name, label, props = {}) {

@@ -10,6 +10,7 @@ import { description, fromText, shapeOf, toText } from '../core/schema.js';
 import { isLive } from '../core/store.js';
 import { ask } from './dialogs.js';
 import { button, errorBox, skeleton } from './controls.js';
+import './load-at-start.js';
 import { valueField } from './value-field.js';
 
 const SECTIONS = [
@@ -116,7 +117,7 @@ class PresetForm extends View {
     if (this.preset === 'none') return h('p', { class: 'muted' }, 'This service has no per-model settings. The global ones are under Settings.');
     const count = Object.keys(this.edited).length;
     const isRunning = Boolean(machineModel(this.name));
-    return [SECTIONS.map(([title, names]) => h('section', { key: title }, h('h3', {}, title), names.filter((name) => name in this.fields).map((name) => this.#row(name)))),
+    return [h('fl-load-at-start', { key: 'start', '.name': this.name }), SECTIONS.map(([title, names]) => h('section', { key: title }, h('h3', {}, title), names.filter((name) => name in this.fields).map((name) => this.#row(name)))),
       errorBox(this.error),
       h('div', { class: 'row sticky-foot' }, h('fl-action', { '.label': 'Save for next load', '.busy': 'Saving…', '.kind': 'primary', '.blocked': !count, '.run': () => this.#saveForLater() }),
         isRunning && h('fl-action', { '.label': 'Save and reload now', '.busy': 'Reloading…', '.run': () => this.#saveAndReload() }),

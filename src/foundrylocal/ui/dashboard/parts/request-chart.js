@@ -33,6 +33,6 @@ export function requestChart(requests) {
           one.failed > 0 && h('rect', { class: 'failed', x: String(index * slot + 1), width: String(slot - 2), y: String(HEIGHT - failed - 1), height: String(failed) }));
       })),
     h('figcaption', { class: 'split muted small' }, h('span', {}, '60 min ago'), h('span', {}, total ? `${total} requests, at most ${most} a minute` : 'no requests'), h('span', {}, 'now')),
-    h('details', { class: 'small' }, h('summary', {}, 'As a table'), h('table', {}, h('thead', {}, h('tr', {}, ['Minutes ago', 'Requests', 'Failed'].map((name) => h('th', { scope: 'col' }, name)))),
+    h('details', { class: 'small' }, h('summary', {}, 'As a table'), h('table', {}, h('caption', { class: 'for-readers' }, 'Requests by minute'), h('thead', {}, h('tr', {}, ['Minutes ago', 'Requests', 'Failed'].map((name) => h('th', { scope: 'col' }, name)))),
       h('tbody', {}, rows.map((one) => h('tr', { key: one.ago }, h('td', {}, String(one.ago)), h('td', {}, String(one.all)), h('td', {}, String(one.failed))))))));
 }

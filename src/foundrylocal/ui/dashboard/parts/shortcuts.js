@@ -13,7 +13,7 @@ const COMMON = [
 
 export function showShortcuts() {
   show('Keyboard', (close, draw) => [
-    h('table', { class: 'plain-table' }, h('tbody', {},
+    h('table', { class: 'plain-table' }, h('caption', { class: 'for-readers' }, 'Shortcuts'), h('tbody', {},
       [...COMMON, ...Object.values(SCREENS).map((one) => [`g ${one.key}`, `Go to ${one.title}`])].map(([keys, what]) =>
         h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, keys)), h('td', {}, what))))),
     h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: preference('shortcuts', true),

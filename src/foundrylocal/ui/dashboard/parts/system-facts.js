@@ -23,6 +23,13 @@ class SystemFacts extends View {
     return (await post('/stop')).message;
   }
 
+  async #emptyCache(size) {
+    if (!await ask({ title: 'Empty the prompt cache?', yes: `Delete ${bytes(size)}`, body: h('p', {}, `The saved prompts (${bytes(size)}) are deleted. Long conversations have to be read again once.`) })) return null;
+    const { message } = await call('DELETE', '/prompt-cache');
+    this.cache = await getIfThere('/prompt-cache');
+    return message;
+  }
+
   #engines() {
     const { engines, current } = this.engines;
     return card('Engines', {}, engines.map((one) => h('div', { key: one.name, class: 'result' },
@@ -41,7 +48,8 @@ class SystemFacts extends View {
 
   view() {
     const { info, machine } = store.state;
-    const saved = this.cache?.models ?? this.cache?.entries ?? this.cache?.prompts;
+    const saved = this.cache?.models;
+    const savedBytes = this.cache?.total_bytes;
     return h('div', { class: 'stack' },
       this.engines && this.#engines(),
       this.#doctor(),
@@ -51,13 +59,9 @@ class SystemFacts extends View {
           ['Model folder', info && h('code', {}, info.configuration.cache_dir)],
           machine && ['On disk', `${bytes(machine.disk.models_bytes)} models, ${bytes(machine.disk.partial_bytes)} unfinished downloads, ${bytes(machine.disk.free_bytes)} free`],
           info && ['Models', `${plural(info.model_registry.total_models, 'model')} in the registry`],
-          saved && ['Saved prompts', `${bytes(saved.reduce((sum, one) => sum + (one.bytes ?? 0), 0))} of ${plural(saved.length, 'model')}`],
+          saved && ['Saved prompts', `${bytes(savedBytes)} of ${plural(saved.length, 'model')}`],
         ]),
-        h('div', { class: 'row' }, saved?.length > 0 && h('fl-action', { '.label': 'Empty the prompt cache', '.run': async () => {
-          const done = await call('DELETE', '/prompt-cache');
-          this.cache = await getIfThere('/prompt-cache');
-          return done.message;
-        } }), h('fl-action', { '.label': 'Stop the server…', '.busy': 'Stopping…', '.kind': 'danger', '.blocked': store.state.server?.status === 'stopped', '.run': () => this.#stop() })),
+        h('div', { class: 'row' }, saved?.length > 0 && h('fl-action', { '.label': 'Empty the prompt cache…', '.run': () => this.#emptyCache(savedBytes) }), h('fl-action', { '.label': 'Stop the server…', '.busy': 'Stopping…', '.kind': 'danger', '.blocked': store.state.server?.status === 'stopped', '.run': () => this.#stop() })),
         h('p', { class: 'muted small' }, 'To end the service itself, run ', h('code', {}, 'foundrylocal shutdown'), '.')));
   }
 }

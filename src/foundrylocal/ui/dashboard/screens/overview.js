@@ -1,9 +1,10 @@
 // <fl-overview>: what runs, what it takes, how to connect, the last requests and the last problem.
 
-import { get, post } from '../core/api.js';
+import { unloadAll } from '../core/actions.js';
+import { get } from '../core/api.js';
 import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
-import { ago, count, milliseconds, rate } from '../core/format.js';
+import { ago, clock, count, date, milliseconds, rate } from '../core/format.js';
 import { shortName } from '../core/models.js';
 import { newestFirst } from '../core/requests.js';
 import { href } from '../core/router.js';
@@ -31,8 +32,9 @@ class Overview extends View {
     const error = store.state.server?.last_error;
     const isShown = Object.values(store.state.jobs).some((job) => job.error?.message === error?.message);
     if (!error || isShown || this.dismissed === error.message) return null;
-    return card('Last problem', { key: 'problem' }, errorBox({ ...error, details: [error.details, error.reason].filter(Boolean).join(' ') }, [
-      h('a', { class: 'button', href: href('logs') }, 'Show in log'),
+    const at = store.state.server.last_error_at;
+    return card('Last problem', { key: 'problem', actions: at && h('span', { class: 'muted small', title: `${date(at)}, ${clock(at)}` }, ago(at)) }, errorBox({ ...error, details: [error.details, error.reason].filter(Boolean).join(' ') }, [
+      h('a', { class: 'button', href: href('logs', null, { level: 'WARNING' }) }, 'Show in log'),
       button('Dismiss', () => { this.dismissed = error.message; this.draw(); }, { kind: 'quiet' })]));
   }
 
@@ -47,7 +49,7 @@ class Overview extends View {
     }
     const shown = newestFirst().slice(0, MAX_REQUESTS);
     return card('Last requests', { key: 'requests', actions: h('a', { href: href('requests') }, 'All requests') }, shown.length
-      ? h('div', { class: 'table-wrap' }, h('table', { class: 'cards' },
+      ? h('div', { class: 'table-wrap' }, h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, 'Last requests, newest first'),
         h('thead', {}, h('tr', {}, ['Model', 'State', 'When'].map((name) => h('th', { scope: 'col' }, name)), ['First token', 'Speed', 'Total'].map((name) => h('th', { scope: 'col', class: 'number' }, name)))),
         h('tbody', {}, shown.map((one) => h('tr', { key: one.id },
           h('td', { class: 'lead model-cell', title: one.model }, shortName(one.model)), h('td', {}, requestState(one)), h('td', { class: 'nowrap', title: one.at }, ago(one.at)),
@@ -61,7 +63,7 @@ class Overview extends View {
     const isNew = !models.some((one) => one.is_downloaded) && !machine.models.length;
     return h('div', { class: 'overview' },
       isNew && h('fl-first-steps', { key: 'first', class: 'wide' }),
-      !(isNew && !Object.keys(jobs).length) && h('div', { class: 'stack', key: 'left' }, card('Loaded models', { actions: machine.models.length > 1 && h('fl-action', { '.label': 'Unload all', '.busy': 'Unloading…', '.kind': 'quiet', '.run': async () => (await post('/models/unload-all')).message }) }, h('fl-loaded-models', {})), this.#problem(), this.#requests()),
+      !(isNew && !Object.keys(jobs).length) && h('div', { class: 'stack', key: 'left' }, card('Loaded models', { actions: machine.models.length > 1 && h('fl-action', { '.label': 'Unload all', '.busy': 'Unloading…', '.kind': 'quiet', '.run': unloadAll }) }, h('fl-loaded-models', {})), this.#problem(), this.#requests()),
       h('div', { class: `stack ${isNew ? 'wide' : ''}`, key: 'right' },
         !isNew && card('Connect an application', { actions: h('a', { href: href('connect') }, 'More') }, h('fl-connect-box', {})),
         card('Memory and disk', {}, memoryBar(machine), gpuBars(this.gpus), diskBar(machine))));

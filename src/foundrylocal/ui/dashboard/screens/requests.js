@@ -15,10 +15,18 @@ import { requestChart } from '../parts/request-chart.js';
 import { requestState } from '../parts/request-state.js';
 
 const FIELDS = ['id', 'at', 'model', 'endpoint', 'key', 'status', 'queue_ms', 'load_ms', 'prefill_ms', 'first_token_ms', 'tokens_in', 'tokens_cached', 'tokens_out', 'tokens_per_second', 'total_ms', 'client', 'error'];
-const MAX_ROWS = 200;
+const ROWS = 200;
+const searched = new WeakMap();
+
+/** What the text filter looks in, in lower case; an ended request never changes. */
+function searchText(one) {
+  if (!searched.has(one)) searched.set(one, JSON.stringify(one).toLowerCase());
+  return searched.get(one);
+}
 
 class Requests extends View {
   start() {
+    this.rows = ROWS;
     this.onHash = () => this.draw();
     addEventListener('hashchange', this.onHash);
     gateway().then((where) => { this.where = where; this.update(); }).catch(() => {});
@@ -84,7 +92,7 @@ class Requests extends View {
     const heads = [['Time'], ['Model'], ['Path', 'minor'], ['Key', 'minor'], ['State'], ['Waited', 'number minor'], ['First token', 'number minor'], ['Prompt (cached)', 'number minor'], ['Answer', 'number minor'], ['Speed', 'number'], ['Total', 'number minor'], ['']];
     return h('div', { class: 'table-wrap' }, h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, 'Requests, newest first'),
       h('thead', {}, h('tr', {}, heads.map(([name, kind]) => h('th', { scope: 'col', class: kind }, name || h('span', { class: 'for-readers' }, 'Action'))))),
-      h('tbody', {}, shown.slice(0, MAX_ROWS).map((one) => this.#row(one, this.openId === one.id)))));
+      h('tbody', {}, shown.slice(0, this.rows).map((one) => this.#row(one, this.openId === one.id)))));
   }
 
   #none() {
@@ -99,9 +107,10 @@ class Requests extends View {
     const all = newestFirst();
     const filter = this.#filter();
     const shown = all.filter((one) => (!filter.model || one.model === filter.model) && (!filter.key || one.key === filter.key) && (!filter.failed || isFailed(one))
-      && (!filter.text || JSON.stringify(one).toLowerCase().includes(filter.text)));
+      && (!filter.text || searchText(one).includes(filter.text)));
     return h('div', { class: 'stack' }, card('Since the service started', {}, this.#totals(all), requestChart(all)), all.length ? [this.#tools(all, filter), shown.length ? this.#table(shown) : empty('No request matches'),
-      h('p', { class: 'muted small' }, `${shown.length} of ${all.length} requests. Prompts and answers are not kept.`)] : this.#none());
+      h('p', { class: 'row muted small' }, `${shown.length} of ${all.length} requests. Prompts and answers are not kept.`,
+        shown.length > this.rows && button(`Show ${Math.min(ROWS, shown.length - this.rows)} more`, () => { this.rows += ROWS; this.draw(); }, { kind: 'plain small' }))] : this.#none());
   }
 }
 

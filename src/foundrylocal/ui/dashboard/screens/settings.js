@@ -11,6 +11,7 @@ import { isLive } from '../core/store.js';
 import { ask } from '../parts/dialogs.js';
 import { button, card, errorBox, prose, skeleton } from '../parts/controls.js';
 import { showShortcuts } from '../parts/shortcuts.js';
+import { speechSelect } from '../parts/speech.js';
 import { themeSelect } from '../parts/theme.js';
 import { valueField } from '../parts/value-field.js';
 import '../parts/system-facts.js';
@@ -128,8 +129,8 @@ class Settings extends View {
       h('nav', { key: 'groups', class: 'row chips', 'aria-label': 'Groups of settings' }, [...groups.map(([group]) => group), 'This page', 'System'].map((group) =>
         h('button', { key: group, type: 'button', class: 'chip', onclick: () => this.#show(group) }, group))),
       groups.map(([group, list]) => card(group, { key: group }, h('div', {}, list.map((name) => this.#setting(name))))),
-      card('This page', { key: 'page' }, h('div', { class: 'row' }, h('label', { for: 'page-theme' }, 'Theme'), themeSelect({ id: 'page-theme' }), button('Keyboard shortcuts', showShortcuts),
-        h('a', { class: 'button', href: 'docs' }, 'API docs'), h('a', { class: 'button', href: href('cluster') }, 'Cluster')), h('p', { class: 'muted small' }, 'This browser remembers the theme. Nothing here is a setting of the service.')),
+      card('This page', { key: 'page' }, h('div', { class: 'row' }, h('label', { for: 'page-theme' }, 'Theme'), themeSelect({ id: 'page-theme' }), h('label', { for: 'page-speech' }, 'Screen readers read a chat answer'), speechSelect({ id: 'page-speech' }), button('Keyboard shortcuts', showShortcuts),
+        h('a', { class: 'button', href: 'docs' }, 'API docs'), h('a', { class: 'button', href: href('cluster') }, 'Cluster')), h('p', { class: 'muted small' }, 'Only this browser remembers these choices; they do not change the service.')),
       h('fl-system-facts', { key: 'system' }),
       card('Reset', { key: 'reset' }, h('div', { class: 'row' }, h('fl-action', { '.label': 'Reset all settings…', '.kind': 'danger', '.run': () => this.#reset() }))),
       errorBox(this.error),
