@@ -24,8 +24,22 @@ async def json_object(request: Request, limit_bytes: int = BODY_LIMIT) -> dict[s
         return {}
     data = parse_json(body)
     if not isinstance(data, dict):
-        raise InvalidRequest("The request body must be a JSON object", f"body: got {type(data).__name__}")
+        raise InvalidRequest("The request body must be a JSON object", f"body: got {_json_type(data)}.")
     return data
+
+
+def _json_type(data: object) -> str:
+    """What a JSON value that is not an object is called."""
+    match data:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case list():
+            return "an array"
+        case str():
+            return "a string"
+    return "a number"
 
 
 async def parse_body(request: Request, shape: type[Shape], limit_bytes: int = BODY_LIMIT) -> Shape:

@@ -11,6 +11,8 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field
 
+from foundrylocal.wire.load_options import one_error
+
 MAX_REPLICAS: Final = 64
 _RANGE = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
@@ -56,4 +58,11 @@ def _check(setting: int | str | dict[str, int | str]) -> int | str | dict[str, i
 
 
 _Names = Annotated[dict[str, int | str], Field(max_length=256)]
-ReplicaCounts = Annotated[int | str | _Names, AfterValidator(_check)]
+ReplicaCounts = Annotated[
+    int | str | _Names,
+    one_error(
+        f"Input should be a number from 1 to {MAX_REPLICAS}, a range such as '1-4', or an object with one of these "
+        "for each model name"
+    ),
+    AfterValidator(_check),
+]

@@ -24,14 +24,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 
-def _or_say(message: str) -> WrapValidator:
+def one_error(message: str) -> WrapValidator:
     """One error for a value that may have several types: by default, each type reports its own."""
 
     def validate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         try:
             return handler(value)
         except ValidationError:
-            raise PydanticCustomError("load_option", message) from None
+            raise PydanticCustomError("no_such_value", message) from None
 
     return WrapValidator(validate)
 
@@ -42,10 +42,10 @@ ModelName = Annotated[str, Field(min_length=1, max_length=512)]
 ContextTokens = Annotated[int, Field(ge=256, le=4_194_304)]
 Threads = Annotated[int, Field(ge=1, le=512)]
 ContextSize = Annotated[
-    ContextTokens | Auto, _or_say("Input should be a whole number from 256 to 4194304, or 'auto'")
+    ContextTokens | Auto, one_error("Input should be a whole number from 256 to 4194304, or 'auto'")
 ]
 ThreadCount = Annotated[
-    Threads | Auto | None, _or_say("Input should be a whole number from 1 to 512, or 'auto'")
+    Threads | Auto | None, one_error("Input should be a whole number from 1 to 512, or 'auto'")
 ]
 
 MAX_LORA_ADAPTERS: Final = 8
@@ -63,7 +63,7 @@ class DraftModel(BaseModel):
 
 Speculative = Annotated[
     Literal["off", "ngram"] | DraftModel,
-    _or_say("Input should be 'off', 'ngram' or an object with draft_model and max_tokens (1 to 64)"),
+    one_error("Input should be 'off', 'ngram' or an object with draft_model and max_tokens (1 to 64)"),
 ]
 
 
