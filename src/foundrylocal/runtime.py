@@ -19,6 +19,7 @@ import anyio.abc
 from foundrylocal.api.app import make_app
 from foundrylocal.api.services import Services
 from foundrylocal.catalog.library import Library
+from foundrylocal.catalog.ollama_names import aliased
 from foundrylocal.catalog.presets import PresetStore
 from foundrylocal.catalog.registry import HubSource, Registry
 from foundrylocal.doctor.service import Doctor
@@ -193,7 +194,7 @@ def _assemble_models(folders: Folders, store: SettingsStore, library: Library) -
         engines.report,
         times,
         presets,
-        lambda name: registry.find(store.current.aliases.get(name, name)),
+        lambda name: registry.find(aliased(name, store.current.aliases)),
     )
     pool = Pool(launcher, planner, store, prompt_cache)
     return _Models(

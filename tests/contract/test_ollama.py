@@ -76,6 +76,17 @@ def test_models_are_listed_shown_copied_and_deleted(client: ollama.Client) -> No
     assert caught.value.status_code == 404
 
 
+@requirement("20.endpoints", "20.names")
+@pytest.mark.parametrize("alias", ["mine", "Mine", "mine:latest"])
+def test_deleting_a_name_leaves_the_model_that_it_stands_for(
+    service: Service, client: ollama.Client, alias: str
+) -> None:
+    assert service.post("/config", {"aliases": {alias: CHAT_MODEL}}).status_code == 200
+    assert client.chat("mine", HELLO).done
+    client.delete("mine:latest")
+    assert {model.model for model in client.list().models} == {NAME, BASE_NAME}
+
+
 @requirement("20.create")
 def test_a_model_is_made_of_another(client: ollama.Client) -> None:
     parameters = {"num_ctx": 1024, "stop": "END"}

@@ -26,9 +26,19 @@ def without_latest(name: str) -> str:
     return bare[: -len(LATEST)] if bare.casefold().endswith(LATEST) else bare
 
 
+def find_alias(name: str, aliases: Mapping[str, str]) -> str | None:
+    """The alias that is meant, by its own spelling or, as for all names, whatever the case and the tag `latest`."""
+    for spelling in (name, without_latest(name)):
+        if spelling in aliases:
+            return spelling
+    wanted = names.key(without_latest(name))
+    return next((alias for alias in aliases if names.key(without_latest(alias)) == wanted), None)
+
+
 def aliased(name: str, aliases: Mapping[str, str]) -> str:
-    """What an alias stands for, with the tag `latest` or without it; the name itself when it is no alias."""
-    return aliases.get(name) or aliases.get(without_latest(name)) or name
+    """What an alias stands for; the name itself when it is no alias."""
+    alias = find_alias(name, aliases)
+    return name if alias is None else aliases[alias]
 
 
 @cache

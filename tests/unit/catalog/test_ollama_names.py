@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from foundrylocal.catalog.ollama_names import aliased, names_in_ollama, ollama_names, without_latest
+from foundrylocal.catalog.ollama_names import (
+    aliased,
+    find_alias,
+    names_in_ollama,
+    ollama_names,
+    without_latest,
+)
 from foundrylocal.catalog.registry import Registry
 from foundrylocal.errors import ModelNotFound
 
@@ -47,4 +53,15 @@ def test_an_alias_goes_with_or_without_latest() -> None:
     aliases = {"mine": STARTER}
     assert aliased("mine", aliases) == aliased("mine:latest", aliases) == STARTER
     assert aliased("other", aliases) == "other"
+
+
+@pytest.mark.parametrize("alias", ["Mine", "mine:latest", "MINE:LATEST", "mine"])
+@pytest.mark.parametrize("name", ["mine", "Mine", " MINE:latest ", "library/mine"])
+def test_an_alias_is_meant_whatever_its_case_and_tag(alias: str, name: str) -> None:
+    assert find_alias(name, {"other": "x", alias: STARTER}) == alias
+
+
+def test_an_aliass_own_spelling_comes_first() -> None:
+    aliases = {"mine": "a", "Mine": "b", "MINE:latest": "c"}
+    assert [aliased(name, aliases) for name in ("mine", "Mine", "MINE:latest")] == ["a", "b", "c"]
     assert without_latest("x:LATEST") == "x"

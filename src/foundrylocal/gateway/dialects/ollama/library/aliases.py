@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import anyio
 
-from foundrylocal.catalog.ollama_names import without_latest
+from foundrylocal.catalog.ollama_names import find_alias, without_latest
 from foundrylocal.catalog.presets import PresetStore, alias_key
 from foundrylocal.catalog.registry import Model, Registry
 from foundrylocal.errors import ModelNotFound
@@ -47,17 +47,20 @@ class Aliases:
         if self._is_model(alias):
             refuse(param, f"is already the name of a model: '{alias[:200]}'")
         async with self._lock:
-            await self._save({**self._settings.current.aliases, alias: model.simple_name}, param)
+            aliases = dict(self._settings.current.aliases)
+            if (before := find_alias(alias, aliases)) is not None:
+                del aliases[before]
+            await self._save({**aliases, alias: model.simple_name}, param)
             await self._save_preset(alias, preset)
 
     async def remove(self, name: str) -> bool:
         """Take a name away; False when it is no alias. Raises InvalidRequest."""
         async with self._lock:
-            alias = without_latest(name)
-            left = {one: target for one, target in self._settings.current.aliases.items() if one != alias}
-            if len(left) == len(self._settings.current.aliases):
+            aliases = self._settings.current.aliases
+            alias = find_alias(name, aliases)
+            if alias is None:
                 return False
-            await self._save(left, "model")
+            await self._save({one: aliases[one] for one in aliases if one != alias}, "model")
             await self._save_preset(alias, NO_PRESET)
             return True
 
