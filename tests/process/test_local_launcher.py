@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import anyio
 import pytest
 
 from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
 from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.local import launcher as local
 from foundrylocal.engine.local.launcher import LocalLauncher
@@ -21,9 +24,11 @@ from tests.running import FAKE_WORKER
 MB = 1024 * 1024
 
 
-def run(state: Path, scenario: Callable[[LocalLauncher], Awaitable[None]]) -> None:
+def run(
+    state: Path, scenario: Callable[[LocalLauncher], Awaitable[None]], engines: Engines | None = None
+) -> None:
     async def main() -> None:
-        launcher = LocalLauncher(state, Engines(BuiltInEngine(FAKE_WORKER)))
+        launcher = LocalLauncher(state, engines or Engines(BuiltInEngine(FAKE_WORKER)))
         async with anyio.create_task_group() as group:
             await group.start(launcher.run)
             with anyio.fail_after(60):
@@ -49,6 +54,31 @@ def test_row_03_a_worker_that_the_service_ended_does_not_blame_the_memory(tmp_pa
         assert reasons[-1] == KILLED
 
     run(tmp_path, scenario)
+
+
+def test_the_room_has_the_gpus_that_the_engine_reported_and_nobody_is_asked_for_them(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    gpus = [
+        {"name": "A", "kind": "gpu", "memory_bytes": 8, "free_bytes": 6},
+        {"name": "B", "kind": "integrated", "memory_bytes": 5, "free_bytes": 4},
+        {"name": "C", "kind": "gpu", "memory_bytes": 3, "free_bytes": 2},
+    ]
+    code = f"open({str(asked)!r}, 'a').write('.'); print({json.dumps(gpus)!r})"
+    devices = EngineDevices((sys.executable, "-c", code))
+    engines = Engines(BuiltInEngine(FAKE_WORKER, devices))
+
+    async def scenario(launcher: LocalLauncher) -> None:
+        [room] = await launcher.rooms()
+        assert room.gpus == ()
+        assert not asked.exists()
+        await engines.report(None)  # as a plan does
+        for of in (None, spec(tmp_path, 1, 2)):
+            [room] = await launcher.rooms(of)
+            assert room.gpus == (6, 2)
+        [node] = await launcher.node_statuses()
+        assert node.gpus == (6, 2)
+
+    run(tmp_path, scenario, engines)
 
 
 def test_of_a_model_on_a_gpu_only_what_stays_here_counts(

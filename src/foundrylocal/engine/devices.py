@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,3 +24,8 @@ class Device:
     kind: DeviceKind
     memory_bytes: int
     free_bytes: int
+
+
+def free_gpu_bytes(devices: Iterable[Device]) -> tuple[int, ...]:
+    """The free memory of each GPU that has memory of its own."""
+    return tuple(device.free_bytes for device in devices if device.kind is DeviceKind.GPU)

@@ -76,6 +76,10 @@ class Engine(Protocol):
     @property
     def kind(self) -> EngineKind: ...
 
+    @property
+    def known_devices(self) -> tuple[Device, ...]:
+        """The devices of its last report; none before the first one."""
+
     async def report(self) -> EngineReport:
         """Its state, version and devices as of now; the wait is bounded, whatever the program does."""
 

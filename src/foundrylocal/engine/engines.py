@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 
+from foundrylocal.engine.devices import free_gpu_bytes
 from foundrylocal.engine.engine import BUILT_IN, Engine, EngineReport
 from foundrylocal.engine.llama_server.engine import LlamaServer
 from foundrylocal.errors import UnknownEngine
@@ -60,6 +61,17 @@ class Engines:
     async def report(self, name: str | None) -> EngineReport:
         """What that engine says of itself. Raises UnknownEngine when there is no such engine."""
         return await (await self.get(name)).report()
+
+    def known_gpus(self, name: str | None = None) -> tuple[int, ...]:
+        """The free bytes of each GPU by the last report of that engine, without asking it; none before the first.
+
+        Without a name, by the engine that sees the most of them: one build may not know all GPUs of the machine.
+        """
+        engines = [self._built_in, *self._binaries.values()]
+        found = [
+            free_gpu_bytes(engine.known_devices) for engine in engines if name is None or engine.name == name
+        ]
+        return max(found, key=len, default=())
 
     async def reports(self) -> list[tuple[Engine, EngineReport]]:
         """What every engine says of itself; they are asked concurrently, so one that hangs delays no other."""

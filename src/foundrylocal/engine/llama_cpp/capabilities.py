@@ -44,6 +44,11 @@ class EngineDevices:
         self.lacks_instructions = False
         """Whether the query crashed because the processor lacks instructions that the engine uses."""
 
+    @property
+    def known(self) -> tuple[Device, ...]:
+        """The devices of the last query; empty before the first one, and when it failed."""
+        return self._known or ()
+
     async def list(self) -> tuple[Device, ...]:
         """The devices with their free memory as of now; empty when the query failed."""
         async with self._lock:

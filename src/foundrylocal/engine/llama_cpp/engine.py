@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from foundrylocal.engine.devices import Device
 from foundrylocal.engine.engine import BUILT_IN, EngineKind, EngineReport, EngineState, WorkerLaunch
 from foundrylocal.engine.environment import worker_environment
 from foundrylocal.engine.llama_cpp.capabilities import EngineDevices
@@ -36,6 +37,10 @@ class BuiltInEngine:
 
     def new_log(self) -> EngineLog:
         return EngineLog()
+
+    @property
+    def known_devices(self) -> tuple[Device, ...]:
+        return self._devices.known
 
     async def report(self) -> EngineReport:
         installed = _installed_version()

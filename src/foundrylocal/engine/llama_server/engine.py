@@ -71,6 +71,10 @@ class LlamaServer:
     def new_log(self) -> EngineLog:
         return EngineLog()
 
+    @property
+    def known_devices(self) -> tuple[Device, ...]:
+        return self._report.devices if self._report else ()
+
     async def report(self) -> EngineReport:
         async with self._lock:
             identity = await anyio.to_thread.run_sync(_identity, self.path)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.engine.client import can_call_tools, opens_thoughts
 from foundrylocal.engine.cpu.cores import read_cores
 from foundrylocal.engine.cpu.threads import auto_threads
+from foundrylocal.engine.engine import BUILT_IN
 from foundrylocal.engine.engines import Engines
 from foundrylocal.engine.health_check import check_health
 from foundrylocal.engine.launcher import MAX_KILL_S, STOPPED_BEFORE_READY
@@ -99,11 +101,17 @@ class LocalLauncher:
             self._sockets.remove()
 
     async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
-        """This machine: the one room there is, and it has the files of every model."""
-        return [Room("", await self._free_bytes(reserve_bytes))]
+        """This machine: the one room there is, and it has the files of every model.
+
+        Its GPUs are those that the model's engine reported last: a plan asks the engine before it asks here.
+        """
+        gpus = self._engines.known_gpus((spec.options.engine or BUILT_IN) if spec else None)
+        return [Room("", await self._free_bytes(reserve_bytes), gpus=gpus)]
 
     async def node_statuses(self) -> list[NodeStatus]:
         """This machine alone."""
+        with suppress(SystemExhausted):
+            await self._engines.reports()
         free = await self._free_bytes(0)
         total, budget = psutil.virtual_memory().total, self._budget_bytes()
         return [
@@ -113,6 +121,7 @@ class LocalLauncher:
                 is_service=True,
                 memory_bytes=total if budget is None else min(total, budget),
                 free_bytes=max(0, free),
+                gpus=self._engines.known_gpus(),
                 versions=own_versions(),
             )
         ]
