@@ -34,6 +34,12 @@ def test_a_node_offers_at_most_its_budget(service: Service) -> None:
     assert node["free_bytes"] <= 64 * 1024 * 1024
 
 
+def test_the_reserve_is_not_free(service: Service) -> None:
+    service.post("/config", {"memory_reserve_mb": 4_000_000})
+    (node,) = service.get("/cluster").json()["nodes"]
+    assert node["free_bytes"] == 0
+
+
 def test_no_caller_can_name_a_cluster(service: Service) -> None:
     answer = service.post("/config", {"cluster_address": "192.0.2.1:6379"})
     assert answer.status_code == 400

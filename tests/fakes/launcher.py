@@ -130,7 +130,7 @@ class FakeLauncher:
             for node, total_bytes in self.nodes.items()
         ]
 
-    async def node_statuses(self) -> list[NodeStatus]:
+    async def node_statuses(self, reserve_bytes: int = 0) -> list[NodeStatus]:
         if self.is_unreachable:
             raise ClusterUnreachable("The head does not answer.")
         return [
@@ -144,7 +144,7 @@ class FakeLauncher:
                 versions=self.versions.get(room.node, own_versions()),
                 reason="It does not answer." if room.is_suspect else None,
             )
-            for room in await self.rooms()
+            for room in await self.rooms(reserve_bytes=reserve_bytes)
         ]
 
     async def adopted(self) -> list[Adopted]:

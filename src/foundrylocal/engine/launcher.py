@@ -23,8 +23,11 @@ class Launcher(Protocol):
         With `spec`, each room says whether its node has the model's files. Raises ClusterUnreachable.
         """
 
-    async def node_statuses(self) -> list[NodeStatus]:
-        """Every node, lost ones for a while too, as GET /cluster shows them. Raises ClusterUnreachable."""
+    async def node_statuses(self, reserve_bytes: int = 0) -> list[NodeStatus]:
+        """Every node, lost ones for a while too, as GET /cluster shows them. `reserve_bytes` do not count as free.
+
+        Raises ClusterUnreachable.
+        """
 
     async def launch(self, spec: ReplicaSpec, node: str = "") -> str:
         """Begin to run `spec` on the node, and return its id; its memory counts as taken from then on.

@@ -133,7 +133,7 @@ class Pool(LoadedModels):
 
     async def nodes(self) -> list[NodeStatus]:
         """The machines that run replicas. Raises ClusterUnreachable."""
-        return await self._launcher.node_statuses()
+        return await self._launcher.node_statuses(self._planner.reserve_bytes)
 
     async def adopt(self, model: Model, found: Adopted, options: LoadOptions | None) -> Replica:
         """Take over a ready replica that a service before this one launched; `options` as for a lease."""

@@ -108,11 +108,11 @@ class LocalLauncher:
         gpus = self._engines.known_gpus((spec.options.engine or BUILT_IN) if spec else None)
         return [Room("", await self._free_bytes(reserve_bytes), gpus=gpus)]
 
-    async def node_statuses(self) -> list[NodeStatus]:
+    async def node_statuses(self, reserve_bytes: int = 0) -> list[NodeStatus]:
         """This machine alone."""
         with suppress(SystemExhausted):
             await self._engines.reports()
-        free = await self._free_bytes(0)
+        free = await self._free_bytes(reserve_bytes)
         total, budget = psutil.virtual_memory().total, self._budget_bytes()
         return [
             NodeStatus(

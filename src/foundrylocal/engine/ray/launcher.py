@@ -134,8 +134,8 @@ class RayLauncher:
     async def rooms(self, spec: ReplicaSpec | None = None, reserve_bytes: int = 0) -> list[Room]:
         return await self._rooms.rooms(spec, reserve_bytes)
 
-    async def node_statuses(self) -> list[NodeStatus]:
-        return await self._rooms.statuses()
+    async def node_statuses(self, reserve_bytes: int = 0) -> list[NodeStatus]:
+        return await self._rooms.statuses(reserve_bytes)
 
     # --- a replica's life ---------------------------------------------------------------------------------
 

@@ -40,12 +40,12 @@ class NodeRooms:
             if node.is_alive and node.total_bytes > 0 and has_same_version(node)
         ]
 
-    async def statuses(self) -> list[NodeStatus]:
+    async def statuses(self, reserve_bytes: int) -> list[NodeStatus]:
         """All nodes, lost ones included, by name. Raises ClusterUnreachable."""
         # A node that was started again has the name of those that were lost before.
         shown = {node.name: node for node in sorted(await self._nodes(), key=lambda node: node.is_alive)}
         return [
-            status_of(node, self._room(node, None, 0).free_bytes, is_suspect=node.name in self._suspects)
+            status_of(node, self._room(node, None, reserve_bytes).free_bytes, is_suspect=node.name in self._suspects)
             for _, node in sorted(shown.items())
         ]
 
