@@ -35,7 +35,7 @@ def test_a_node_offers_at_most_its_budget(service: Service) -> None:
 
 
 def test_the_reserve_is_not_free(service: Service) -> None:
-    service.post("/config", {"memory_reserve_mb": 4_000_000})
+    service.post("/config", {"memory_reserve_mb": 1_048_576})
     (node,) = service.get("/cluster").json()["nodes"]
     assert node["free_bytes"] == 0
 

@@ -176,7 +176,8 @@ class WorkerProcess:
 
     async def _attend(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all three are pipes
-        with contextlib.suppress(ConnectionError):  # it died at once: its exit says more than the pipe
+        # It died at once: its exit says more than the pipe. uvloop raises RuntimeError once it has closed that.
+        with contextlib.suppress(ConnectionError, RuntimeError):
             process.stdin.write(self._launch.order)
             await process.stdin.drain()
         async with anyio.create_task_group() as group:

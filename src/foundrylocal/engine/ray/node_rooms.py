@@ -45,7 +45,9 @@ class NodeRooms:
         # A node that was started again has the name of those that were lost before.
         shown = {node.name: node for node in sorted(await self._nodes(), key=lambda node: node.is_alive)}
         return [
-            status_of(node, self._room(node, None, reserve_bytes).free_bytes, is_suspect=node.name in self._suspects)
+            status_of(
+                node, self._room(node, None, reserve_bytes).free_bytes, is_suspect=node.name in self._suspects
+            )
             for _, node in sorted(shown.items())
         ]
 

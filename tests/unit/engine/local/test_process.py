@@ -1,9 +1,13 @@
-"""A worker's lines are read without holding the event loop."""
+"""A worker's lines are read without holding the event loop, and one that dies at once is no fault of the service."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
+
+import anyio
+import pytest
 
 from foundrylocal.engine.engine import WorkerLaunch
 from foundrylocal.engine.llama_cpp.log import EngineLog
@@ -14,13 +18,30 @@ from foundrylocal.wire.load_options import EffectiveOptions
 LINES = 1_000
 
 
+def make_worker(folder: Path) -> WorkerProcess:
+    spec = ReplicaSpec("one", "a/b", folder, None, 1, 1, EffectiveOptions(context_size=4096, parallel=1))
+    address = ListenAddress(socket=folder / "s", host="127.0.0.1", port=0, api_key="")
+    return WorkerProcess(spec, address, WorkerLaunch((), {}, b"order\n"), EngineLog(), 1, lambda _: None)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not for Windows")
+def test_the_order_of_a_worker_that_has_died_already_is_no_fault(tmp_path: Path) -> None:
+    async def main() -> None:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "", stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        await process.wait()
+        await anyio.wait_all_tasks_blocked()  # the loop has closed the pipe
+        with anyio.fail_after(10):
+            await make_worker(tmp_path)._attend(process)
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
 def test_row_18_lines_that_are_buffered_already_give_way_to_others(tmp_path: Path) -> None:
     async def main() -> None:
-        spec = ReplicaSpec(
-            "one", "a/b", tmp_path, None, 1, 1, EffectiveOptions(context_size=4096, parallel=1)
-        )
-        address = ListenAddress(socket=tmp_path / "s", host="127.0.0.1", port=0, api_key="")
-        worker = WorkerProcess(spec, address, WorkerLaunch((), {}, b""), EngineLog(), 1, lambda _: None)
+        worker = make_worker(tmp_path)
         stream = asyncio.StreamReader()
         stream.feed_data(b"0.00.033.491 I srv  load_model: a line\n" * LINES)
         stream.feed_eof()
