@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,37 @@ def import_from_hub(api: ManagementClient, body: Json) -> Json:
     """
     with ThreadPoolExecutor(1) as beside, OperationView() as view:
         answer = beside.submit(api.post, "/models/import", body, timeout_s=IMPORT_TIMEOUT_S)
-        model = ""
         try:
             while not wait([answer], SHOWN_EVERY_S).done:
-                for download in api.get("/downloads")["downloads"]:
-                    if download["model_id"].partition(":")[0].lower().startswith(body["repo"].lower()):
-                        model = download["model_id"]
-                        view.show(_progress_of(download))
+                if (download := _import_under_way(api, body)) is not None:
+                    view.show(_progress_of(download))
         except KeyboardInterrupt:
             with contextlib.suppress(Failure):
-                if model:
-                    api.delete(f"/downloads/{model_path(model).removeprefix('/models/')}")
+                _cancel_import(api, body, answer)
             raise
     imported: Json = answer.result()
     return imported
+
+
+def _import_under_way(api: ManagementClient, body: Json) -> Json | None:
+    """The download of the repository; None until the hub has said what there is."""
+    downloads: list[Json] = api.get("/downloads")["downloads"]
+    return next((one for one in downloads if _is_import(one["model_id"], body)), None)
+
+
+def _is_import(model_id: str, body: Json) -> bool:
+    """Whether that is the model of the repository: `org/Tiny-Q8_0-GGUF` of `org/Tiny-GGUF`, or its given name."""
+    owner, _, repo = body["repo"].lower().partition("/")
+    name = body.get("name", "").lower() or repo.removesuffix("gguf").rstrip("-_.")
+    return model_id.lower() == f"{owner}/{name}" or model_id.lower().startswith(f"{owner}/{name}-")
+
+
+def _cancel_import(api: ManagementClient, body: Json, answer: Future[Any]) -> None:
+    """Cancel the download, which may not have begun yet: the call would go on without this command."""
+    while (download := _import_under_way(api, body)) is None:
+        if wait([answer], SHOWN_EVERY_S).done:
+            return
+    api.delete(f"/downloads/{model_path(download['model_id']).removeprefix('/models/')}")
 
 
 def fetch(api: ManagementClient, source: str) -> Json:
