@@ -10,7 +10,7 @@ from typing import Any
 
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.failure import Failure, Refused
-from foundrylocal.cli.operations import LOAD_TIMEOUT_S, fetch, start
+from foundrylocal.cli.operations import LOAD_TIMEOUT_S, fetch, find_model, start
 from foundrylocal.cli.render import say
 from foundrylocal.kit.sizes import format_bytes
 
@@ -35,7 +35,7 @@ class RunningServer:
 def ensure_loaded(api: ManagementClient, model: str, gateway_port: int | None = None) -> RunningServer:
     """Make sure the model is loaded: start the server with it, or load it alongside the others. Raises Failure."""
     is_running = api.get("/status")["status"] == "running"
-    details = _find(api, model)
+    details = find_model(api, model)
     if is_running and details and details["is_loaded"]:
         say(f"{details['simple_name']} is already loaded.")
         return _server(api, details)
@@ -62,17 +62,6 @@ def ensure_served(api: ManagementClient, model: str) -> RunningServer:
         return ensure_loaded(api, model)
     name = str(status.get("current_model"))
     return _server(api, {"simple_name": name, "model_id": status.get("loaded_model_id") or name})
-
-
-def _find(api: ManagementClient, model: str) -> Json | None:
-    """Everything about the model; None if the service does not know it."""
-    try:
-        found: Json = api.get(model_path(model))
-    except Refused as refusal:
-        if refusal.code != "model_not_found":
-            raise
-        return None
-    return found
 
 
 def _on_disk(api: ManagementClient, model: str, details: Json | None, *, is_running: bool) -> Json:

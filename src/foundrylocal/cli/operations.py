@@ -155,7 +155,8 @@ def start(api: ManagementClient, model: str, port: int | None = None) -> Json:
 
 def switch(api: ManagementClient, model: str) -> Json:
     """Switch the running server to another model; download it first, with its progress shown."""
-    if not _is_on_disk(find_model(api, model)):
+    found = find_model(api, model)
+    if found is None or not found["is_downloaded"]:
         download(api, model)
     say(f"Switching to {model}...")
     answer: Json = api.post("/switch-model", {"model_name": model}, timeout_s=SWITCH_TIMEOUT_S)
@@ -164,14 +165,11 @@ def switch(api: ManagementClient, model: str) -> Json:
 
 
 def find_model(api: ManagementClient, name: str) -> Json | None:
-    """The registry's entry for a simple name or an id; None if there is none."""
-    wanted = name.lower()
-    for entry in api.get("/models").get("models", []):
-        if wanted in (entry["simple_name"].lower(), entry["model_id"].lower()):
-            found: Json = entry
-            return found
-    return None
-
-
-def _is_on_disk(entry: Json | None) -> bool:
-    return bool(entry and entry.get("is_downloaded"))
+    """Everything about the model of that name, id or alias; None if the service does not know it."""
+    try:
+        found: Json = api.get(model_path(name))
+    except Refused as refusal:
+        if refusal.code != "model_not_found":
+            raise
+        return None
+    return found

@@ -26,7 +26,7 @@ def answer(tokens: int = 4) -> list[object]:
 def served(service: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     """A running server with two models on disk, and a home for the history."""
     monkeypatch.setenv("FOUNDRYLOCAL_HOME", str(tmp_path))
-    service.on("GET /models", {"models": [MODEL, OTHER], "total_count": 2})
+    service.on("GET /models/Other-GGUF", OTHER)
     service.on("GET /status", running(service.url))
     service.on(CHAT, answer())
     return service

@@ -43,6 +43,8 @@ def test_several_names_get_a_key_each_and_the_first_is_shown_although_the_second
     assert (code, out) == (1, "Key 'alice' created.\nKey  fl-x\n")
     assert "already a key named 'bob'" in err
     assert [body["scope"] for _, body in service.calls] == ["read", "read"]
+    code, out, _ = run("keys", "add", "alice", "bob", "--json")
+    assert (code, [one["key"] for one in json.loads(out)]) == (1, ["fl-x"])
     service.on("POST /keys", made)
     assert len(json.loads(run("keys", "add", "alice", "carol", "--json")[1])) == 2
 

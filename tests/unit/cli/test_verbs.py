@@ -244,7 +244,7 @@ def test_stop(service: Script, run: Run) -> None:
 
 
 def test_switch_fetches_first(service: Script, run: Run) -> None:
-    service.on("GET /models", {"models": [MODEL | {"is_downloaded": False}]})
+    service.on("GET /models/Tiny-GGUF", MODEL | {"is_downloaded": False})
     service.on("POST /models/Tiny-GGUF/download-stream", PROGRESS)
     service.on("POST /switch-model", {"message": "Server started successfully"})
     service.on("GET /status", running(service.url))

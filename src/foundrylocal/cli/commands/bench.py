@@ -17,7 +17,7 @@ from foundrylocal.cli.bench.machine import describe_machine
 from foundrylocal.cli.bench.measure import Ask, measure_model
 from foundrylocal.cli.bench.report import rows
 from foundrylocal.cli.bench.stream import Streamed, prompt_of, stream_chat
-from foundrylocal.cli.client import HttpClient
+from foundrylocal.cli.client import HttpClient, ManagementClient
 from foundrylocal.cli.ensure_loaded import RunningServer, ensure_served
 from foundrylocal.cli.find_or_start_service import find_or_start
 from foundrylocal.cli.operations import download, find_model
@@ -53,9 +53,7 @@ def _measure(models: list[str]) -> list[dict[str, Any]]:
     with find_or_start(None, keep=False) as service:
         server = ensure_served(service.api, models[0])
         try:
-            names = [_simple_name(service.api, model) for model in models]
-            for name in names:
-                _require_on_disk(service.api, name)
+            names = [_on_disk(service.api, model) for model in models]
             first = int(time.time()) * 10
             return [
                 measure_model(name, _asker(server, name), first + 1_000 * number, say).as_json()
@@ -66,15 +64,14 @@ def _measure(models: list[str]) -> list[dict[str, Any]]:
                 service.api.post("/stop")
 
 
-def _simple_name(api: Any, name: str) -> str:
-    entry = find_model(api, name)
-    return str(entry["simple_name"]) if entry else name
-
-
-def _require_on_disk(api: Any, name: str) -> None:
-    entry = find_model(api, name)
-    if entry is not None and not entry.get("is_downloaded"):
+def _on_disk(api: ManagementClient, name: str) -> str:
+    """Make sure the model is on disk; its simple name, or what was given where the service does not know it."""
+    found = find_model(api, name)
+    if found is None:
+        return name
+    if not found["is_downloaded"]:
         download(api, name)
+    return str(found["simple_name"])
 
 
 def _asker(server: RunningServer, model: str) -> Ask:

@@ -75,14 +75,17 @@ def add(
     }
     given = {field: value for field, value in rules.items() if value is not None}
     made = []
-    for name in names:
-        answer = ManagementClient().post("/keys", {"name": name, **given})
-        made.append(answer)
-        if not as_json:  # at once: a key is shown once, and the next name may be refused
-            say(str(answer["message"]))
-            facts([("Key", answer["key"])])
-    if as_json:
-        print(json.dumps(made if len(made) > 1 else made[0], indent=2))
+    # A key is shown once, and the next name may be refused: what was made is shown in any case.
+    try:
+        for name in names:
+            answer = ManagementClient().post("/keys", {"name": name, **given})
+            made.append(answer)
+            if not as_json:
+                say(str(answer["message"]))
+                facts([("Key", answer["key"])])
+    finally:
+        if as_json and made:
+            print(json.dumps(made if len(names) > 1 else made[0], indent=2))
 
 
 def list_keys(as_json: AsJson = False) -> None:
