@@ -102,12 +102,18 @@ def _cost(room: Room, plan: RoomPlan, model_id: str, held: Sequence[Candidate]) 
 
 
 def no_room(short: Refusal, held: Iterable[Candidate], model_id: str) -> InsufficientMemory:
-    """Why there is no room, with the pinned models that keep it."""
+    """Why there is no room, with the models that keep it and what frees it."""
     error = too_large(short.needed_bytes, short.free_bytes)
-    others = {simple_name(one.model_id) for one in held if one.is_pinned} - {simple_name(model_id)}
-    if others:
-        names = ", ".join(sorted(others))
+    others = [one for one in held if one.model_id != model_id]
+    if pinned := {simple_name(one.model_id) for one in others if one.is_pinned}:
+        names = ", ".join(sorted(pinned))
         error.details = f"{error.details} Pinned models stay in memory: {names}. Unpin one to make room."
+    current = [one for one in others if one.is_current and not one.is_pinned]
+    if current and short.free_bytes + sum(one.memory_bytes for one in current) >= short.needed_bytes:
+        name = simple_name(current[0].model_id)
+        error.details = (
+            f"{error.details} The server's current model, {name}, stays: switch to this model instead."
+        )
     return error
 
 

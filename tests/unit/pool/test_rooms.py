@@ -71,6 +71,18 @@ def test_the_servers_own_model_leaves_for_a_switch_and_only_where_there_is_no_ot
     assert planned(10, rooms, own, other, may_replace_current=True) == ("b", ["other"])
 
 
+def test_a_refusal_names_the_servers_own_model_where_a_switch_would_help() -> None:
+    short = Refusal(needed_bytes=10, free_bytes=4)
+
+    def details(*those: Candidate) -> str:
+        return str(no_room(short, those, MODEL).details)
+
+    assert "The server's current model, model-own, stays: switch" in details(held("own", 6, is_current=True))
+    assert "switch" not in details(held("own", 5, is_current=True))
+    assert "switch" not in details(held("own", 6))
+    assert "switch" not in details(held("own", 6, is_current=True, is_pinned=True))
+
+
 def test_what_is_needed_may_differ_by_node() -> None:
     rooms = [Room("a", 10), Room("b", 10), Room("c", 90)]
     found = plan_room(MODEL, {"a": 11, "b": 10}, rooms, ())
