@@ -70,6 +70,10 @@ def first_app(stage: Stage) -> None:
     stage.replaced["http.server 8000"] = "http.server 0"
 
 
+def change_settings(stage: Stage) -> None:
+    stage.replaced["8234"] = "0"
+
+
 def call_the_gateway(stage: Stage) -> None:
     store_variant(stage.home, "Qwen3-8B-Q4_K_M-GGUF", {"tokenizer.chat_template": TEMPLATE})
 
@@ -131,6 +135,7 @@ def run_at_boot(stage: Stage) -> None:
 
 STAGES: dict[str, Callable[[Stage], None]] = {
     "call-the-gateway.md": call_the_gateway,
+    "change-settings.md": change_settings,
     "first-app.md": first_app,
     "from-lm-studio.md": from_lm_studio,
     "from-ollama.md": from_ollama,

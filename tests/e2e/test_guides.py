@@ -29,7 +29,7 @@ QUESTION = "What is the capital of France?"
 RUN_TIMEOUT_S = 100
 BLOCKS = list(all_blocks(REPOSITORY / "docs" / "how-to" / "clients.md"))
 PYTHON = [block for block in BLOCKS if block.mark == "python client"]
-_MODULE = re.compile(r"^from (\w{1,40})", re.MULTILINE)
+_MODULE = re.compile(r"^from ([\w.]{1,80})", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
