@@ -11,6 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,39 +66,51 @@ def faults(service: Service) -> list[str]:
     ]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def read_arguments(description: str | None) -> argparse.Namespace:
+    """How long to fuzz, and from which seed."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("--seed", type=int, default=None)
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+@contextmanager
+def offline_service() -> Iterator[Service]:
+    """A service with two tiny models on a fake worker; hub and package index cannot be reached."""
+    offline = {"PIP_INDEX_URL": f"{CLOSED}/simple", "PIP_RETRIES": "0", "HF_ENDPOINT": CLOSED}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         for model in (CHAT_MODEL, BASE_MODEL):
             store_tiny_model(home, model)
-        offline = {"PIP_INDEX_URL": f"{CLOSED}/simple", "PIP_RETRIES": "0", "HF_ENDPOINT": CLOSED}
         with running(home, worker=FAKE_WORKER, **offline) as service:
-            document = Path(folder) / "openapi.json"
-            document.write_text(json.dumps(narrowed(service.get("/openapi.json").json())))
-            command = [
-                str(Path(sys.executable).with_name("schemathesis")),
-                "run",
-                str(document),
-                f"--url={service.root}",
-                f"--checks={','.join(CHECKS)}",
-                f"--max-time={given.seconds}",
-                "--phases=examples,coverage,fuzzing",
-                "--continue-on-failure",
-                "--request-timeout=60",
-                "--suppress-health-check=all",
-                "--warnings=off",
-            ]
-            if given.seed is not None:
-                command.append(f"--seed={given.seed}")
-            done = subprocess.run(command, timeout=given.seconds + GRACE_S, check=False)
-            found = faults(service)
-            alive = service.get("/health").status_code == 200
-        for line in found:
-            print(line)
+            yield service
+
+
+def main() -> int:
+    given = read_arguments(__doc__)
+    with offline_service() as service:
+        document = service.home.with_name("openapi.json")
+        document.write_text(json.dumps(narrowed(service.get("/openapi.json").json())))
+        command = [
+            str(Path(sys.executable).with_name("schemathesis")),
+            "run",
+            str(document),
+            f"--url={service.root}",
+            f"--checks={','.join(CHECKS)}",
+            f"--max-time={given.seconds}",
+            "--phases=examples,coverage,fuzzing",
+            "--continue-on-failure",
+            "--request-timeout=60",
+            "--suppress-health-check=all",
+            "--warnings=off",
+        ]
+        if given.seed is not None:
+            command.append(f"--seed={given.seed}")
+        done = subprocess.run(command, timeout=given.seconds + GRACE_S, check=False)
+        found = faults(service)
+        alive = service.get("/health").status_code == 200
+    for line in found:
+        print(line)
     return 0 if done.returncode == 0 and not found and alive else 1
 
 

@@ -6,21 +6,18 @@ unexpected fault in the log, and when `/health` of either port takes longer than
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import httpx
-from scripts.fuzz_api import CLOSED, faults
+from scripts.fuzz_api import faults, offline_service, read_arguments
 
 from tests.hostile import BODIES, mutated
-from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, running, store_tiny_model
+from tests.running import CHAT_MODEL, Service
 
 HEALTH_LIMIT_S = 0.5
 _TOOL: dict[str, Any] = {
@@ -153,22 +150,14 @@ def fuzz(service: Service, seconds: float, chance: random.Random) -> tuple[Count
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=None)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        for model in (CHAT_MODEL, BASE_MODEL):
-            store_tiny_model(home, model)
-        offline = {"PIP_INDEX_URL": f"{CLOSED}/simple", "PIP_RETRIES": "0", "HF_ENDPOINT": CLOSED}
-        with running(home, worker=FAKE_WORKER, **offline) as service:
-            started = service.start()
-            probe = Probe(service, started["endpoint"].removesuffix("/v1"))
-            probe.start()
-            statuses, wrong = fuzz(service, given.seconds, random.Random(given.seed))  # noqa: S311 - variety
-            probe.end()
-            wrong += faults(service)
+    given = read_arguments(__doc__)
+    with offline_service() as service:
+        started = service.start()
+        probe = Probe(service, started["endpoint"].removesuffix("/v1"))
+        probe.start()
+        statuses, wrong = fuzz(service, given.seconds, random.Random(given.seed))  # noqa: S311 - variety
+        probe.end()
+        wrong += faults(service)
     for line in wrong[:50]:
         print(line)
     print(

@@ -19,8 +19,6 @@ from foundrylocal.events import LogEntry
 from foundrylocal.kit import sse
 from foundrylocal.kit.clock import format_time
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-SOURCES = ("FoundryLocalApiService", "FoundryLocalService", "HealthMonitor", "DownloadService", "API")
 MAX_LINES = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 """Bound on the characters of all lines together; a few very long lines displace many short ones."""

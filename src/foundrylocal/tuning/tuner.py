@@ -42,7 +42,6 @@ log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 MAX_TUNE_S = 115.0
 LOAD_TIMEOUT_S = 60.0
 STAGE = "tuning"
-TUNED = "Tuning finished"
 
 
 class TuningInProgress(OperationInProgress):

@@ -28,7 +28,6 @@ from foundrylocal.web.connection_table import ConnectionTable
 BACKLOG = 512
 PORT_TRIES = 20
 KEEP_ALIVE_S = 75
-START_TIMEOUT_S = 10.0
 DATE_S = 1.0
 # The share of the descriptors that a port's connections may use; each request to the gateway may take a second one.
 GATEWAY_SHARE = 0.375

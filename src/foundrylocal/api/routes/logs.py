@@ -16,11 +16,11 @@ from foundrylocal.errors import InvalidRequest
 from foundrylocal.kit import sse
 from foundrylocal.kit.clock import now_s
 from foundrylocal.logs.ring import LogReader, render_line
+from foundrylocal.settings.schema import LogLevel
 from foundrylocal.wire.server import LogLine
 
 PACE_S = 0.05
 router = APIRouter(tags=["Logging"])
-Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Source = Literal["FoundryLocalApiService", "FoundryLocalService", "HealthMonitor", "DownloadService", "API"]
 _STREAM = (
     'data: {"timestamp":"2025-01-20T10:30:00Z","level":"INFO","message":"Server started",'
@@ -32,7 +32,7 @@ _STREAM = (
 async def logs(
     services: ServicesDep,
     count: Annotated[int, Query(ge=1, le=10_000, description="Maximum number of entries.")] = 100,
-    level: Annotated[Level | None, Query(description="Only entries of this level.")] = None,
+    level: Annotated[LogLevel | None, Query(description="Only entries of this level.")] = None,
     source: Annotated[Source | None, Query(description="Only entries from this source.")] = None,
 ) -> Any:
     """Recent log entries, oldest first."""
