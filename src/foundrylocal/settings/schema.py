@@ -201,8 +201,8 @@ class Settings(LoadSettings, IdleUnload, _AccessSettings):
         ge=5,
         le=86_400,
         description=(
-            "How long models on the nodes of a cluster stay loaded while this service is away, so that a restarted "
-            "service finds them again."
+            "How long models on the nodes of a cluster stay loaded after this service crashed or was killed, so that "
+            "it finds them again. A service that is ended in order unloads them at once."
         ),
     )
     cluster_files: Literal["service", "path", "hub"] = Field(
