@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from time import monotonic
 
-from foundrylocal.errors import FoundryLocalError
+import anyio
+
+from foundrylocal.errors import FoundryLocalError, ServerShuttingDown
 from foundrylocal.gateway.dialects.hosted_tools import known_name
 from foundrylocal.gateway.errors import log_fault
 from foundrylocal.gateway.flow.dispatch import Dispatcher
@@ -35,6 +38,8 @@ log = logging.getLogger("foundrylocal.FoundryLocalService")
 REQUEST_HEADERS = "foundrylocal.request_headers"
 """Where an ASGI scope holds the headers that identify its request, for an error that is answered elsewhere."""
 _MB = 1024 * 1024
+# For the error of a request that is cut off by the end of its port.
+LAST_WORDS_TIMEOUT_S = 1.0
 
 
 class Inference:
@@ -123,6 +128,14 @@ class Inference:
                 await self._dispatcher.answer(request)
         except FoundryLocalError as error:
             raise route.dialect.own_error(error, body) from error
+        except asyncio.CancelledError:
+            # The port closes: uvicorn cancels what has not ended within its grace.
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            with anyio.move_on_after(LAST_WORDS_TIMEOUT_S):
+                await _end_with(ServerShuttingDown(), request)
+                return
+            raise
         if running.ended_with is not None and running.scope.cancelled_caught:
             await _end_with(running.ended_with, request)
 

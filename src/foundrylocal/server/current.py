@@ -61,5 +61,7 @@ class CurrentModel:
         log.error("The server could not recover: %s", error.details or error.message)
         self._state.fail(error)
         self._state.move(Status.ERROR, self._state.current)
+        # Requests that wait for other models hear that the server is gone, and nothing is loaded for them.
+        self._pool.cancel_loads()
         if self._tasks.is_open:
             self._tasks.spawn(self._port.close_if_current, self._port.current)

@@ -297,3 +297,25 @@ def test_requests_that_wait_for_a_slot_are_answered_by_the_next_model_of_a_switc
             models = [answer.result().json()["model"] for answer in answers]
         assert [answer.result().status_code for answer in answers] == [200] * 4
         assert sum(OTHER in model for model in models) == 3
+
+
+def test_what_other_models_answer_when_the_server_gives_up_ends_with_an_error(home: Path) -> None:
+    store_tiny_model(home, CHAT_MODEL)
+    store_tiny_model(home, OTHER, worker_flags=SLOW)
+    with running(home, worker=FAKE_WORKER, FOUNDRYLOCAL_RESTART_DELAYS_SECONDS="[]") as service:
+        service.start()
+        [own] = service.workers()
+        with service.gateway() as gateway, ThreadPoolExecutor(2) as pool:
+            body = {"model": OTHER, "messages": [{"role": "user", "content": "Hello"}]}
+            plain = pool.submit(gateway.post, CHAT, json=body)
+            with gateway.stream("POST", CHAT, json=body | {"stream": True}) as stream:
+                lines = (line for line in stream.iter_lines() if line)
+                next(lines)
+                eventually("both run", lambda: len(service.get("/requests").json()["requests"]) == 2)
+                own.kill()
+                *_, last = lines
+            answer = plain.result(30)
+        assert service.status()["status"] == "error"
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "server_shutting_down"
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["error"]["code"] == "server_shutting_down"

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from foundrylocal.errors import ModelLoading, SystemExhausted
+from foundrylocal.errors import ModelLoading, ServerShuttingDown, SystemExhausted
 from tests.running import BASE_MODEL, CHAT_MODEL
 from tests.unit.server.rig import ROOM_FOR_ONE, ServerRig, ServerRunner
 
@@ -126,6 +126,33 @@ def test_a_model_on_demand_comes_back_with_its_next_request(on_server: ServerRun
         assert rig.server.snapshot().last_error is None
         async with rig.server.lease(BASE_MODEL):
             pass
+
+    on_server(scenario)
+
+
+def test_who_waits_for_another_model_hears_at_once_that_the_server_has_given_up(
+    on_server: ServerRunner,
+) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        rig.set(restart_delays_seconds=[])
+        await rig.start()
+        rig.launcher.behavior(rig.base.model_id).load_s = 60
+        heard: list[Any] = []
+
+        async def ask() -> None:
+            try:
+                async with rig.server.lease(BASE_MODEL):
+                    pass
+            except ServerShuttingDown as error:
+                heard.append(error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await anyio.sleep(1)
+            rig.launcher.crash(rig.chat.model_id)
+            await anyio.sleep(1)
+            assert (rig.status, len(heard)) == ("error", 1)
+            assert rig.launcher.running == {}
 
     on_server(scenario)
 
