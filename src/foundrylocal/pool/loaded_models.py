@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import anyio
+
 from foundrylocal.catalog.registry import Model
 from foundrylocal.pool.cooldown import Cooldowns
 from foundrylocal.pool.entry import IN_MEMORY, LoadState, Replica, State
@@ -12,6 +14,9 @@ from foundrylocal.pool.planner import Planner
 from foundrylocal.pool.replicas import slots_of
 from foundrylocal.pool.roster import Roster
 from foundrylocal.wire.load_options import LoadOptions
+
+# Its prompts are saved (2 s), and its worker gets SIGTERM (5 s), then SIGKILL.
+DEPARTURE_TIMEOUT_S = 15.0
 
 
 class Slots(NamedTuple):
@@ -66,6 +71,16 @@ class LoadedModels:
         entry = self._roster.entry(model)
         await entry.changes.wait_until(lambda: entry.load is None and not entry.of(State.LOADING))
         return entry.ready()
+
+    async def departed(self, model: Model) -> None:
+        """Wait for those of its replicas that leave and have answered everything, DEPARTURE_TIMEOUT_S at most."""
+        entry = self._roster.entry(model)
+
+        def has_departed() -> bool:
+            return not any(one.in_flight == 0 for one in entry.of(State.DRAINING))
+
+        with anyio.move_on_after(DEPARTURE_TIMEOUT_S):
+            await entry.changes.wait_until(has_departed)
 
     def replicas(self) -> list[Replica]:
         """The replicas that take requests."""

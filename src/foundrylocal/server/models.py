@@ -84,6 +84,7 @@ class ModelManager:
         return await self._delete(model)
 
     async def _delete(self, model: Model) -> int:
+        await self._pool.departed(model)  # after a switch, the model before leaves in the background
         with self._pool.block_loads(model):
             freed_bytes = await self._supply.delete(model)
         await self._pool.forget(model)

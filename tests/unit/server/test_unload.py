@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -116,5 +118,28 @@ def test_a_model_in_use_is_not_deleted(on_server: ServerRunner) -> None:
                 await rig.models.delete(rig.base)
         assert other.value.message.endswith("is loaded")
         assert str(other.value.details).startswith("Unload it first")
+
+    on_server(scenario)
+
+
+def test_a_model_that_is_about_to_have_left_can_be_deleted(models_home: Path, tmp_path: Path) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start()
+        rig.launcher.behavior(rig.chat.model_id).stop_s = 3.0
+        await rig.switch()
+        assert rig.launcher.of(rig.chat.model_id), "its worker has not ended yet"
+        assert await rig.models.delete(rig.chat) > 0
+
+    home = shutil.copytree(models_home, tmp_path / "models")
+    ServerRunner(home, tmp_path)(scenario)
+
+
+def test_a_model_that_leaves_and_still_answers_is_not_waited_for(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        await rig.start()
+        async with rig.server.lease(CHAT_MODEL):
+            await rig.switch()
+            with anyio.fail_after(1), pytest.raises(ModelInUse):
+                await rig.models.delete(rig.chat)
 
     on_server(scenario)
