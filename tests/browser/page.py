@@ -49,6 +49,7 @@ class Page:
         self._session: str | None = None
         self.faults: list[str] = []
         self.requests: list[str] = []
+        self._chooser: int | None = None
 
     def attach(self) -> None:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -92,6 +93,8 @@ class Page:
             entry = about["entry"]
             if entry["source"] != "network":
                 self.faults.append(f"{entry['text']} {entry.get('url', '')}")
+        elif event == "Page.fileChooserOpened":
+            self._chooser = int(about["backendNodeId"])
         elif event == "Network.requestWillBeSent":
             self.requests.append(about["request"]["url"])
 
@@ -144,6 +147,21 @@ class Page:
             self.call(
                 "Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1
             )
+
+    def expect_file_dialog(self) -> None:
+        """The system's dialog is not shown from now on; `choose_files` answers it."""
+        self._chooser = None
+        self.call("Page.setInterceptFileChooserDialog", enabled=True)
+
+    def choose_files(self, *paths: Path) -> None:
+        """Wait for the dialog that the page opens, and choose these files in it."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while self._chooser is None:
+            if time.monotonic() > deadline:
+                raise PageError("no file dialog was opened")
+            self.eval("new Promise((resolve) => setTimeout(resolve, 30))")
+        self.call("DOM.setFileInputFiles", files=[str(path) for path in paths], backendNodeId=self._chooser)
+        self.call("Page.setInterceptFileChooserDialog", enabled=False)
 
     # --- what a person sees -----------------------------------------------------------------------------
 

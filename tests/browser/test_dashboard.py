@@ -173,26 +173,6 @@ def test_a_key_is_made_shown_once_and_revoked(board: Page, service: Service) -> 
     eventually("no key", lambda: service.get("/keys").json()["total_count"] == 0)
 
 
-def test_the_gateway_is_opened_to_the_network_and_closed_again(board: Page, service: Service) -> None:
-    service.start()
-    board.click(".rail a", "Connect")
-    board.until("the steps", "document.querySelector('#net-address')")
-    board.eval("document.querySelector('#net-address').focus()")
-    board.type("192.0.2.7")
-    board.click("fl-network-steps button", "Open to my network")
-    key = board.until("the key", "document.querySelector('fl-network-steps .new-key code')?.textContent")
-    assert service.post("/config", {}).status_code == 401
-    headers = {"Authorization": f"Bearer {key}"}
-    config = service.http.post("/config", json={}, headers=headers).json()
-    assert (config["gateway_host"], config["allowed_hosts"]) == ("0.0.0.0", ["192.0.2.7"])
-    board.shows("Reachable as", "fl-network-steps")
-    board.click("fl-network-steps button", "Back to this machine only")
-    board.shows("Only this machine can reach the gateway", "fl-network-steps")
-    config = service.http.post("/config", json={}, headers=headers).json()
-    assert (config["gateway_host"], config["allowed_hosts"]) == ("localhost", [])
-    service.http.post("/config", json={"management_key": None}, headers=headers)
-
-
 def test_pages_have_addresses_and_the_palette_finds_them(board: Page) -> None:
     board.press("k", ctrl=True)
     board.type("queue size")

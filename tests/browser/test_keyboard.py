@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.browser.keyboard import Keyboard
 from tests.browser.page import Page
 from tests.browser.slow_answer import slow_answer
-from tests.fakes.gguf_corpus import gguf
+from tests.browser.test_chat_page import PNG, VISION_MODEL
+from tests.fakes.gguf_corpus import gguf, tiny_keys, write_gguf
 from tests.fakes.hub import FakeHub
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, Service, eventually, running, store_tiny_model
 
@@ -174,6 +176,82 @@ def test_a_chat_is_sent_stopped_retried_and_cleared(page: Page, keys: Keyboard, 
         keys.push("button", "Clear the conversation")
         page.shows(f"Ask {CHAT_MODEL} something", ".thread")
         keys.has_place()
+
+
+def test_an_image_is_added_by_the_file_dialog(page: Page, keys: Keyboard, home: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "red.png"
+    picture.write_bytes(base64.b64decode(PNG))
+    store_tiny_model(home, VISION_MODEL)
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start(VISION_MODEL)
+        page.open(f"{service.root}/#/chat")
+        page.shows("Add image", "fl-composer")
+        page.expect_file_dialog()
+        keys.push("fl-composer input[type=file]", key=" ")
+        page.choose_files(picture)
+        page.until("the image", "document.querySelector('fl-composer img')?.naturalWidth === 1")
+        keys.push("button", "Remove image 1", back=True)
+        page.until("no image", "!document.querySelector('fl-composer img')")
+        keys.has_place()
+
+
+def test_a_file_is_imported(board: Page, keys: Keyboard, service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "mine.gguf"
+    write_gguf(file, tiny_keys())
+    board.eval("location.hash = '#/models?tab=other'")
+    board.shows("Import a file", "main")
+    keys.replace("#import-path", str(file))
+    keys.replace("#import-name", "my-own-model")
+    keys.to("#import-mode")
+    keys.press("ArrowDown")
+    keys.push("button", "Import")
+    board.shows("Added as", "main")
+    keys.has_place()
+    assert file.exists()
+    names = [one["simple_name"] for one in service.get("/models/downloaded").json()["models"]]
+    assert any("my-own-model" in name for name in names)
+
+
+def test_the_gateway_is_opened_to_the_network_and_closed_again(
+    board: Page, keys: Keyboard, service: Service
+) -> None:
+    service.start()
+    keys.press("g", "n")
+    board.until("the steps", "document.querySelector('#net-address')")
+    keys.replace("#net-address", "127.0.0.1")
+    keys.push("fl-network-steps button", "Open to my network")
+    key = board.until("the key", "document.querySelector('fl-network-steps .new-key code')?.textContent")
+    keys.has_place()
+    board.shows("Use the address below", "fl-network-steps")
+    headers = {"Authorization": f"Bearer {key}"}
+    config = service.http.post("/config", json={}, headers=headers).json()
+    assert (config["gateway_host"], config["allowed_hosts"]) == ("0.0.0.0", ["127.0.0.1"])
+    assert service.post("/config", {}).status_code == 401
+    port = service.http.get("/status", headers=headers).json()["port"]
+    board.shows(f"Reachable as http://127.0.0.1:{port}/v1", "fl-network-steps")
+    keys.push("fl-network-steps button", "Copy the management key")
+    keys.push("fl-network-steps button", "Test")
+    board.shows("/health answers", "fl-network-steps")
+    keys.push("fl-network-steps button", "Back to this machine only")
+    board.shows("Only this machine can reach the gateway", "fl-network-steps")
+    keys.has_place()
+    config = service.http.post("/config", json={}, headers=headers).json()
+    assert (config["gateway_host"], config["allowed_hosts"]) == ("localhost", [])
+    service.http.post("/config", json={"management_key": None}, headers=headers)
+
+
+def test_single_letters_can_be_switched_off(board: Page, keys: Keyboard) -> None:
+    keys.press("?")
+    board.shows("single-letter", "dialog")
+    keys.push("dialog input", key=" ")
+    keys.press("Escape")
+    keys.press("g", "m", "?")
+    board.until("nothing", "!document.querySelector('dialog') && location.hash === ''")
+    keys.push(".foot-links button", "Keyboard")
+    keys.push("dialog input", key=" ")
+    keys.press("Escape")
+    keys.press("g", "m")
+    board.shows("Models", "h1")
 
 
 def test_a_setting_is_saved_and_discarded(board: Page, keys: Keyboard, service: Service) -> None:

@@ -48,3 +48,28 @@ def test_a_failed_load_fits_where_it_is_shown(page: Page, home: Path, width: int
         page.shows("Try again", "fl-loaded-models")
         found["overview"] = page.eval(f"{_FIND_FAULTS}({MIN_TARGETS_PX[width]})")
     assert found == {"models": [], "overview": []}
+
+
+def test_what_was_changed_can_be_saved_in_a_small_window(page: Page, service: Service) -> None:
+    page.size(360, 800)
+    page.open(f"{service.root}/#/settings?find=queue_size")
+    page.until("the setting", "document.querySelector('#in-queue_size')")
+    page.eval("document.querySelector('#in-queue_size').select()")
+    page.type("12")
+    page.until("the bar", "document.querySelector('.save-bar')")
+    box = "document.querySelector('%s').getBoundingClientRect()"
+    assert page.eval(f"{box % '.save-bar'}.bottom <= {box % '.rail'}.top + 1")
+
+
+def test_the_menu_of_a_row_fits_into_a_small_window(page: Page, service: Service) -> None:
+    page.size(320, 700)
+    page.open(f"{service.root}/#/models")
+    page.click("button", f"More for {CHAT_MODEL}")
+    page.until("the menu", "document.querySelector('.menu-list')")
+    found = page.eval(
+        "(({left, right, top, bottom}) => [left >= 0, right <= innerWidth, top >= 0, bottom <= innerHeight])"
+        "(document.querySelector('.menu-list').getBoundingClientRect())"
+    )
+    assert found == [True] * 4
+    page.click(".menu-list button", "Details")
+    page.until("the details", "document.querySelector('.panel')")

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.browser.page import Page
+from tests.browser.test_chat_page import EMBEDDING_MODEL
 from tests.browser.test_cluster import ALONE, CLUSTER, opened
+from tests.fakes.gguf_corpus import gguf
+from tests.fakes.hub import FakeHub
 from tests.running import BASE_MODEL, CHAT_MODEL, FAKE_WORKER, REPOSITORY, Service, running, store_tiny_model
 
 QUESTION = "What is a context window, in two sentences?"
@@ -107,6 +110,11 @@ def test_a_service_in_use(page: Page, home: Path, shoot: Callable[[str], None]) 
             ("details-about", f"models/{CHAT_MODEL}", "Architecture"),
             ("details-memory", f"models/{CHAT_MODEL}?view=memory", "free for a model"),
             ("details-settings", f"models/{CHAT_MODEL}?view=settings", "Answers"),
+            ("details-use", f"models/{CHAT_MODEL}?view=use", "Base URL"),
+            ("details-log", f"models/{CHAT_MODEL}?view=log", "Open the log"),
+            ("models-nothing-found", "models?find=nothing-like-this", "No model matches"),
+            ("models-hub", "models?tab=hub", "Any GGUF model"),
+            ("model-unknown", "models/no-such-model", "There is no model named"),
             ("other-programs", "models?tab=other", "Import a file"),
             ("requests", "requests", "Since the service started"),
             ("logs", "logs", "Server started"),
@@ -116,6 +124,13 @@ def test_a_service_in_use(page: Page, home: Path, shoot: Callable[[str], None]) 
             page.eval(f"location.hash = '#/{address}'")
             page.shows(words, "body")
             shoot(name)
+        page.press("Escape")
+        for name, key, words in (("shortcuts", "?", "single-letter"), ("palette", "k", "Overview")):
+            page.eval("document.activeElement.blur()")
+            page.press(key, ctrl=key == "k")
+            page.shows(words, "dialog")
+            shoot(name)
+            page.press("Escape")
         page.eval("location.hash = '#/chat'")
         page.until("the field", "document.activeElement.localName === 'textarea'")
         page.type(QUESTION)
@@ -125,6 +140,74 @@ def test_a_service_in_use(page: Page, home: Path, shoot: Callable[[str], None]) 
         page.open(f"{service.root}/docs")
         page.click("article summary")
         shoot("docs")
+
+
+@pytest.mark.timeout(300)
+def test_dialogs_and_forms_in_use(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    store_tiny_model(home, CHAT_MODEL)
+    store_tiny_model(home, EMBEDDING_MODEL, keys={"llama.pooling_type": 1})
+    with running(home, worker=FAKE_WORKER) as service:
+        service.start()
+        page.open(f"{service.root}/#/models")
+        page.click("button", f"More for {EMBEDDING_MODEL}")
+        shoot("menu")
+        page.click(".menu-list button", "Delete")
+        page.shows("can be downloaded again", "dialog")
+        shoot("delete")
+        page.press("Escape")
+        page.eval("location.hash = '#/requests'")
+        page.shows("No requests yet", "main")
+        shoot("requests-empty")
+        page.eval("location.hash = '#/connect'")
+        page.click("fl-key-list summary", "Make a key")
+        page.eval("document.querySelector('#key-name').focus()")
+        page.type("alice")
+        page.click("fl-key-list button", "Make key")
+        page.shows("shown only now", "fl-key-list")
+        shoot("key-made")
+        page.eval("location.hash = '#/settings'")
+        page.until("the settings", "document.querySelector('#in-queue_size')")
+        page.eval("document.querySelector('#in-queue_size').select()")
+        page.type("123456")
+        page.click(".save-bar button", "Save")
+        page.shows("less than or equal to", "#setting-queue_size")
+        shoot("settings-wrong")
+        page.eval(f"location.hash = '#/chat?model={EMBEDDING_MODEL}'")
+        page.shows("How similar are these texts?", "main")
+        shoot("chat-embedding")
+
+
+def test_downloads_in_their_states(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    with FakeHub() as hub, running(home, worker=FAKE_WORKER, **hub.environment) as service:
+        hub.add("me/tiny", "tiny-Q8_0.gguf", gguf() + bytes(2_000_000))
+        hub.storage_faults.append("stall:1000000")
+        page.open(f"{service.root}/#/models?tab=hub&find=tiny")
+        page.shows("me/tiny", "main")
+        shoot("models-hub-found")
+        page.click("button", "Download me/tiny Q8_0")
+        hub.wait_for_sent(1_000_000)
+        page.eval("location.hash = '#/models?tab=mine'")
+        page.shows("Pause", "fl-model-list")
+        shoot("models-downloading")
+        page.click(".top button", "Downloads")
+        page.click(".drawer button", "Pause")
+        page.shows("Paused", ".drawer")
+        shoot("downloads-paused")
+        page.click(".drawer button", "Cancel")
+        page.shows("Cancelled", ".drawer")
+        shoot("downloads-cancelled")
+
+
+def test_a_load_in_progress(page: Page, home: Path, shoot: Callable[[str], None]) -> None:
+    store_tiny_model(home, CHAT_MODEL, worker_flags="--never-ready")
+    with running(home, worker=FAKE_WORKER) as service:
+        page.open(f"{service.root}/#/models")
+        page.click("button", f"Load {CHAT_MODEL}")
+        page.shows("Loading", ".state-pill")
+        shoot("models-loading")
+        page.eval("location.hash = '#/overview'")
+        page.shows("Loading", "fl-loaded-models")
+        shoot("overview-loading")
 
 
 @pytest.mark.model

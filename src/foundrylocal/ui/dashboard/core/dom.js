@@ -4,7 +4,20 @@
 const SVG = 'http://www.w3.org/2000/svg';
 const SVG_TAGS = new Set(['svg', 'g', 'rect', 'path', 'line', 'circle', 'title', 'text']);
 
-const flat = (parts) => parts.flat(Infinity).filter((part) => part != null && part !== false && part !== true && part !== '');
+/**
+ * Nested parts as one list, without those that are absent. An element without a key gets its place as key, absent parts counted, so
+ * that a sibling that comes or goes does not turn one element into another: a button that works keeps what it is doing.
+ */
+function flat(parts, place = '.', found = []) {
+  parts.forEach((part, index) => {
+    if (Array.isArray(part)) flat(part, `${place}${index}.`, found);
+    else if (part != null && part !== false && part !== true && part !== '') {
+      if (typeof part === 'object') part.key ??= place + index;
+      found.push(part);
+    }
+  });
+  return found;
+}
 
 /**
  * A description of an element. Properties: `key` identifies it among its siblings, `on…` are listeners, `.name` sets
@@ -17,19 +30,29 @@ export function h(tag, props, ...children) {
 
 /** Make the children of `parent` what `children` describe; nodes that stay keep their focus and scroll position. */
 export function patch(parent, ...children) {
+  const all = flat(children);
+  const wantedKeys = new Set(all.map((one) => one.key));
   const keyed = new Map();
-  for (const node of parent.childNodes) if (node.described?.key != null && !keyed.has(node.described.key)) keyed.set(node.described.key, node);
+  for (const node of parent.childNodes) if (node.described && !keyed.has(node.described.key)) keyed.set(node.described.key, node);
   let at = parent.firstChild;
-  for (const wanted of flat(children)) {
-    const node = typeof wanted === 'object' ? element(wanted, at, keyed) : text(String(wanted), at);
+  for (const wanted of all) {
+    // What goes is removed first: those after it then stay in place, for moving an element disconnects it.
+    while (at?.described && (!wantedKeys.has(at.described.key) || (at.described.key === wanted.key && at.described.tag !== wanted.tag))) {
+      keyed.delete(at.described.key);
+      at = removed(at);
+    }
+    const node = typeof wanted === 'object' ? element(wanted, keyed) : text(String(wanted), at);
     if (node === at) at = at.nextSibling;
     else parent.insertBefore(node, at);
   }
-  while (at) {
-    const next = at.nextSibling;
-    at.remove();
-    at = next;
-  }
+  while (at) at = removed(at);
+}
+
+/** Remove a node; the one after it. */
+function removed(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
 }
 
 function text(wanted, at) {
@@ -38,12 +61,12 @@ function text(wanted, at) {
   return at;
 }
 
-function element(wanted, at, keyed) {
-  const known = wanted.key != null ? keyed.get(wanted.key) : at;
-  const fits = known?.described?.tag === wanted.tag && known.described.key === wanted.key;
+function element(wanted, keyed) {
+  const known = keyed.get(wanted.key);
+  const fits = known?.described.tag === wanted.tag;
   const node = fits ? known : create(wanted.tag);
   if (node.described === wanted) return node; // a description that was kept
-  if (fits && wanted.key != null) keyed.delete(wanted.key); // a second one with this key is another node
+  if (fits) keyed.delete(wanted.key); // a second one with this key is another node
   const before = node.described?.props ?? {};
   for (const name in before) if (!(name in wanted.props)) set(node, name, undefined);
   // A custom element fills itself; it gets its properties and nothing else.

@@ -1,7 +1,9 @@
-// <fl-composer>: the field for a message, with images by button, paste and drop. Properties: `takesImages`, `blocked`.
+// <fl-composer>: the field for a message, with images by button, paste and drop. Properties: `takesImages`,
+// `blocked` (why nothing can be sent, or an empty text).
 
 import { conversation, onChange, send, stop } from '../core/conversation.js';
 import { h, patch } from '../core/dom.js';
+import { keepFocus } from '../core/focus.js';
 import { iconButton, button } from './controls.js';
 
 const MAX_IMAGES = 4;
@@ -71,16 +73,20 @@ class Composer extends HTMLElement {
 
   draw() {
     const isRunning = Boolean(conversation.running);
-    patch(this, h('div', { class: 'composer-box' },
+    keepFocus(this, () => patch(this, this.#box(isRunning)));
+  }
+
+  #box(isRunning) {
+    return h('div', { class: 'composer-box' },
       this.images.length > 0 && h('div', { class: 'thumbs' }, this.images.map((url, index) => h('div', { key: index, class: 'row' }, h('img', { src: url, alt: `Image ${index + 1}` }),
         iconButton('close', `Remove image ${index + 1}`, () => { this.images.splice(index, 1); this.draw(); })))),
-      h('textarea', { rows: '2', placeholder: this.blocked ? 'Choose a model first' : 'Message', 'aria-label': 'Message', onkeydown: (event) => this.#key(event),
+      h('textarea', { rows: '2', placeholder: this.blocked || 'Message', 'aria-label': 'Message', onkeydown: (event) => this.#key(event),
         onpaste: (event) => { if (event.clipboardData.files.length) { event.preventDefault(); this.#add(event.clipboardData.files); } } }),
       h('div', { class: 'split' },
         h('span', { class: 'row muted small' }, this.takesImages && h('label', { class: 'button quiet' }, 'Add image',
           h('input', { type: 'file', accept: 'image/*', multiple: true, class: 'for-readers', onchange: (event) => { this.#add(event.target.files); event.target.value = ''; } })),
         this.note ?? 'Enter sends, Shift+Enter starts a new line'),
-        isRunning ? button('Stop', stop, { glyph: 'stop', name: 'Stop the answer' }) : button('Send', () => this.#send(), { kind: 'primary', disabled: this.blocked }))));
+        isRunning ? button('Stop', stop, { glyph: 'stop', name: 'Stop the answer' }) : button('Send', () => this.#send(), { kind: 'primary', disabled: Boolean(this.blocked) })));
   }
 }
 

@@ -30,14 +30,14 @@ export function memoryBar({ memory, models }) {
   const left = Math.max(0, memory.total_bytes - inModels - other - reserve);
   const budget = memory.budget_bytes == null ? '' : `, budget for models ${bytes(memory.budget_bytes)}`;
   return bar('Memory', [...used, { label: 'Other programs', size: other, tone: 'tone-other' }, { label: 'Kept free', size: reserve, tone: 'tone-reserve' },
-    { label: 'Free', size: left, tone: 'tone-free' }], `${bytes(memory.total_bytes)}, ${bytes(memory.free_bytes)} for a model${budget}`);
+    { label: 'Free', size: left, tone: 'tone-free' }], `${bytes(memory.total_bytes)} total, ${bytes(memory.free_bytes)} free for a model${budget}`);
 }
 
 export const gpuBars = (gpus) => (gpus ?? []).map((gpu) => bar(gpu.name, [
-  { label: 'In use', size: gpu.total_bytes - gpu.free_bytes, tone: 'tone-model' }, { label: 'Free', size: gpu.free_bytes, tone: 'tone-free' }], bytes(gpu.total_bytes)));
+  { label: 'In use', size: gpu.total_bytes - gpu.free_bytes, tone: 'tone-model' }, { label: 'Free', size: gpu.free_bytes, tone: 'tone-free' }], `${bytes(gpu.total_bytes)} total`));
 
 export function diskBar({ disk }) {
   const other = Math.max(0, disk.total_bytes - disk.free_bytes - disk.models_bytes - disk.partial_bytes);
   return bar('Disk', [{ label: 'Models', size: disk.models_bytes, tone: 'tone-model' }, { label: 'Unfinished downloads', size: disk.partial_bytes, tone: 'tone-model-2' },
-    { label: 'Other files', size: other, tone: 'tone-other' }, { label: 'Free', size: disk.free_bytes, tone: 'tone-free' }], bytes(disk.total_bytes));
+    { label: 'Other files', size: other, tone: 'tone-other' }, { label: 'Free', size: disk.free_bytes, tone: 'tone-free' }], `${bytes(disk.total_bytes)} total`);
 }

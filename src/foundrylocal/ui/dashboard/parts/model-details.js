@@ -56,7 +56,7 @@ class ModelDetails extends View {
     const licence = found.license ?? null;
     return [found.problem && errorBox({ message: 'The files are damaged', details: found.problem }),
       facts([
-        ['Purpose', purpose(model), found.capabilities.length > 0 && [' ', found.capabilities.map((one) => tag(one))]],
+        ['Purpose', purpose(model), found.capabilities.filter((one) => one !== model.purpose).map((one) => [' ', tag(one)])],
         ['Parameters', found.gguf ? count(found.gguf.parameter_count) : model.size],
         ['Family', found.family ?? 'unknown'],
         ['Licence', licence ? (LICENCES[licence] ? outside(licence, LICENCES[licence]) : licence) : 'unknown'],
@@ -86,7 +86,7 @@ class ModelDetails extends View {
 
   view() {
     const model = findModel(this.name);
-    if (!model) return [h('div', { class: 'card-head' }, h('h2', {}, this.name), iconButton('close', 'Close the details', () => this.#close())), errorBox({ message: `There is no model named ${this.name}` })];
+    if (!model) return [h('div', { class: 'card-head' }, h('h2', {}, this.name), iconButton('close', 'Close the details', () => this.#close())), errorBox({ message: `There is no model named ${this.name}`, details: 'It may have been deleted. Look for it in the catalogue or on Hugging Face.' }, [h('a', { class: 'button', href: href('models', null, { tab: 'catalogue', find: this.name }) }, 'Look in the catalogue')])];
     this.#refresh(model);
     const { query } = route();
     const wanted = query.get('view') ?? query.get('tab');

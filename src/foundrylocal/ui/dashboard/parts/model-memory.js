@@ -71,7 +71,7 @@ class ModelMemory extends View {
     const total = Math.max(memory.needed_bytes, memory.free_bytes) || 1;
     return h('div', { class: 'stack' },
       h('p', { class: 'row', role: 'status' }, h('strong', {}, bytes(memory.needed_bytes)),
-        refusal ? tag('does not fit', 'bad') : unloads?.length ? tag(`unloads ${unloads.join(', ')}`, 'warn') : tag('fits', 'good'), h('span', { class: 'muted' }, `of ${bytes(memory.free_bytes)} free for a model`)),
+        h('span', { class: 'muted' }, `of ${bytes(memory.free_bytes)} free for a model`), refusal ? tag('does not fit', 'bad') : unloads?.length ? tag(`unloads ${unloads.join(', ')}`, 'warn') : tag('fits', 'good')),
       h('div', { class: 'stacked', role: 'img', 'aria-label': PARTS.map(([field, label]) => `${label} ${bytes(memory[field])}`).join(', ') }, PARTS.map(([field, label, tone]) =>
         h('span', { key: field, class: tone, title: label, vars: { '--share': `${(100 * memory[field]) / total}%` } }))),
       h('dl', { class: 'legend' }, PARTS.map(([field, label, tone]) => h('div', { key: field }, h('dt', {}, h('span', { class: `swatch ${tone}` }), label), h('dd', {}, bytes(memory[field]))))),

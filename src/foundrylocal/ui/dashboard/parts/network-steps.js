@@ -76,27 +76,29 @@ class NetworkSteps extends View {
   }
 
   #url() {
-    return reachable(`http://${this.address.trim() || 'ADDRESS'}:${store.state.server?.port ?? this.settings.port}/v1`);
+    return reachable(`http://${this.address.trim() || 'ADDRESS'}:${store.state.server.port}/v1`);
   }
 
   view() {
     if (!this.settings) return card('Open to my network', {}, errorBox(this.error));
     const name = this.address.trim();
     const isValid = ADDRESS.test(name);
+    const canTest = this.#isOpen && isValid && store.state.server?.port;
     return card('Open to my network', {}, h('div', {}, this.#isOpen ? stateMark(`Open: other machines can reach the gateway at ${this.settings.gateway_host}`, 'warn') : stateMark('Only this machine can reach the gateway', 'good')),
       h('ol', { class: 'steps' },
         h('li', {}, h('label', { for: 'net-address' }, 'The address of this machine on your network, as other machines see it'), h('div', {}, h('input', { id: 'net-address', value: this.address, placeholder: '192.168.1.5', spellcheck: 'false', oninput: (event) => { this.address = event.target.value; this.update(); } }))),
         h('li', {}, 'Every request needs an API key, as always. You can make a separate key for each person above.'),
         h('li', {}, 'The gateway listens on every address, and that name is accepted as its host (settings ', h('code', {}, 'gateway_host'), ' and ', h('code', {}, 'allowed_hosts'), '). The management API stays on this machine.'),
-        h('li', {}, this.settings.management_key ? 'The management API has a key of its own.' : 'The management API gets a key of its own (', h('code', {}, 'management_key'), '), so that nobody else can manage this service. It is made now and shown once.'),
+        h('li', {}, this.settings.management_key ? ['The management API has a key of its own (', h('code', {}, 'management_key'), ').']
+          : ['The management API gets a key of its own (', h('code', {}, 'management_key'), '), so that nobody else can manage this service. It is made now and shown once.']),
         h('li', {}, 'Web pages from other machines may call it only when they are listed in ', h('code', {}, 'allowed_origins'), '.'),
         h('li', {}, 'Traffic is not encrypted: use it in a network that you trust, or through a VPN.')),
       this.madeKey && h('div', { class: 'new-key', role: 'status' }, h('strong', {}, 'The management key. It is shown only now; this page will ask for it after a reload.'),
         h('div', { class: 'value-line' }, h('code', {}, this.madeKey), copyButton(() => this.madeKey, { name: 'Copy the management key' }))),
       h('div', { class: 'row' }, h('fl-action', { '.label': this.#isOpen ? 'Apply again' : 'Open to my network', '.busy': 'Opening…', '.blocked': !isValid, '.run': () => this.#open() }),
         this.#isOpen && h('fl-action', { '.label': 'Back to this machine only', '.busy': 'Closing…', '.kind': 'primary', '.run': () => this.#close() }),
-        this.#isOpen && isValid && h('fl-action', { '.label': 'Test', '.busy': 'Testing…', '.run': () => this.#test() })),
-      this.#isOpen && isValid && h('p', {}, 'Reachable as ', outside(this.#url(), this.#url())));
+        canTest && h('fl-action', { '.label': 'Test', '.busy': 'Testing…', '.run': () => this.#test() })),
+      canTest ? h('p', {}, 'Reachable as ', outside(this.#url(), this.#url())) : this.#isOpen && isValid && h('p', { class: 'muted' }, 'The server is stopped: load a model, and its address appears here.'));
   }
 }
 

@@ -43,8 +43,8 @@ class OtherPrograms extends View {
 
   view() {
     const { path, name, mode } = this.form;
-    return h('div', { class: 'stack', vars: {} }, this.#table(),
-      card('Import a file', {}, this.#field('path', 'Path of the GGUF file on this machine', '/home/me/model.gguf'), this.#field('name', 'Name (optional)', 'by default that of the file'),
+    return h('div', { class: 'stack' }, this.#table(),
+      card('Import a file', {}, this.#field('path', 'Path of the GGUF file on this machine', '/home/me/model.gguf'), this.#field('name', 'Name (optional)', 'the name of the file'),
         h('div', { class: 'field' }, h('label', { for: 'import-mode' }, 'What happens to the file'),
           h('select', { id: 'import-mode', onchange: (event) => { this.form.mode = event.target.value; } }, MODES.map(([id, label]) => h('option', { value: id, selected: id === mode }, label)))),
         h('div', { class: 'row' }, h('fl-action', { '.label': 'Import', '.busy': 'Importing…', '.kind': 'primary', '.blocked': !path.trim(), '.run': () => this.#import({ path: path.trim(), mode: this.form.mode, ...(name.trim() && { name: name.trim() }) })() }))));

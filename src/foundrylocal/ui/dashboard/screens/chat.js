@@ -66,7 +66,7 @@ class Chat extends View {
       kind ? h('div', { key: 'form', class: 'chat-main' }, h('fl-vector-form', { key: model.simple_name, '.name': model.simple_name, '.kind': kind }))
         : h('div', { key: 'chat', class: 'chat-main' },
           h('div', { class: 'thread', role: 'log', 'aria-live': 'off', 'aria-label': 'Conversation' }, this.#thread(model)),
-          h('fl-composer', { class: 'composer', '.takesImages': can(model, 'vision'), '.blocked': !model || !isLive() })),
+          h('fl-composer', { class: 'composer', '.takesImages': can(model, 'vision'), '.blocked': !isLive() ? 'The service does not answer' : model ? '' : 'Choose a model first' })),
       h('fl-chat-side', { key: 'side' }),
     ];
   }

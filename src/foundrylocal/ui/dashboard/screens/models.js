@@ -60,7 +60,7 @@ class Models extends View {
     const toggle = (id) => this.#change({ for: (wanted.includes(id) ? wanted.filter((one) => one !== id) : [...wanted, id]).join(',') });
     const { licences, languages } = this.#choices(all);
     return h('div', { class: 'filters' },
-      h('div', { class: 'row' },
+      h('div', { class: 'row list-tools' },
         h('input', { type: 'search', 'data-filter': true, placeholder: 'Filter by name, family, licence', 'aria-label': 'Filter the models', value: query.find ?? '', oninput: (event) => this.#change({ find: event.target.value }) }),
         licences.length > 1 && this.#choice('Licence', 'Any licence', 'licence', licences.map((one) => [one, one]), query),
         languages.length > 1 && this.#choice('Language', 'Any language', 'language', languages, query),
@@ -93,6 +93,14 @@ class Models extends View {
     return [this.#filters(query, all, shown), shown.length
       ? h('fl-model-list', { key: query.tab, '.models': shown, '.query': query, '.open': route().name, onsort: (event) => this.#change(event.detail) })
       : this.#noHit(query, all)];
+  }
+
+  draw() {
+    super.draw();
+    const { tab } = this.#query();
+    if (tab === this.tab) return;
+    this.tab = tab; // in a small window the tabs scroll
+    this.querySelector('.tabs [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
   view() {

@@ -51,7 +51,7 @@ class Requests extends View {
     const first = all.map((one) => one.first_token_ms);
     const speeds = all.map((one) => one.tokens_per_second);
     const rows = [['Requests', count(totals.requests)], ['Failed', count(totals.failed)], ['Cancelled', count(totals.cancelled)], ['Tokens read', count(totals.tokens_in)], ['Tokens written', count(totals.tokens_out)],
-      ['First token, median', milliseconds(quantile(first, 0.5))], ['First token, 95\u00a0%', milliseconds(quantile(first, 0.95))], ['Speed, median', rate(quantile(speeds, 0.5))], ['Speed, slowest 5\u00a0%', rate(quantile(speeds, 0.05))]];
+      ['First token, median', milliseconds(quantile(first, 0.5))], ['First token, p95', milliseconds(quantile(first, 0.95))], ['Speed, median', rate(quantile(speeds, 0.5))], ['Speed, slowest 5%', rate(quantile(speeds, 0.05))]];
     return h('dl', { class: 'totals' }, rows.map(([name, value]) => h('div', { key: name }, h('dt', {}, name), h('dd', {}, value))));
   }
 
@@ -90,7 +90,7 @@ class Requests extends View {
 
   #table(shown) {
     const heads = [['Time'], ['Model'], ['Path', 'minor'], ['Key', 'minor'], ['State'], ['Waited', 'number minor'], ['First token', 'number minor'], ['Prompt (cached)', 'number minor'], ['Answer', 'number minor'], ['Speed', 'number'], ['Total', 'number minor'], ['']];
-    return h('div', { class: 'table-wrap' }, h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, 'Requests, newest first'),
+    return h('div', { class: 'table-wrap' }, h('table', { class: 'cards dense' }, h('caption', { class: 'for-readers' }, 'Requests, newest first'),
       h('thead', {}, h('tr', {}, heads.map(([name, kind]) => h('th', { scope: 'col', class: kind }, name || h('span', { class: 'for-readers' }, 'Action'))))),
       h('tbody', {}, shown.slice(0, this.rows).map((one) => this.#row(one, this.openId === one.id)))));
   }

@@ -110,7 +110,7 @@ class Settings extends View {
         valueField({ id: `in-${name}`, shape: shapeOf(schema, this.all), value: this.edited[name] ?? this.values[name], disabled: isReadOnly || !isLive(), isSecret: name === SECRET, isWrong: name in this.errors,
           describedBy: `help-${name}`, placeholder: 'not set', onvalue: (text) => { this.edited[this.last = name] = text; delete this.errors[name]; this.update(); } }),
         this.errors[name] && h('p', { class: 'field-error small', role: 'alert' }, this.errors[name]),
-        h('p', { class: 'muted small' }, fixed ? `Set by ${fixed}` : isReadOnly ? 'Only in the file or the environment' : byDefault != null ? `Default: ${byDefault === 'null' ? 'not set' : byDefault.replaceAll('"', '')}` : null)));
+        h('p', { class: 'muted small' }, fixed ? `Set by ${fixed === 'command line' ? 'the command line' : fixed}` : isReadOnly ? 'Only in the file or the environment' : byDefault != null ? `Default: ${byDefault === 'null' ? 'not set' : byDefault.replaceAll('"', '')}` : null)));
   }
 
   /** Scroll to a group and put the focus into it. */
