@@ -30,7 +30,8 @@ def test_a_service_in_the_background_is_ready_when_the_command_returns_and_ends_
     eventually("the model of load_at_start", lambda: CHAT_MODEL in command(settings, "status").stdout)
     again = command(settings, "serve", "--detach", "--port", "0")
     assert again.returncode == 2
-    assert "Another FoundryLocal service is already running with this home" in again.stderr
+    assert "Error: Another FoundryLocal service is already running with this home\n" in again.stderr
+    assert again.stderr.endswith("  Next: foundrylocal status\n")
     ended = command(settings, "shutdown")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "has stopped" in ended.stdout
@@ -65,9 +66,9 @@ def test_a_detached_service_that_cannot_start_says_why(stored: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ended = command(environment(stored), "serve", "--detach", "--port", str(taken.getsockname()[1]))
     assert ended.returncode == 1
-    assert "The service could not start" in ended.stderr
-    assert "is already in use" in ended.stderr
-    assert "Next: see " in ended.stderr
+    what, *why, next_step = ended.stderr.splitlines()
+    assert what.startswith("Error: Port ") and "is already in use" in what
+    assert why and next_step == "  Next: foundrylocal serve --detach --port 0"
     nothing_left(stored)
 
 

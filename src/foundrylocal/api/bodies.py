@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from foundrylocal.errors import InvalidRequest, MissingModelName
+from foundrylocal.kit.sentences import sentence
 from foundrylocal.web.body import parse_json, read_body
 
 BODY_LIMIT = 64 * 1024
@@ -65,4 +66,4 @@ def invalid_fields(problems: Any) -> InvalidRequest:
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
         what = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"]
         lines.append(f"{where or 'body'}: {what}")
-    return InvalidRequest("The request is not valid", "; ".join(lines))
+    return InvalidRequest("The request is not valid", sentence("; ".join(lines)))

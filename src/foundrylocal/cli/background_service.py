@@ -21,6 +21,8 @@ _POLL_S = 0.02
 _OUTPUT_LIMIT_BYTES = 1_000_000
 _READY = re.compile(r"FoundryLocal API listening on (http://\S+)")
 _PR_SET_PDEATHSIG = 1
+# How `serve` begins the line that says why it cannot run.
+SERVE_PREFIX = "foundrylocal: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def _output_file() -> Path:
     except OSError as error:
         raise Failure(
             f"Cannot write to the folder {state}",
-            str(error),
+            error.strerror or str(error),
             "make it writable, or set FOUNDRYLOCAL_HOME to another folder",
         ) from error
     return path

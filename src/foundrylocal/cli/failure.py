@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 from foundrylocal.client import errors as client_errors
+from foundrylocal.client.addresses import URL_VARIABLE
 from foundrylocal.client.errors import ApiError, ClientError, InvalidAddress, NotFoundryLocal
 
 # The next step for each error code of the API; a verb may give a better one.
@@ -13,7 +17,7 @@ NEXT_STEPS = {
     "operation_in_progress": "foundrylocal status",
     "port_in_use": "foundrylocal start MODEL --gateway-port 0",
     "model_in_use": "foundrylocal unload MODEL, or foundrylocal stop if it is the current model",
-    "download_failed": "run the same command again",
+    "download_failed": "run the same command again; if it fails again: foundrylocal doctor",
     "checksum_mismatch": "run the same command again",
     "insufficient_disk_space": "foundrylocal list, then foundrylocal rm MODEL",
     "insufficient_memory": "foundrylocal ps, then foundrylocal unload MODEL",
@@ -32,7 +36,7 @@ NEXT_STEPS = {
     "host_not_allowed": "foundrylocal config allowed_hosts=NAME on the machine of the service",
     "invalid_configuration": "foundrylocal config",
     "invalid_json": "foundrylocal --version: the service may be older than this command",
-    "invalid_request": "correct that value; foundrylocal VERB --help has examples",
+    "invalid_request": "correct that value; the --help of this command has examples",
     "method_not_allowed": "foundrylocal --version: the service may be older than this command",
     "missing_model_name": "foundrylocal list",
     "model_corrupted": "foundrylocal verify MODEL --repair",
@@ -58,6 +62,12 @@ NEXT_STEPS = {
 }
 
 
+# Details for programs, where the next step tells people the same: `GET /keys lists the keys.`
+_FOR_PROGRAMS = re.compile(
+    r"(?:GET|POST|DELETE) /.*|Stop the current server first or use switch-model endpoint"
+)
+
+
 class Failure(Exception):
     """Ends a verb; `exit_code` is 1, or 2 if the command line was wrong."""
 
@@ -73,7 +83,9 @@ class Refused(Failure):
     """The service answered with an error; `code` is its published code."""
 
     def __init__(self, status: int, code: str, message: str, details: str | None) -> None:
-        super().__init__(message, details, NEXT_STEPS.get(code))
+        next_step = NEXT_STEPS.get(code)
+        is_for_programs = next_step is not None and _FOR_PROGRAMS.fullmatch(details or "") is not None
+        super().__init__(message, None if is_for_programs else details, next_step)
         self.status = status
         self.code = code
 
@@ -89,7 +101,7 @@ class NotOurs(Failure):
         super().__init__(
             f"Another program is using {url}: it does not answer as the FoundryLocal API",
             reason,
-            "stop that program, or use another port: foundrylocal run --port 9501 (0 picks any free port)",
+            "stop that program, or use another port: foundrylocal serve --port 9501",
         )
 
 
@@ -101,8 +113,14 @@ def as_failure(error: ClientError) -> Failure:
         case NotFoundryLocal():
             return NotOurs(error.url, error.why)
         case client_errors.Unreachable():
-            return Unreachable(error.message, error.why, "foundrylocal serve")
+            return Unreachable(error.message, error.why, _how_to_reach())
         case InvalidAddress():
             return Failure(error.message, None, "write it as http://127.0.0.1:9500", exit_code=2)
         case _:
             return Failure(error.message, error.why, "foundrylocal status")
+
+
+def _how_to_reach() -> str:
+    if URL_VARIABLE in os.environ:
+        return f"start that service, or correct {URL_VARIABLE}"
+    return "foundrylocal serve --detach"

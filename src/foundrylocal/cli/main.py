@@ -5,6 +5,7 @@ Invariant: on the way to `serve` nothing is imported but what parses its options
 
 from __future__ import annotations
 
+import os
 import sys
 
 from foundrylocal.kit.standard_streams import open_standard_streams
@@ -13,10 +14,18 @@ from foundrylocal.kit.standard_streams import open_standard_streams
 def main() -> int:
     """Run one verb. The exit code is 0, 1 if it failed, or 2 if the command line was wrong."""
     open_standard_streams()
-    arguments = sys.argv[1:]
+    arguments = [_as_utf8(word) for word in sys.argv[1:]]
     if arguments[:1] == ["serve"] and not {"-h", "--help", "--detach"} & set(arguments):
         return _serve(arguments[1:])
     return _run_verb(arguments)
+
+
+def _as_utf8(word: str) -> str:
+    """What was typed as UTF-8 although the locale is another one; a file name may be of any bytes, and stays."""
+    try:
+        return os.fsencode(word).decode()
+    except UnicodeError:
+        return word
 
 
 def _serve(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from foundrylocal.client.next_steps import NEXT_STEPS
+from foundrylocal.kit.sentences import sentence
 
 
 class ClientError(Exception):
@@ -22,7 +23,7 @@ class ClientError(Exception):
 
     def __str__(self) -> str:
         parts = [self.message, self.why, f"Next: {self.next_step}" if self.next_step else None]
-        return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts if part)
+        return " ".join(sentence(part) for part in parts if part)
 
 
 # --- no proper answer -----------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Transport:
         except ConnectionRefusedError as error:
             raise Unreachable(self.url, "Nothing is listening there.") from error
         except OSError as error:
-            raise Unreachable(self.url, str(error) or type(error).__name__) from error
+            raise Unreachable(self.url, error.strerror or str(error) or type(error).__name__) from error
 
     def call(self, method: str, path: str, body: bytes | None, timeout_s: float) -> bytes:
         """The body of the answer. Raises ApiError if it is an error."""

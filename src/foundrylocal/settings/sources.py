@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from foundrylocal.errors import InvalidConfiguration
+from foundrylocal.kit.sentences import sentence
 from foundrylocal.settings.schema import Settings
 
 ENV_PREFIX = "FOUNDRYLOCAL_"
@@ -56,9 +57,9 @@ def layered(saved: Mapping[str, Any], overrides: Mapping[str, Any]) -> Settings:
 
 
 def describe(error: ValidationError) -> str:
-    """What is wrong with each field: `port: Input should be a valid integer; threads: ...`."""
+    """What is wrong with each field: `port: Input should be a valid integer; threads: ... .`."""
     lines = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(str(part) for part in item["loc"]) or "body"
         lines.append(f"{field[:200]}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines[:10])
+    return sentence("; ".join(lines[:10]))

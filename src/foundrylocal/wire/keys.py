@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 ScopeName = Literal["inference", "read", "manage"]
 _NAME: JsonDict = {"name": "alice"}
@@ -25,6 +27,7 @@ _ENTRY: JsonDict = {
     "requests_last_minute": 3,
     "tokens_today": 1520,
 }
+_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 ModelName = Annotated[str, Field(min_length=1, max_length=512)]
 
 
@@ -34,7 +37,7 @@ class KeyBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_NAME, {**_NAME, **_RULES}]})
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        pattern=_NAME_PATTERN,
         description="1 to 64 letters, digits, dots, dashes or underscores; it appears in figures and logs.",
     )
     scope: ScopeName = Field(
@@ -51,6 +54,17 @@ class KeyBody(BaseModel):
         None, description="Prompt and answer tokens per day (UTC); a request that has a slot may finish."
     )
     expires_at: AwareDatetime | None = Field(None, description="From then on the key is refused.")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _explain_name(cls, value: object) -> object:
+        """Say in words what the pattern allows."""
+        if isinstance(value, str) and re.fullmatch(_NAME_PATTERN, value) is None:
+            raise PydanticCustomError(
+                "key_name",
+                "a name has 1 to 64 letters, digits, dots, dashes or underscores, and begins with a letter or digit",
+            )
+        return value
 
     @property
     def expires_at_s(self) -> float | None:

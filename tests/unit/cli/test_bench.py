@@ -53,6 +53,14 @@ def test_two_models_side_by_side_as_json(served: Script, run: Run) -> None:
     assert not [call for call, _ in served.calls if call in ("POST /switch-model", "POST /stop")]
 
 
+def test_an_unknown_model_is_refused_before_anything_is_measured(served: Script, run: Run) -> None:
+    refusal = {"message": "Model 'nope' not found in registry", "type": "t", "code": "model_not_found"}
+    served.on("GET /models/nope", (404, {"error": refusal}))
+    code, _, error = run("bench", "Tiny-GGUF", "--compare", "nope")
+    assert code == 1 and "Next: foundrylocal list --all" in error
+    assert CHAT not in [call for call, _ in served.calls]
+
+
 def test_an_error_of_the_gateway_ends_it(served: Script, run: Run) -> None:
     served.on(
         CHAT, (507, {"error": {"message": "Not enough memory", "code": "insufficient_memory", "type": "x"}})

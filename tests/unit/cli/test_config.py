@@ -64,11 +64,35 @@ def test_an_unknown_setting_gets_the_nearest_names(service: Script, run: Run) ->
     assert service.calls == []
 
 
-def test_a_word_without_a_value_says_how_it_is_written(service: Script, run: Run) -> None:
-    code, _, err = run("config", "port")
+def test_a_word_without_a_value_among_changes_says_how_it_is_written(service: Script, run: Run) -> None:
+    code, _, err = run("config", "port", "api_port=1")
     assert code == 2
     assert "port is written as a whole number from 0 to 65535." in err
     assert "Next: foundrylocal config port=1235" in err
+
+
+@pytest.mark.parametrize("words", [["port"], ["get", "port"], ["show", "port"]])
+def test_a_name_alone_shows_that_setting(service: Script, run: Run, words: list[str]) -> None:
+    service.on("POST /config", DONE | {"threads": None, "overridden": {"threads": "FOUNDRYLOCAL_THREADS"}})
+    assert run("config", *words) == (0, "SETTING  VALUE\nport     1235\n", "")
+    assert service.calls[-1][1] == {}
+    out = run("config", *words, "--json")[1]
+    assert json.loads(out)["port"] == 1235 and "threads" not in json.loads(out)
+
+
+def test_config_list_shows_all(service: Script, run: Run) -> None:
+    service.on("POST /config", DONE | {"threads": 4})
+    assert run("config", "list")[1] == run("config")[1] == "SETTING  VALUE\nport     1235\nthreads  4\n"
+
+
+def test_set_as_other_programs_write_it_is_told_how(service: Script, run: Run) -> None:
+    code, _, err = run("config", "set", "port", "1235")
+    assert code == 2 and "Next: foundrylocal config port=1235\n" in err
+
+
+def test_a_setting_of_the_file_says_where_it_is(service: Script, run: Run) -> None:
+    code, _, err = run("config", "engines")
+    assert code == 2 and "FOUNDRYLOCAL_ENGINES" in err
 
 
 def test_an_impossible_value_gets_the_allowed_form(service: Script, run: Run) -> None:

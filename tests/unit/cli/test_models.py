@@ -227,6 +227,9 @@ def test_aliases_are_kept_when_one_is_added_or_removed(service: Script, run: Run
     assert run("alias")[1].split() == ["old", "Tiny-GGUF"]
     assert run("alias", "chat", "Tiny-GGUF")[0] == 0
     assert service.calls[-1][1] == {"aliases": {"old": "Tiny-GGUF", "chat": "Tiny-GGUF"}}
+    service.on("GET /models/nope", (404, NOT_FOUND))
+    assert run("alias", "other", "nope")[0] == 1
+    assert service.calls[-1] == ("GET /models/nope", None)
     assert run("alias", "old", "--remove")[0] == 0
     assert service.calls[-1][1] == {"aliases": {}}
     assert run("alias", "missing", "--remove")[0] == 1

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from foundrylocal.cli import commands
+from foundrylocal.cli.failure import NEXT_STEPS
 from foundrylocal.cli.verbs import verb_names
 from tests.fakes.management_api import DETAILS, MODEL, STOPPED, Run, Script, chunks, running
 
@@ -138,7 +139,8 @@ def test_an_error_event_ends_a_pull(service: Script, run: Run) -> None:
     assert run("pull", "Tiny-GGUF") == (
         1,
         "",
-        "Error: Failed to download model\n  No route to the hub\n  Next: run the same command again\n",
+        "Error: Failed to download model\n  No route to the hub\n  Next: run the same command again; "
+        "if it fails again: foundrylocal doctor\n",
     )
 
 
@@ -300,8 +302,42 @@ def test_nothing_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("status") == (
         1,
         "",
-        f"Error: No service answers at {url}\n  Nothing is listening there.\n  Next: foundrylocal serve\n",
+        f"Error: No service answers at {url}\n  Nothing is listening there.\n"
+        "  Next: start that service, or correct FOUNDRYLOCAL_URL\n",
     )
+
+
+def test_without_an_address_the_next_step_starts_a_service(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.delenv("FOUNDRYLOCAL_URL", raising=False)
+    monkeypatch.setenv("FOUNDRYLOCAL_HOME", str(tmp_path))
+    monkeypatch.setenv("FOUNDRYLOCAL_API_PORT", str(port))
+    assert "Next: foundrylocal serve --detach\n" in run("status")[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "shown"),
+    [
+        ("key_not_found", "GET /keys lists the keys.", ""),
+        ("server_already_running", "Stop the current server first or use switch-model endpoint", ""),
+        ("model_not_found", "Did you mean: Tiny-GGUF?", "  Did you mean: Tiny-GGUF?\n"),
+    ],
+)
+def test_what_only_a_program_can_do_is_not_shown(
+    service: Script, run: Run, code: str, details: str, shown: str
+) -> None:
+    service.on("DELETE /models/x", error(404, code, "It did not work", details))
+    assert run("rm", "x")[2] == f"Error: It did not work\n{shown}  Next: {NEXT_STEPS[code]}\n"
+
+
+def test_words_are_utf_8_whatever_the_locale_is(service: Script, run: Run) -> None:
+    typed = "é".encode().decode("ascii", "surrogateescape")
+    service.on("POST /models/Tiny-GGUF/preset", {"message": "ok", "applies": {}})
+    assert run("set", "Tiny-GGUF", f"system_prompt={typed}")[0] == 0
+    assert service.calls[-1][1] == {"system_prompt": "é"}
 
 
 @pytest.mark.parametrize("answer", [b"<html>", {"service": "another"}, (404, b"no"), (500, {"error": "x"})])
@@ -319,7 +355,7 @@ def test_run_names_a_stranger_on_the_port(service: Script, run: Run, answer: obj
         ["nonsense"],
         ["start"],
         ["start", "m", "--gateway-port", "70000"],
-        ["config", "port"],
+        ["config", "prot"],
         ["serve", "--port", "x"],
         ["serve", "--prot", "1"],
         ["logs", "-n", "0"],

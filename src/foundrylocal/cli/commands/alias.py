@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from foundrylocal.cli.arguments import AsJson
-from foundrylocal.cli.client import ManagementClient
+from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import facts, say
 
@@ -46,6 +46,8 @@ def command(
         )
     if remove and name not in aliases:
         raise Failure(f"There is no alias '{name}'", None, "foundrylocal alias")
+    if model:
+        api.get(model_path(model))  # a name that nobody knows is refused here, and not by a later request
     others = {one: target for one, target in aliases.items() if one != name}
     api.post("/config", {"aliases": others | ({name: model} if model else {})})
     say(f"'{name}' now stands for {model}." if model else f"Removed the alias '{name}'.")

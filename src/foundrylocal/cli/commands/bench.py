@@ -17,10 +17,10 @@ from foundrylocal.cli.bench.machine import describe_machine
 from foundrylocal.cli.bench.measure import Ask, measure_model
 from foundrylocal.cli.bench.report import rows
 from foundrylocal.cli.bench.stream import Streamed, prompt_of, stream_chat
-from foundrylocal.cli.client import HttpClient, ManagementClient
+from foundrylocal.cli.client import HttpClient, ManagementClient, model_path
 from foundrylocal.cli.ensure_loaded import RunningServer, ensure_served
 from foundrylocal.cli.find_or_start_service import find_or_start
-from foundrylocal.cli.operations import download, find_model
+from foundrylocal.cli.operations import download
 from foundrylocal.cli.render import facts, say, table
 from foundrylocal.kit.clock import format_time, now_s
 
@@ -65,10 +65,8 @@ def _measure(models: list[str]) -> list[dict[str, Any]]:
 
 
 def _on_disk(api: ManagementClient, name: str) -> str:
-    """Make sure the model is on disk; its simple name, or what was given where the service does not know it."""
-    found = find_model(api, name)
-    if found is None:
-        return name
+    """Make sure the model is on disk; its simple name. Raises Failure if the service does not know it."""
+    found = api.get(model_path(name))
     if not found["is_downloaded"]:
         download(api, name)
     return str(found["simple_name"])

@@ -7,6 +7,7 @@ Adding writes the saved settings itself, since an HTTP caller must not choose wh
 from __future__ import annotations
 
 import json
+import logging
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -87,7 +88,7 @@ def _add(name: str, path: Path, *, force: bool) -> None:
         raise Failure(
             f"Engine '{name}' was not added: it cannot run here",
             f"{report.message} {report.action}",
-            "foundrylocal engine add NAME PATH --force adds it anyway",
+            f"foundrylocal engine add {name} PATH with the right path; --force adds it anyway",
         )
     _change(name, str(path.absolute()))
     say(f"Engine '{name}' added: {report.version or 'version unknown'}.")
@@ -108,6 +109,8 @@ def _examine(name: str, path: Path) -> Any:
     async def ask() -> Any:
         return await LlamaServer(name, path).report()
 
+    # What it logs is in the report that is shown.
+    logging.getLogger("foundrylocal").addHandler(logging.NullHandler())
     return anyio.run(ask)
 
 

@@ -11,7 +11,7 @@ import typer
 from foundrylocal.cli import operations
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.failure import Failure, Refused
 from foundrylocal.cli.render import say, table
 
 _MODES = ("copy", "move", "link")
@@ -60,16 +60,24 @@ def command(
             exit_code=2,
         )
     body = _listed_body(api, source, name, mode) or operations.import_body(source, name, mode or "copy")
-    if "repo" in body and not as_json:
-        answer = operations.import_from_hub(api, body)
-    else:
-        answer = api.post("/models/import", body, timeout_s=operations.IMPORT_TIMEOUT_S)
+    answer = operations.import_from_hub(api, body) if "repo" in body and not as_json else _import(api, body)
     if as_json:
         print(json.dumps(answer, indent=2))
         return
     model = answer["model_name"]
     say(f"{answer['message']}: {model}")
     say(f"Next: foundrylocal run {model}")
+
+
+def _import(api: ManagementClient, body: dict[str, Any]) -> Any:
+    try:
+        return api.post("/models/import", body, timeout_s=operations.IMPORT_TIMEOUT_S)
+    except Refused as refusal:
+        if refusal.code == "invalid_request" and "path" in body:
+            refusal.next_step = (
+                "foundrylocal import FILE with a complete model file, or foundrylocal import --list"
+            )
+        raise
 
 
 def _listed_body(

@@ -65,7 +65,10 @@ def command(
     elif models:
         table(("MODEL", "SIZE", "QUANTIZATION", "FILE", "STATE"), [_row(model) for model in models])
     elif answer["models"]:
-        say("No model matches. Next: fewer conditions, or foundrylocal list --all.")
+        say(
+            "No model matches. Next: fewer conditions"
+            + ("." if is_all else ", or --all for the whole catalog.")
+        )
     else:
         say(
             "No model is downloaded. Next: foundrylocal pull MODEL; foundrylocal list --all shows their names."

@@ -47,7 +47,7 @@ def command(
         table(("MODEL", "DOWNLOAD", "MEMORY", "FITS"), rows)
         say("Next: foundrylocal pull MODEL")
     else:
-        say(f"No model matches '{query}'.")
+        say(f"No model matches '{query}'. Next: fewer words, or foundrylocal list --all.")
     if problem:
         say(f"The hub could not be searched: {problem}")
 

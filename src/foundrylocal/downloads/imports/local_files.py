@@ -46,7 +46,7 @@ def find_model(path_text: str, projector_text: str | None) -> LocalFiles:
         first, projector = _in_folder(path) if path.is_dir() else _beside(path)
         header, parts = read_model(first)
     except GgufInvalid as error:
-        raise InvalidRequest("This is not a sound GGUF model", error.reason, param="path") from None
+        raise InvalidRequest("The file is not a valid GGUF model", error.reason, param="path") from None
     except FileNotFoundError:
         raise InvalidRequest(
             "There is no file at this path",
@@ -94,7 +94,7 @@ def refuse_links(files: Iterable[Path]) -> None:
 def _absolute(text: str, param: str) -> Path:
     if not Path(text).is_absolute():
         raise InvalidRequest(
-            "The path must be absolute", "Give the full path, from the root on.", param=param
+            "The path must be absolute", "Give the full path, such as /data/model.gguf.", param=param
         )
     return Path(text)
 
