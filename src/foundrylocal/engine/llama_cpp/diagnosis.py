@@ -112,10 +112,9 @@ def _what_needed_it(lines: Sequence[str]) -> str:
 
 
 def _killed(end: WorkerExit, spec: ReplicaSpec) -> FoundryLocalError:
-    sizes = (
-        f"It had {format_bytes(end.resident_bytes)} of memory, and the model needs about "
-        f"{format_bytes(spec.memory_bytes)} with these options."
-    )
+    sizes = f"The model needs about {format_bytes(spec.memory_bytes)} with these options."
+    if end.resident_bytes:  # 0 when it ended before anybody looked
+        sizes = f"It had {format_bytes(end.resident_bytes)} of memory. {sizes}"
     if end.was_out_of_memory:
         return LoadOutOfMemory(
             "The system ran out of memory and ended the worker (out-of-memory killer, or the memory limit of a "

@@ -196,6 +196,11 @@ def test_a_killed_worker_is_out_of_memory_for_sure_only_when_the_kernel_says_so(
     assert "It had 55.0 MB" in str(error.details) and "400.0 MB" in str(error.details)
 
 
+def test_memory_that_nobody_measured_is_not_told_as_nothing() -> None:
+    details = str(diagnose(WorkerExit(-9, "It ended.", [], None, 0), SPEC).details)
+    assert "It had" not in details and "The model needs about 400.0 MB" in details
+
+
 def test_an_end_without_a_word_is_described() -> None:
     assert diagnosed("", 7, None).details == "It ended."
     assert diagnosed("", 1, "it broke").details == "it broke."
