@@ -26,7 +26,7 @@ from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.loading import Loading
 from foundrylocal.pool.moving import Moving
 from foundrylocal.pool.roster import Entry, Roster, State
-from foundrylocal.pool.spreading import is_crowded
+from foundrylocal.pool.spreading import is_crowded, least_needed
 from foundrylocal.settings.replica_counts import ReplicaRange
 
 log = logging.getLogger("foundrylocal.FoundryLocalService")
@@ -177,14 +177,16 @@ class Scaling:
         return max(least, min(most, needed))
 
     def _shrink(self, entry: Entry, scale: _Scale) -> None:
-        """Retire the newest idle replica when there has been one too many for a while; one at a time."""
+        """Retire an idle replica when there has been one too many for a while; one at a time."""
         now = self._clock()
         if scale.enough_since is None:
             scale.enough_since = now
-        idle = [one for one in entry.of(State.READY)[1:] if not one.in_flight]
-        if idle and now - scale.enough_since >= SCALE_DOWN_AFTER_S:
-            log.info("%s needs fewer replicas: %s leaves", entry.model.simple_name, idle[-1].id)
-            self._leaving.retire(idle[-1])
+        if now - scale.enough_since < SCALE_DOWN_AFTER_S:
+            return
+        leaving = least_needed(entry.of(State.READY))
+        if leaving is not None:
+            log.info("%s needs fewer replicas: %s leaves", entry.model.simple_name, leaving.id)
+            self._leaving.retire(leaving)
             scale.enough_since = None
 
     def _spread(self, entry: Entry, scale: _Scale) -> float:

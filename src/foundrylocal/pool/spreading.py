@@ -1,4 +1,4 @@
-"""Which replica of a model moves to another node, and where to; pure.
+"""How the replicas of a model are spread over nodes: which one moves where, and which one leaves first; pure.
 
 After a node was lost its replicas are loaded beside their siblings, and they stay there when a node returns. Then the
 next loss would take several at once. Invariants: only an idle replica moves, to a node that has the memory with
@@ -49,6 +49,16 @@ def is_crowded(replicas: Sequence[Placed]) -> bool:
     """Whether two of them are on one node of a cluster: another node might take one."""
     counts = Counter(one.node for one in replicas if one.node)
     return any(count > 1 for count in counts.values())
+
+
+def least_needed(replicas: Sequence[R]) -> R | None:
+    """The one that leaves when one too many is there: an idle one of the fullest node, there the newest.
+
+    `replicas` are given oldest first. None while each of them answers a request.
+    """
+    counts = Counter(one.node for one in replicas)
+    idle = [one for one in replicas if not one.in_flight]
+    return max(reversed(idle), key=lambda one: counts[one.node], default=None)
 
 
 def choose_move(replicas: Sequence[R], rooms: Sequence[Room], now: float) -> Move[R] | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foundrylocal.engine.replica import ReplicaSpec, Room
 from foundrylocal.pool.scaling import PERIOD_S, SPREAD_PERIOD_S
-from foundrylocal.pool.spreading import MIN_IDLE_S, choose_move, is_crowded
+from foundrylocal.pool.spreading import MIN_IDLE_S, choose_move, is_crowded, least_needed
 from foundrylocal.wire.load_options import EffectiveOptions
 from tests.unit.pool.rig import MB, PoolRunner, Rig
 
@@ -79,6 +79,15 @@ def test_moves_end_and_each_one_spreads_better(
         move.replica.node = move.node
     else:
         raise AssertionError("it moves for ever")
+
+
+def test_of_too_many_the_newest_idle_one_of_the_fullest_node_leaves() -> None:
+    there = [Placed("a"), Placed("b"), Placed("a", in_flight=1), Placed("b"), Placed("a"), Placed("c")]
+    assert least_needed(there) is there[4]
+    assert least_needed([Placed("")] * 0) is None
+    assert least_needed([Placed("a", in_flight=1)]) is None
+    machine = [Placed(""), Placed("")]
+    assert least_needed(machine) is machine[1]
 
 
 def test_replicas_of_one_machine_are_never_crowded() -> None:
