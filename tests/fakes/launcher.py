@@ -66,6 +66,7 @@ class FakeLauncher:
         self.dying: set[str] = set()  # still listed, but no replica starts there any more
         self.spoiled: set[str] = set()  # nodes that cannot get any model's files
         self.lacking: dict[str, set[str]] = {}  # by node, model ids
+        self.gpus: dict[str, tuple[int, ...]] = {}  # free bytes, by node
         self.unreachable: ClusterUnreachable | None = None  # what asking for rooms raises
         self.adoptable: list[Adopted] = []
         self.is_unreachable = False  # the cluster, when its nodes are asked for
@@ -126,6 +127,7 @@ class FakeLauncher:
                 total_bytes - reserve_bytes - sum(map(_taken_bytes, self.on(node))),
                 has_files=spec is None or spec.model_id not in self.lacking.get(node, ()),
                 is_suspect=node in self.suspects,
+                gpus=self.gpus.get(node, ()),
             )
             for node, total_bytes in self.nodes.items()
         ]

@@ -81,6 +81,8 @@ class ReplicaSpec:
     has_long_context: bool = False
     draft_path: Path | None = None
     adapters: tuple[LoadedAdapter, ...] = ()
+    gpu_bytes: int = field(default=0, compare=False)
+    """What it takes on the GPUs of its node by its plan, beside `memory_bytes` of the machine."""
     files: tuple[ModelFile, ...] = field(default=(), compare=False)
     """The model's files, for a node that has to fetch them; `content_id` already says what is in them."""
     report: OptionsReport | None = field(default=None, compare=False)

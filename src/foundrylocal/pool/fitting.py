@@ -8,12 +8,13 @@ somebody asked for is never made smaller to fit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foundrylocal.catalog.memory import MemoryEstimate, estimate_from_size
 from foundrylocal.catalog.registry import Model
 from foundrylocal.catalog.shapes import ExpectedFiles, expected_files
-from foundrylocal.engine.devices import Device, DeviceKind
+from foundrylocal.engine.devices import Device, DeviceKind, free_gpu_bytes
+from foundrylocal.engine.engine import BUILT_IN
 from foundrylocal.engine.replica import Room
 from foundrylocal.errors import FoundryLocalError
 from foundrylocal.pool.context_size import auto_context_bounds, largest_fitting
@@ -72,6 +73,15 @@ def devices_of(room: Room, here: tuple[Device, ...]) -> tuple[Device, ...]:
         Device(f"GPU {number} of {room.node}", DeviceKind.GPU, free_bytes, free_bytes)
         for number, free_bytes in enumerate(room.gpus)
     )
+
+
+def rooms_of_engine(
+    rooms: tuple[Room, ...], engine: str | None, here: tuple[Device, ...]
+) -> tuple[Room, ...]:
+    """The rooms with the GPUs that the engine can use: the built-in one is the same build on all nodes as here."""
+    if engine not in (None, BUILT_IN) or free_gpu_bytes(here):
+        return rooms
+    return tuple(replace(room, gpus=()) for room in rooms)
 
 
 def fit(model: Model, facts: Facts, options: EffectiveOptions, *, may_replace_current: bool = False) -> Fit:

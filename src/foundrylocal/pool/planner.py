@@ -29,6 +29,7 @@ from foundrylocal.pool.adapters import AdapterNotStartable, Adapters, AdapterUnu
 from foundrylocal.pool.decision import make_plan, nothing_to_do
 from foundrylocal.pool.drafts import Draft, DraftModelUnusable, Drafts, unsupported_by
 from foundrylocal.pool.eviction import Candidate
+from foundrylocal.pool.fitting import rooms_of_engine
 from foundrylocal.pool.measured_times import NO_TIME, MeasuredTimes
 from foundrylocal.pool.plan import Facts, Plan, PlannedTimes
 from foundrylocal.pool.supply import ModelFiles, Supply
@@ -158,6 +159,7 @@ class Planner:
             # Only now can they say which of them have the files; if they cannot, the first answer holds.
             with suppress(ClusterUnreachable):
                 rooms, those = await self.rooms(candidates, spec)
+                rooms = rooms_of_engine(rooms, wanted.values.engine, facts.devices)
                 plan = decide(replace(facts, rooms=rooms, candidates=those))
                 spec = replace(self._make_spec(model, files, plan, companions), id=spec.id)
         if loaded is not None and spec.is_like(loaded):
@@ -227,7 +229,7 @@ class Planner:
             files=files,
             disk=None,
             wanted=wanted,
-            rooms=rooms,
+            rooms=rooms_of_engine(rooms, wanted.values.engine, companions.engine.devices),
             reserve_bytes=self.reserve_bytes,
             devices=companions.engine.devices,
             candidates=those,
@@ -267,6 +269,7 @@ class Planner:
             draft_path=draft.path if draft else None,
             adapters=adapters,
             file_bytes=spec.file_bytes + more_bytes,
+            gpu_bytes=plan.memory.gpu_bytes,
         )
 
     def _times_with_download(self, plan: Plan) -> PlannedTimes:

@@ -22,7 +22,7 @@ from foundrylocal.errors import InsufficientMemory, ModelLoading, NodeLost
 from foundrylocal.pool.eviction import Candidate, Refusal
 from foundrylocal.pool.leaving import Leaving
 from foundrylocal.pool.planner import Planner
-from foundrylocal.pool.rooms import RoomPlan, no_room, plan_room
+from foundrylocal.pool.rooms import RoomPlan, has_gpu_room, no_room, plan_room
 from foundrylocal.pool.roster import Replica, Roster, State
 from foundrylocal.pool.trial import launch_where_free
 from foundrylocal.settings.store import SettingsStore
@@ -73,7 +73,8 @@ class RoomClaims:
         """Whether it can be loaded while the server's own model stays; others may have to leave for it."""
         spec = await self._planner.settle(model, spec, self._roster.candidates)
         rooms, held = await self._planner.rooms(self._roster.candidates, spec)
-        return not isinstance(plan_room(spec.model_id, spec.memory_bytes, rooms, held), Refusal)
+        suitable = [room for room in rooms if has_gpu_room(room, spec)]
+        return not isinstance(plan_room(spec.model_id, spec.memory_bytes, suitable, held), Refusal)
 
     async def _launch(self, replica: Replica, spec: ReplicaSpec, find_node: FindNode) -> None:
         """Launch it on the node that is found; a node that turns out to be lost is passed over."""
@@ -130,7 +131,11 @@ class RoomClaims:
         Raises InsufficientMemory.
         """
         rooms, held = await self._planner.rooms(self._roster.candidates, spec)
-        left = [room for room in rooms if room.node not in lost and only_node in (None, room.node)]
+        left = [
+            room
+            for room in rooms
+            if room.node not in lost and only_node in (None, room.node) and has_gpu_room(room, spec)
+        ]
         who = held if may_evict else tuple(map(_kept, held))
         found = plan_room(spec.model_id, spec.memory_bytes, left, who)
         if isinstance(found, RoomPlan) and found.leaving and chosen is not None:

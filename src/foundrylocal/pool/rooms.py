@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foundrylocal.catalog.names import simple_name
-from foundrylocal.engine.replica import Room
+from foundrylocal.engine.replica import ReplicaSpec, Room
 from foundrylocal.errors import InsufficientMemory
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.eviction import Candidate, Refusal, choose_victims
@@ -99,6 +99,14 @@ def _cost(room: Room, plan: RoomPlan, model_id: str, held: Sequence[Candidate]) 
         -room.free_bytes,
         room.node,
     )
+
+
+def has_gpu_room(room: Room, spec: ReplicaSpec) -> bool:
+    """Whether the GPUs of a node can take what the replica was planned to have there.
+
+    This machine's engine says what is free on its GPUs, and a plan has just asked it.
+    """
+    return not room.node or spec.gpu_bytes <= sum(room.gpus)
 
 
 def no_room(short: Refusal, held: Iterable[Candidate], model_id: str) -> InsufficientMemory:

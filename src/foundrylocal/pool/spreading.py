@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from foundrylocal.engine.replica import ReplicaSpec, Room
+from foundrylocal.pool.rooms import has_gpu_room
 
 # So long nobody has used a replica that moves: between two turns of a conversation it keeps its prompts.
 MIN_IDLE_S = 10.0
@@ -77,6 +78,7 @@ def choose_move(replicas: Sequence[R], rooms: Sequence[Room], now: float) -> Mov
             if not room.is_suspect
             and counts[room.node] + 2 <= counts[one.node]
             and one.spec.memory_bytes <= room.free_bytes
+            and has_gpu_room(room, one.spec)
         ]
         if suitable:
             best = min(suitable, key=lambda room: (counts[room.node], not room.has_files, -room.free_bytes))

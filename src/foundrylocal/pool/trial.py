@@ -15,14 +15,15 @@ from foundrylocal.engine.replica import Address, ReplicaSpec
 from foundrylocal.errors import InsufficientMemory
 from foundrylocal.kit.sizes import format_bytes
 from foundrylocal.pool.eviction import Refusal
-from foundrylocal.pool.rooms import plan_room
+from foundrylocal.pool.rooms import has_gpu_room, plan_room
 
 Launch = Callable[[ReplicaSpec], Awaitable[None]]
 
 
 async def launch_where_free(launcher: Launcher, reserve_bytes: int, spec: ReplicaSpec) -> None:
     """Launch a replica in a room that has the memory now. Raises InsufficientMemory."""
-    found = plan_room(spec.model_id, spec.memory_bytes, await launcher.rooms(spec, reserve_bytes), ())
+    rooms = [room for room in await launcher.rooms(spec, reserve_bytes) if has_gpu_room(room, spec)]
+    found = plan_room(spec.model_id, spec.memory_bytes, rooms, ())
     if isinstance(found, Refusal):
         raise InsufficientMemory(format_bytes(found.needed_bytes), format_bytes(found.free_bytes))
     await launcher.launch(spec, found.node)

@@ -159,6 +159,19 @@ def test_the_memory_budget_is_that_of_each_node(tmp_path: Path) -> None:
     run(tmp_path, scenario, memory_budget_mb=500)
 
 
+def test_a_room_has_what_is_free_of_the_gpus_that_its_node_told(tmp_path: Path) -> None:
+    async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
+        labels = {"foundrylocal-version": foundrylocal.__version__, "gpu-memory-mb": "800.200"}
+        cluster.save(nodes=[node(HEAD), node(OTHER, gpus=2, labels=labels), node("127.0.1.3", gpus=1)])
+        await launcher.launch(replace(spec(tmp_path), gpu_bytes=100 * MB), OTHER)
+        rooms = {room.node: room.gpus for room in await launcher.rooms()}
+        assert rooms == {HEAD: (), OTHER: (720 * MB, 180 * MB), "127.0.1.3": ()}
+        shown = {status.name: status.gpus for status in await launcher.node_statuses()}
+        assert shown == {HEAD: (), OTHER: (720 * MB, 180 * MB), "127.0.1.3": (0,)}
+
+    run(tmp_path, scenario)
+
+
 def test_a_node_of_another_version_is_no_room(tmp_path: Path) -> None:
     async def scenario(launcher: RayLauncher, cluster: Cluster) -> None:
         cluster.save(nodes=[node(HEAD), node(OTHER, labels={"foundrylocal-version": "0.0.1"})])

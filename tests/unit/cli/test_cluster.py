@@ -12,6 +12,7 @@ import pytest
 from foundrylocal.cli.cluster import preparing
 from foundrylocal.engine.ray.node.record import own_record, recorded_node
 from foundrylocal.settings.saved_file import NAME, change_setting
+from tests.fakes.llama_server import make_llama_server
 from tests.fakes.management_api import Run, Script
 
 GB = 1 << 30
@@ -26,6 +27,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(preparing, "installation_problem", lambda: None)
     return tmp_path
+
+
+def test_a_node_offers_the_gpus_that_its_best_engine_sees(home: Path) -> None:
+    assert preparing.offered_gpus(preparing.home_folders()) == ()
+    binaries = {"cuda": make_llama_server(home / "bin", "gpu"), "broken": home / "nothing"}
+    change_setting(home / "config", "engines", {name: str(binary) for name, binary in binaries.items()})
+    assert preparing.offered_gpus(preparing.home_folders()) == (23_500 << 20,)
 
 
 def node(name: str, **changes: Any) -> dict[str, Any]:

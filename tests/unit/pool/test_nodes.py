@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -167,6 +168,35 @@ def test_a_node_that_cannot_get_the_files_costs_only_itself(on_pool: PoolRunner)
             rig.launcher.suspects = set()
         assert rig.ready() == {rig.chat.simple_name}
         assert where(rig) == {"a": [], "b": [rig.chat.simple_name], "c": []}
+
+    on_pool(scenario)
+
+
+def test_the_built_in_engine_has_no_gpu_on_a_node_where_another_engine_has(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=2000)
+        rig.launcher.gpus = {"a": (2000 * MB,)}
+        plan = await rig.pool.plan(rig.chat, LoadOptions(gpu_layers=9))
+        assert (plan.report.effective.gpu_layers, plan.memory.gpu_bytes) == (0, 0)
+        plan = await rig.pool.plan(rig.chat, LoadOptions(gpu_layers=9, engine="cuda"))
+        assert plan.report.effective.gpu_layers == 9
+        assert plan.spec is not None
+        assert plan.spec.gpu_bytes == plan.memory.gpu_bytes > 0
+
+    on_pool(scenario)
+
+
+def test_what_was_planned_for_a_gpu_goes_only_where_one_has_room(on_pool: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        cluster(rig, a=500, b=100)
+        rig.launcher.gpus = {"b": (20 * MB, 20 * MB)}
+        planned = replace(rig.spec(rig.chat), gpu_bytes=30 * MB)
+        assert (await rig.pool.load(rig.chat, planned, 180)).node == "b"
+        larger = replace(rig.spec(rig.base), gpu_bytes=50 * MB)
+        with pytest.raises(InsufficientMemory):
+            await rig.pool.load(rig.base, larger, 180)
+        assert where(rig) == {"a": [], "b": [rig.chat.simple_name]}
+        assert not await rig.pool.fits_beside(rig.base, larger)
 
     on_pool(scenario)
 

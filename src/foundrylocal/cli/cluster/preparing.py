@@ -8,16 +8,23 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import anyio
 
 from foundrylocal.catalog.memory import available_bytes
 from foundrylocal.cli.failure import Failure
+from foundrylocal.engine.engines import Engines
+from foundrylocal.engine.llama_cpp.engine import BuiltInEngine
 from foundrylocal.engine.ray.node.address import HeadAddress, UnusableAddress, check_own
 from foundrylocal.engine.ray.node.command import session_folder
 from foundrylocal.engine.ray.node.environment import has_token
 from foundrylocal.engine.ray.node.installed import installation_problem
 from foundrylocal.engine.ray.node.record import find_node
 from foundrylocal.engine.ray.node.token import find_token
+from foundrylocal.errors import FoundryLocalError
 from foundrylocal.home.folders import Folders
 from foundrylocal.settings.store import SettingsStore
 
@@ -83,6 +90,23 @@ def offered_bytes(folders: Folders, memory_mb: int | None) -> int:
     """What the node offers to models: as asked, or by the settings of this home, or what is free beside Ray."""
     budget_mb = SettingsStore(folders.config).current.memory_budget_mb if memory_mb is None else memory_mb
     return max(0, available_bytes() - RAY_BYTES) if budget_mb is None else budget_mb * _MB
+
+
+def offered_gpus(folders: Folders) -> tuple[int, ...]:
+    """The free memory of each GPU, by the engine of this home that sees the most of them; asks all of them."""
+    settings = SettingsStore(folders.config).current
+
+    async def configured() -> Mapping[str, str]:
+        return settings.engines
+
+    async def ask() -> tuple[int, ...]:
+        engines = Engines(BuiltInEngine(settings.worker_command), configured)
+        for engine in await engines.all():
+            with suppress(FoundryLocalError):
+                await engine.report()
+        return engines.known_gpus()
+
+    return anyio.run(ask)
 
 
 def _own_uid() -> int:

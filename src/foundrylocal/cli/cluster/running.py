@@ -17,6 +17,7 @@ from foundrylocal.cli.cluster.preparing import (
     check_port_is_free,
     home_folders,
     offered_bytes,
+    offered_gpus,
     private_session_folder,
     require_token,
     usable_address,
@@ -79,7 +80,7 @@ def run_head(address: str | None, port: int, storage: str, memory_mb: int | None
         raise Failure(
             "The cluster's files cannot be written", error.strerror or str(error), "foundrylocal doctor"
         ) from error
-    offer = NodeOffer(head.host, offered_bytes(folders, memory_mb))
+    offer = NodeOffer(head.host, offered_bytes(folders, memory_mb), gpu_bytes=offered_gpus(folders))
     plan = _Plan(
         own_record("head", head.host, str(head)),
         head_command(offer, head, folders.state, own_versions()),
@@ -98,7 +99,7 @@ def run_join(cluster: str, address: str | None, memory_mb: int | None) -> None:
     except UnusableAddress as problem:
         raise Failure(problem.reason, None, problem.action, exit_code=2) from problem
     token = require_token(folders, head)
-    offer = NodeOffer(usable_address(own), offered_bytes(folders, memory_mb))
+    offer = NodeOffer(usable_address(own), offered_bytes(folders, memory_mb), gpu_bytes=offered_gpus(folders))
     plan = _Plan(
         own_record("node", offer.address, str(head)),
         join_command(offer, head, folders.state, own_versions()),

@@ -101,6 +101,10 @@ class Members:
         """Memory that its replicas hold on a node, by their plans."""
         return sum(one.spec.memory_bytes for one in self._members.values() if one.node == node)
 
+    def held_gpu_bytes(self, node: str) -> int:
+        """Memory that its replicas hold on the GPUs of a node, by their plans."""
+        return sum(one.spec.gpu_bytes for one in self._members.values() if one.node == node)
+
     def apply(self, replica: str, update: Update) -> None:
         """Its actor says how far it is."""
         member = self._members.get(replica)

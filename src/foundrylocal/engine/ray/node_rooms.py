@@ -8,7 +8,8 @@ from __future__ import annotations
 from foundrylocal.engine.node import NodeStatus
 from foundrylocal.engine.ray.link import Link
 from foundrylocal.engine.ray.members import Members
-from foundrylocal.engine.ray.node_listing import has_same_version, status_of
+from foundrylocal.engine.ray.node.command import labeled_gpus
+from foundrylocal.engine.ray.node_listing import free_gpus, has_same_version, status_of
 from foundrylocal.engine.ray.orders import FilesMode, ListedNode
 from foundrylocal.engine.ray.suspects import Suspects
 from foundrylocal.engine.replica import ReplicaSpec, Room
@@ -44,12 +45,7 @@ class NodeRooms:
         """All nodes, lost ones included, by name. Raises ClusterUnreachable."""
         # A node that was started again has the name of those that were lost before.
         shown = {node.name: node for node in sorted(await self._nodes(), key=lambda node: node.is_alive)}
-        return [
-            status_of(
-                node, self._room(node, None, reserve_bytes).free_bytes, is_suspect=node.name in self._suspects
-            )
-            for _, node in sorted(shown.items())
-        ]
+        return [status_of(node, self._room(node, None, reserve_bytes)) for _, node in sorted(shown.items())]
 
     async def _nodes(self) -> list[ListedNode]:
         answer = await self._link.ask("nodes", NODES_TIMEOUT_S)
@@ -61,7 +57,8 @@ class NodeRooms:
         budget_mb = self._settings.current.memory_budget_mb
         if budget_mb is not None:
             free = min(free, budget_mb * 1024 * 1024 - held)
-        return Room(node.name, free, self._has_files(node, spec), node.name in self._suspects)
+        gpus = free_gpus(labeled_gpus(node.labels), self._members.held_gpu_bytes(node.name))
+        return Room(node.name, free, self._has_files(node, spec), node.name in self._suspects, gpus)
 
     def _has_files(self, node: ListedNode, spec: ReplicaSpec | None) -> bool:
         mode = FilesMode(self._settings.current.cluster_files)

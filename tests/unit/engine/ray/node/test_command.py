@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foundrylocal.engine.node import NodeVersions
 from foundrylocal.engine.ray.node.address import HeadAddress
-from foundrylocal.engine.ray.node.command import NodeOffer, head_command, join_command, session_folder
+from foundrylocal.engine.ray.node.command import (
+    NodeOffer,
+    head_command,
+    join_command,
+    labeled_gpus,
+    session_folder,
+)
 from foundrylocal.engine.ray.node.environment import has_token, ray_environment
 from foundrylocal.engine.ray.node.storage import UnusableStorage, parse_storage
 from foundrylocal.engine.ray.node.token import load_or_make_token, read_token
@@ -40,6 +47,22 @@ def test_a_node_tells_its_versions_as_labels(tmp_path: Path) -> None:
     command = join_command(OFFER, HEAD, tmp_path, VERSIONS)
     assert "--address=192.168.1.10:6379" in command
     assert "--labels=foundrylocal-version=0.1.0_local,python-version=3.11.7,ray-version=2.60.0" in command
+
+
+def test_a_node_tells_the_memory_of_its_gpus_as_a_label(tmp_path: Path) -> None:
+    sizes = (8 << 30, (24 << 30) + 1)
+    command = join_command(replace(OFFER, gpu_bytes=sizes), HEAD, tmp_path, VERSIONS)
+    [labels] = [one.removeprefix("--labels=") for one in command if one.startswith("--labels=")]
+    found = dict(label.split("=") for label in labels.split(","))
+    assert found["gpu-memory-mb"] == "8192.24576"
+    assert labeled_gpus(found) == (8 << 30, 24 << 30)
+    many = head_command(replace(OFFER, gpu_bytes=(999_999 << 20,) * 99), HEAD, tmp_path, VERSIONS)
+    assert all(
+        len(label.split("=")[1]) <= 63 for one in many if "labels" in one for label in one[9:].split(",")
+    )
+    for text in ("", "8192.", "a", "-1", "8192,1"):
+        assert labeled_gpus({"gpu-memory-mb": text}) == ()
+    assert labeled_gpus({}) == ()
 
 
 def test_health_checks_find_a_lost_node_within_ten_seconds() -> None:
