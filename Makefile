@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: cluster cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures package dist release sbom audit clean
+.PHONY: image cluster cluster-demo run test check bench bench-peers format fuzz fuzz-gguf storm soak clients engines pictures package dist release sbom audit clean
 
 run: $(VENV)/.runtime
 	$(BIN)/foundrylocal run $(ARGS)
@@ -93,6 +93,10 @@ bench-peers: .venv-engines/.built .venv-peers/.built $(VENV)/.dev
 # The wheel and the sdist, installed alone into fresh environments: downloads their dependencies.
 package: $(VENV)/.dev
 	FOUNDRYLOCAL_TEST_INSTALL=1 $(BIN)/python -m pytest tests/package -n 0 $(ARGS)
+
+# The image, built by Buildah on Debian with its own Python (root, buildah and debootstrap), and its service in a chroot.
+image: $(VENV)/.dev
+	FOUNDRYLOCAL_TEST_IMAGE=1 $(BIN)/python -m pytest tests/package/test_image.py -n 0 $(ARGS)
 
 # Wheel, sdist and checksums in dist/: `dist` is a draft, `release` wants a section in CHANGELOG.md and a clean tree.
 dist: .venv-release/.tools

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from tests.running import REPOSITORY
 FILE = REPOSITORY / "Containerfile"
 INSTRUCTIONS = instructions_of(FILE)
 LAST_STAGE = max(one.stage for one in INSTRUCTIONS)
-HADOLINT_TIMEOUT_S = 60
+HADOLINT_TIMEOUT_S = COMPOSE_TIMEOUT_S = 60
 
 
 def final(name: str) -> list[Instruction]:
@@ -107,6 +109,33 @@ def test_compose_opens_ports_on_this_machine_only_and_asks_for_a_key() -> None:
     names = {name.removeprefix("FOUNDRYLOCAL_").lower() for name in service["environment"]}
     assert names <= set(Settings.model_fields)
     assert service["build"]["dockerfile"] == FILE.name
+
+
+def resolved(**variables: str) -> subprocess.CompletedProcess[str]:
+    """compose.yaml as a program for compose files reads it, with these variables."""
+    pytest.importorskip("podman_compose", reason="podman-compose is not installed")
+    return subprocess.run(
+        [sys.executable, "-m", "podman_compose", "--dry-run", "config"],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **variables},
+        capture_output=True,
+        text=True,
+        timeout=COMPOSE_TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_a_program_for_compose_files_accepts_it() -> None:
+    done = resolved(FOUNDRYLOCAL_MANAGEMENT_KEY="a-key-of-the-container")
+    assert done.returncode == 0, done.stderr
+    (service,) = yaml.safe_load(done.stdout)["services"].values()
+    assert service["environment"]["FOUNDRYLOCAL_MANAGEMENT_KEY"] == "a-key-of-the-container"
+
+
+def test_without_a_key_it_is_refused_and_says_what_to_set() -> None:
+    done = resolved()
+    assert done.returncode != 0
+    assert "set a key of 16 characters or more" in done.stdout + done.stderr
 
 
 def test_compose_keeps_the_home_and_takes_away_rights() -> None:
