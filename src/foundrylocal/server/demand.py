@@ -10,10 +10,11 @@ import anyio
 
 from foundrylocal.catalog.registry import Model
 from foundrylocal.errors import InvalidRequest, ModelLoading, OperationInProgress, ServerShuttingDown
+from foundrylocal.kit.operation import Operation
 from foundrylocal.pool.plan import Plan
 from foundrylocal.pool.roster import Replica
 from foundrylocal.server.parts import ServerParts
-from foundrylocal.server.requests import StartRequest
+from foundrylocal.server.requests import ServerInfo, StartRequest
 from foundrylocal.server.start import Start
 from foundrylocal.server.state import Status
 from foundrylocal.server.switch import Switch
@@ -31,6 +32,7 @@ class Demand:
         self._switch = switch
         self._start_lock = anyio.Lock()
         self._context_lock = anyio.Lock()
+        self._begun: Operation[ServerInfo] | None = None  # the last start of a request
         self._may_start = True
 
     def refuse_starts(self) -> None:
@@ -43,6 +45,8 @@ class Demand:
         Raises what a start raises.
         """
         async with self._start_lock:
+            if self._begun is not None:
+                await self._begun.ended()  # the client that wanted it may have left
             if self._parts.state.status in _NOT_RUNNING:
                 await self._start_with(model, context_tokens)
 
@@ -53,9 +57,10 @@ class Demand:
         if context_tokens is not None:
             await self._plan(model, request.options, context_tokens)
         try:
-            await (await self._start.begin(model, request)).result()
+            self._begun = await self._start.begin(model, request)
         except OperationInProgress:
             raise ModelLoading(model.simple_name) from None
+        await self._begun.result()
 
     async def provide_context(self, model: Model, tokens: int) -> None:
         """Load the model with a context of at least `tokens`, in place of a smaller one.

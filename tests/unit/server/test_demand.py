@@ -130,3 +130,16 @@ def test_requests_that_may_start_the_server_share_one_start(
         assert sum(line.startswith("launch") for line in rig.launcher.history) == 2
 
     on_server(scenario)
+
+
+def test_a_start_goes_on_for_others_when_its_client_leaves(on_server: ServerRunner) -> None:
+    async def scenario(rig: ServerRig) -> None:
+        async with anyio.create_task_group() as group:
+            with anyio.move_on_after(0.5):
+                await lease(rig, CHAT_MODEL, may_start=True)
+            assert rig.status == "starting"
+            for _ in range(2):
+                group.start_soon(partial(lease, rig, CHAT_MODEL, may_start=True))
+        assert sum(line.startswith("launch") for line in rig.launcher.history) == 1
+
+    on_server(scenario)
