@@ -66,8 +66,7 @@ def _help(*words: str) -> str:
         verbs.app,
         [*words, "--help"],
         prog_name="foundrylocal",
-        env={"COLUMNS": str(COLUMNS), "TERMINAL_WIDTH": str(COLUMNS), "NO_COLOR": "1"},
-        terminal_width=COLUMNS,
+        env={"COLUMNS": str(COLUMNS), "NO_COLOR": "1"},
     )
     assert result.exit_code == 0, result.output
     lines = [line.rstrip() for line in result.output.strip().splitlines()]

@@ -14,7 +14,7 @@ from typing import Any
 
 from foundrylocal.cli.client import HttpClient, error_of
 from foundrylocal.cli.ensure_loaded import RunningServer
-from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.failure import Failure, Refused
 
 Json = dict[str, Any]
 
@@ -74,6 +74,10 @@ class Conversation:
                         write(text)
         except KeyboardInterrupt:
             is_stopped = True
+        except Refused as refusal:
+            if images and refusal.code == "invalid_request":
+                refusal.next_step = "foundrylocal list --all --for vision, then foundrylocal run one of them"
+            raise
         said = "".join(pieces)
         if said:
             self._history += [asked, {"role": "assistant", "content": said}]

@@ -10,13 +10,15 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from difflib import get_close_matches
 
+from foundrylocal.cli.answer_writer import answer_writer
 from foundrylocal.cli.chat import Answer, Conversation
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.image_file import data_url
-from foundrylocal.cli.render import clean, facts, say, show_failure
+from foundrylocal.cli.render import facts, say, show_failure
 from foundrylocal.cli.values import parse_pairs, written
+from foundrylocal.kit.sentences import sentence
 
 PROMPT, MORE_PROMPT, QUOTES = "> ", "... ", '"""'
 HELP = """/bye                  quit; so does Ctrl-D
@@ -31,6 +33,25 @@ HELP = """/bye                  quit; so does Ctrl-D
 \"\"\"                   begin a question of several lines; \"\"\" ends it
 Ctrl-C                stop an answer"""
 _HINT = "/bye quits, /help lists the commands, Ctrl-C stops an answer."
+# What to do instead of commands that Ollama's chat has.
+_INSTEAD = {
+    "show": "foundrylocal show MODEL, in another terminal; /set shows the settings of this chat",
+    "load": "/bye, then foundrylocal run MODEL",
+    "save": "foundrylocal set MODEL system_prompt=TEXT temperature=0.2 keeps settings for all chats",
+    "system": "/set system TEXT",
+    "temperature": "/set temperature 0.2",
+    "reset": "/clear",
+    "new": "/clear",
+}
+# Words after /set that Ollama has and that need no setting here.
+_ALWAYS_SO = {
+    "verbose": "The figures of each answer are always shown.",
+    "quiet": "The figures of each answer are always shown.",
+    "wordwrap": "Long lines are always broken between words.",
+    "nowordwrap": "Long lines are always broken between words.",
+    "history": "The lines of a chat are kept until it ends, and never on disk.",
+    "nohistory": "The lines of a chat are kept until it ends, and never on disk.",
+}
 _COMMAND = re.compile(r"/(\w{1,40}|\?)(?:\s(.*))?", re.DOTALL)
 
 
@@ -103,14 +124,14 @@ class ChatLoop:
             raise Failure(
                 f"There is no command /{name}",
                 f"A question that begins with a slash is written {QUOTES}/{name} ...{QUOTES}",
-                "/help lists the commands",
+                _INSTEAD.get(name, "/help lists the commands"),
             )
         self._commands[name](rest)
 
     def _ask(self, text: str) -> None:
         images = list(self._images)
         try:
-            answer = self._conversation.ask(text, lambda piece: write(sys.stdout, piece), images)
+            answer = self._conversation.ask(text, answer_writer(sys.stdout), images)
         except Failure:
             say()
             raise
@@ -129,15 +150,18 @@ class ChatLoop:
         say("The image will be sent with your next question.")
 
     def _set(self, rest: str) -> None:
-        name, _, value = rest.partition(" ")
+        name, _, value = rest.removeprefix("parameter ").strip().partition(" ")
         conversation = self._conversation
         if not name:
             shown = [(key, written(one)) for key, one in conversation.options.items()]
             facts([("system", conversation.system or "not set"), *shown])
+        elif name in _ALWAYS_SO:
+            say(_ALWAYS_SO[name])
         elif not value.strip():
             raise Failure(f"Which value for {name}?", "Write /set NAME VALUE.", "/help lists the names")
         elif name in ("system", "system_prompt"):
-            conversation.system = None if value.strip() == "null" else value.strip()
+            text = _unquoted(value.strip())
+            conversation.system = None if text == "null" else text
             say("The system prompt is set." if conversation.system else "The system prompt is removed.")
         else:
             self._set_option(name, value.strip())
@@ -153,6 +177,12 @@ class ChatLoop:
             say(f"{name} is {written(value)}.")
 
 
+def _unquoted(text: str) -> str:
+    """The text without the quotation marks around all of it."""
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    return text[1:-1] if is_quoted else text
+
+
 def _check_option(name: str, value: object) -> None:
     """Raise Failure unless a request may say this."""
     from pydantic import ValidationError
@@ -163,7 +193,10 @@ def _check_option(name: str, value: object) -> None:
         RequestDefaults.model_validate({name: value})
     except ValidationError as error:
         is_unknown = name not in RequestDefaults.model_fields
-        why = None if is_unknown else error.errors(include_url=False)[0]["msg"]
+        nearest = get_close_matches(name, RequestDefaults.model_fields, n=3)
+        why = f"Did you mean {' or '.join(nearest)}?" if nearest else None
+        if not is_unknown:
+            why = sentence(error.errors(include_url=False)[0]["msg"])
         what = f"There is no setting '{name}'" if is_unknown else f"{name} cannot be {written(value)}"
         raise Failure(what, why, "/help lists the names") from None
 
@@ -171,12 +204,6 @@ def _check_option(name: str, value: object) -> None:
 def described(answer: Answer) -> str:
     """The figures of an answer, for people."""
     return f"({'stopped, ' if answer.is_stopped else ''}{answer.figures()})"
-
-
-def write(out: TextIO, text: str) -> None:
-    """Write a piece of an answer, without what would control the terminal."""
-    out.write(clean(text))
-    out.flush()
 
 
 def _enable_editing() -> None:

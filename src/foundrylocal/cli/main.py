@@ -15,6 +15,8 @@ def main() -> int:
     """Run one verb. The exit code is 0, 1 if it failed, or 2 if the command line was wrong."""
     open_standard_streams()
     arguments = [_as_utf8(word) for word in sys.argv[1:]]
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     if arguments[:1] == ["serve"] and not {"-h", "--help", "--detach"} & set(arguments):
         return _serve(arguments[1:])
     return _run_verb(arguments)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
-from foundrylocal.cli.failure import Failure
+from foundrylocal.cli.failure import Failure, Refused
 
 # What is always a text is taken as it is, so that a system prompt may be a number.
 TEXT_OPTIONS = ("system_prompt", "engine", "kv_cache_type")
@@ -30,6 +32,24 @@ def _parse(pair: str, example: str, texts: Collection[str]) -> tuple[str, Any]:
         return name, text if name in texts and text != "null" else json.loads(text)
     except (ValueError, RecursionError):
         return name, text
+
+
+@contextmanager
+def nearest_names(names: Iterable[str]) -> Iterator[None]:
+    """Inside the block, a refusal of an unknown option gets the nearest names that there are."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.code != "invalid_request" or refusal.why is None:
+            raise
+        from foundrylocal.wire.presets import PresetBody
+
+        for name in names:
+            nearest = get_close_matches(name, PresetBody.model_fields, n=3)
+            if f"{name}: unknown field" in refusal.why and nearest:
+                refusal.why += f" Did you mean {' or '.join(nearest)}?"
+        refusal.next_step = "correct that value; foundrylocal set MODEL lists the options"
+        raise
 
 
 def written(value: object) -> str:

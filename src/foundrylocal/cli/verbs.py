@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from foundrylocal.cli import commands
+from foundrylocal.cli.help_page import Verb
 
 _PLAIN: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"]},
@@ -29,6 +30,24 @@ _PLAIN: dict[str, Any] = {
 
 # What people type who come from elsewhere; the help does not list them.
 _SHORT = {"ls": "list"}
+# What other programs call it, by what is to be typed here.
+_ELSEWHERE = {
+    "foundrylocal list": ("models", "tags"),
+    "foundrylocal pull MODEL": ("get", "download", "install", "add"),
+    "foundrylocal rm MODEL": ("delete", "remove", "del", "uninstall"),
+    "foundrylocal run MODEL": ("chat", "ask", "generate"),
+    "foundrylocal show MODEL": ("info", "inspect", "describe"),
+    "foundrylocal unload MODEL": ("eject",),
+    "foundrylocal alias NAME MODEL": ("cp", "copy"),
+    "foundrylocal set MODEL system_prompt=TEXT": ("create", "preset", "save"),
+    "foundrylocal serve --detach": ("up", "server", "daemon"),
+    "foundrylocal shutdown": ("down", "quit", "exit"),
+    "foundrylocal logs": ("log",),
+    "foundrylocal config": ("settings", "env"),
+    "foundrylocal dashboard": ("ui", "gui", "open"),
+    "foundrylocal --version": ("version",),
+    "foundrylocal --install-completion": ("completion",),
+}
 
 
 @cache
@@ -43,6 +62,15 @@ def verb_names() -> list[str]:
     return list(_modules())
 
 
+def _hint(name: str) -> str:
+    """What to type instead of a command that does not exist; empty if nothing is near it."""
+    for command, others in _ELSEWHERE.items():
+        if name in others:
+            return f" Use: {command}"
+    nearest = get_close_matches(name, [*_modules(), *_SHORT], n=3)
+    return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+
+
 class _Verbs(TyperGroup):
     """Loads a verb when it is asked for."""
 
@@ -53,9 +81,7 @@ class _Verbs(TyperGroup):
         """The verb; for one that does not exist, the error names the nearest ones."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
-            nearest = get_close_matches(name, [*_modules(), *_SHORT], n=3)
-            hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
-            ctx.fail(f"There is no command '{name}'.{hint}")
+            ctx.fail(f"There is no command '{name}'.{_hint(name)}")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -66,11 +92,11 @@ class _Verbs(TyperGroup):
         subcommands: dict[str, Any] | None = getattr(module, "COMMANDS", None)
         if subcommands is None:
             verb = typer.Typer(add_completion=False, **_PLAIN)
-            verb.command(cmd_name)(module.command)
+            verb.command(cmd_name, cls=Verb)(module.command)
         else:
             verb = _group(cmd_name, module.HELP, subcommands)
             for name, function in subcommands.items():
-                verb.command(name)(function)
+                verb.command(name, cls=Verb)(function)
         return typer.main.get_command(verb)
 
 
@@ -109,7 +135,9 @@ def _show_version(is_asked: bool) -> None:
 def _root(
     is_version_asked: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
+        typer.Option(
+            "--version", "-v", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Run a language model on your own machine and manage it over a plain HTTP API."""

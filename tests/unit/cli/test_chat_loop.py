@@ -118,3 +118,36 @@ def test_a_failed_answer_does_not_end_the_chat(service: Script, chat: Chat) -> N
     out, err = chat("Hi", "Again")
     assert "Error: Crashed" in err
     assert "Hello" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "next_step"),
+    [
+        ("/show", "foundrylocal show MODEL"),
+        ("/load other", "/bye, then foundrylocal run MODEL"),
+        ("/save mine", "foundrylocal set MODEL"),
+        ("/set temprature 1", "/help lists the names"),
+    ],
+)
+def test_a_command_of_another_chat_says_what_to_do_instead(chat: Chat, typed: str, next_step: str) -> None:
+    assert f"Next: {next_step}" in chat(typed)[1]
+
+
+def test_set_is_understood_as_ollama_writes_it(service: Script, chat: Chat) -> None:
+    out, err = chat('/set system "You are brief."', "/set parameter temperature 0.2", "/set verbose", "Hi")
+    assert err == ""
+    assert "The figures of each answer are always shown." in out
+    assert asked(service)[0]["messages"][0] == {"role": "system", "content": "You are brief."}
+    assert asked(service)[0]["temperature"] == 0.2
+
+
+def test_an_unknown_setting_gets_the_nearest_names(chat: Chat) -> None:
+    assert "Did you mean temperature" in chat("/set temprature 1")[1]
+
+
+def test_a_model_that_cannot_see_says_where_others_are(service: Script, chat: Chat) -> None:
+    refusal = {"message": "Model 'Tiny' cannot take images", "type": "t", "code": "invalid_request"}
+    service.on(ASK, (400, {"error": refusal}))
+    _, err = chat("What is this?", images=["data:image/png;base64,AA=="])
+    assert "Error: Model 'Tiny' cannot take images" in err
+    assert "Next: foundrylocal list --all --for vision" in err

@@ -95,7 +95,7 @@ def test_ps_shows_what_is_in_memory(service: Script, run: Run) -> None:
 def test_load_takes_options_for_this_time(service: Script, run: Run) -> None:
     service.on("POST /models/Tiny-GGUF/load", DONE)
     assert run("load", "Tiny-GGUF", "context_size=4096", "kv_cache_type=q8_0") == (0, "Done: Tiny-GGUF\n", "")
-    assert service.calls[-1][1] == {"options": {"context_size": 4096, "kv_cache_type": "q8_0"}}
+    assert service.calls[0][1] == {"options": {"context_size": 4096, "kv_cache_type": "q8_0"}}
     run("load", "Tiny-GGUF")
     assert service.calls[-1][1] is None
 
@@ -287,3 +287,27 @@ def test_a_name_that_no_program_has_says_where_the_names_are(service: Script, ru
     assert code == 1
     assert "There is no file 'llama3.3', and no program has a model of that name" in err
     assert "Next: foundrylocal import --list" in err
+
+
+def test_load_says_which_options_do_not_hold(service: Script, run: Run) -> None:
+    service.on("POST /models/Tiny-GGUF/load", {"message": "Done", "model_name": "Tiny-GGUF"})
+    options = {"effective": {"context_size": 2048, "parallel": 2, "threads": 4}, "reasons": {}}
+    options["reasons"] = {"context_size": "the model has no more"}
+    service.on("GET /models/Tiny-GGUF", MODEL | {"options": options})
+    out = run("load", "Tiny-GGUF", "context_size=4096", "threads=4", "parallel=1")[1]
+    assert out == (
+        "Done: Tiny-GGUF\n"
+        "Note  context_size is 2048, not 4096: the model has no more\n"
+        "Note  parallel is 2, not 1: it was in memory already: foundrylocal unload Tiny-GGUF, then load it again\n"
+    )
+
+
+@pytest.mark.parametrize(("verb", "path"), [("load", "load"), ("set", "preset")])
+def test_an_unknown_option_gets_the_nearest_name(service: Script, run: Run, verb: str, path: str) -> None:
+    refusal = {"message": "The request is not valid", "type": "t", "code": "invalid_request"}
+    details = "options.contextsize: unknown field."
+    service.on(f"POST /models/Tiny-GGUF/{path}", (400, {"error": refusal | {"details": details}}))
+    code, _, err = run(verb, "Tiny-GGUF", "contextsize=1")
+    assert code == 1
+    assert f"  {details} Did you mean context_size?\n" in err
+    assert "Next: correct that value; foundrylocal set MODEL lists the options\n" in err

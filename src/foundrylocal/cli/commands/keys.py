@@ -24,7 +24,9 @@ class Scope(StrEnum):
     MANAGE = "manage"
 
 
-Name = Annotated[str, typer.Argument(help="Name of the key: letters, digits, dots, dashes, underscores.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the key: letters, digits, dots, dashes, underscores.")
+]
 
 
 def add(

@@ -14,7 +14,10 @@ from foundrylocal.cli.render import progress_beside, report
 
 def command(
     model: Annotated[
-        str, typer.Argument(help="Name or id of a model, or OWNER/REPO[:QUANTIZATION] on the hub.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Name or id of a model, or OWNER/REPO[:QUANTIZATION] on the hub."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

@@ -12,16 +12,16 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from types import FrameType
 from typing import Annotated, Any, TextIO
 
 import typer
 
 from foundrylocal.catalog.starter import STARTER_MODEL
+from foundrylocal.cli.answer_writer import answer_writer
 from foundrylocal.cli.arguments import GatewayPort
 from foundrylocal.cli.chat import Conversation
-from foundrylocal.cli.chat_loop import PROMPT, ChatLoop, described, write
+from foundrylocal.cli.chat_loop import PROMPT, ChatLoop, described
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.ensure_loaded import RunningServer, ensure_loaded
 from foundrylocal.cli.failure import Failure
@@ -58,11 +58,12 @@ class RunOptions:
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="Name or id of a model.")] = STARTER_MODEL,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or id of a model.")] = STARTER_MODEL,
     prompt: Annotated[
         str | None,
         typer.Argument(
-            help="Ask this and quit; without it, chat at a terminal or read the question from stdin."
+            metavar="PROMPT",
+            help="Ask this and quit; without it, chat at a terminal or read the question from stdin.",
         ),
     ] = None,
     once: Annotated[
@@ -124,9 +125,8 @@ def _run(options: RunOptions) -> None:
         try:
             is_ending = service.is_ours or server.is_ours or server.has_loaded
             if question is None:
-                say(
-                    f"\n{server.model} answers programs at {server.endpoint}; foundrylocal status shows the key."
-                )
+                say(f"\n{server.model} answers programs at {server.endpoint}.")
+                say("foundrylocal status shows the key.")
                 conversation = Conversation(server, options.system, options.sampling)
                 ChatLoop(conversation, list(options.images)).run()
                 _show_end(is_ending, options)
@@ -189,7 +189,7 @@ def _ask_once(conversation: Conversation, question: str, options: RunOptions, ou
     if options.is_sample:
         say(f"\n{PROMPT}{question}")
     limits = QUESTION_OPTIONS if options.is_sample else {"max_tokens": ONE_SHOT_TOKENS} | options.sampling
-    answer = conversation.ask(question, partial(write, out), options.images, **limits)
+    answer = conversation.ask(question, answer_writer(out), options.images, **limits)
     print(file=out, flush=True)
     if answer.is_stopped:
         raise KeyboardInterrupt

@@ -17,7 +17,9 @@ SEARCH_TIMEOUT_S = 60.0
 
 
 def command(
-    query: Annotated[str, typer.Argument(help="Words in the name or the purpose, such as `qwen code`.")],
+    query: Annotated[
+        str, typer.Argument(metavar="WORDS", help="Words in the name or the purpose, such as `qwen code`.")
+    ],
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=50, help="Maximum number of repositories of the hub.")
     ] = 10,

@@ -11,7 +11,7 @@ from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import Json, ManagementClient, model_path
 from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import say, table
-from foundrylocal.cli.values import TEXT_OPTIONS, parse_pairs, written
+from foundrylocal.cli.values import TEXT_OPTIONS, nearest_names, parse_pairs, written
 
 _FOLLOWS = {"at_once": "immediately", "next_load": "with the next load"}
 
@@ -58,7 +58,8 @@ def command(
     if reset:
         answer = client.delete(path)
     elif changes:
-        answer = client.post(path, changes | ({"dry_run": True} if dry_run else {}))
+        with nearest_names(changes):
+            answer = client.post(path, changes | ({"dry_run": True} if dry_run else {}))
     else:
         answer = client.get(path)
     if as_json:
