@@ -8,6 +8,7 @@ SCREENS = {
     "overview": "Loaded models",
     "models": CHAT_MODEL.removesuffix("-Q4_1-GGUF"),
     "models?tab=catalogue": "Showing",
+    "models?find=a-name-that-no-model-has": "No model matches",
     "models?tab=hub": "Any GGUF model",
     "models?tab=other": "Import a file",
     f"models/{CHAT_MODEL}": "Parameters",

@@ -75,6 +75,8 @@ def test_a_download_is_paused_resumed_and_cancelled(page: Page, home: Path) -> N
         page.click(".drawer button", "Pause")
         page.shows("Paused", ".drawer")
         assert [one["state"] for one in service.get("/downloads").json()["downloads"]] == ["paused"]
+        page.shows("was paused", "main")
+        assert page.eval("!document.querySelector('main .error-box')")
         hub.storage_faults.append("stall:1500000")
         page.click(".drawer button", "Resume")
         page.shows("Downloading", ".drawer")

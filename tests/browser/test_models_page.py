@@ -117,3 +117,12 @@ def test_a_model_is_loaded_at_the_next_start(board: Page, service: Service) -> N
     board.click("fl-load-at-start button", "Stop loading it at start")
     board.shows("No model is loaded when", "fl-load-at-start")
     assert service.post("/config", {}).json()["load_at_start"] is None
+
+
+def test_the_result_of_a_verification_is_shown(board: Page) -> None:
+    board.eval("location.hash = '#/models'")
+    board.click("button", f"More for {CHAT_MODEL}")
+    board.click(".menu-list button", "Verify files")
+    board.shows(f"{CHAT_MODEL} is intact", "dialog")
+    board.click("dialog button", "Close")
+    board.until("no dialog", "!document.querySelector('dialog')")

@@ -1,6 +1,6 @@
 // What can be done to a model. Progress and errors are kept by model in `jobs`, so that they show wherever it does.
 
-import { ask } from '../parts/dialogs.js';
+import { ask, tell } from '../parts/dialogs.js';
 import { h } from './dom.js';
 import { announce } from './announce.js';
 import { call, modelPath, open, post, remove } from './api.js';
@@ -26,7 +26,7 @@ async function run(name, what, work) {
     setJob(name, null);
     return true;
   } catch (error) {
-    setJob(name, { what, error });
+    setJob(name, error.code === 'operation_cancelled' ? null : { what, error }); // the user paused, cancelled or stopped it
     return false;
   }
 }
@@ -130,7 +130,7 @@ export async function tune(name) {
   const yes = await ask({ title: `Tune ${name}?`, yes: 'Tune', kind: 'primary',
     body: h('p', {}, 'Measures threads, batch sizes and KV cache types on this machine, for two minutes at most, and saves the fastest combination for this model.') });
   if (!yes) return false;
-  return run(name, 'Tuning', async () => announce(await follow(name, 'Tuning', modelPath(name, '/tune-stream'), {})));
+  return run(name, 'Tuning', async () => tell(`${name} was tuned`, await follow(name, 'Tuning', modelPath(name, '/tune-stream'), {})));
 }
 
 export function verify(name) {
@@ -138,6 +138,6 @@ export function verify(name) {
     const verdict = await post(modelPath(name, '/verify'));
     const bad = verdict.files.filter((file) => file.problem);
     if (!verdict.is_sound) throw Object.assign(new Error(verdict.message), { details: bad.map((file) => `${file.name}: ${file.problem}`).join(' ') });
-    announce(`${name} is sound`);
+    tell(`${name} is intact`, verdict.message);
   });
 }

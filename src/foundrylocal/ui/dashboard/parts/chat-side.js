@@ -5,7 +5,7 @@ import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { bytes } from '../core/format.js';
 import { gateway } from '../core/gateway.js';
-import { isLoaded } from '../core/models.js';
+import { can, findModel, isLoaded } from '../core/models.js';
 import { preference } from '../core/preferences.js';
 import { store } from '../core/store.js';
 import { button, copyText } from './controls.js';
@@ -31,7 +31,7 @@ class ChatSide extends View {
     const option = (one) => h('option', { key: one.model_id, value: one.simple_name, selected: one.simple_name === conversation.model }, `${one.simple_name} (${bytes(one.file_size_bytes)})`);
     return h('div', { class: 'field' }, h('label', { for: 'chat-model' }, 'Model'),
       h('select', { id: 'chat-model', onchange: (event) => edit({ model: event.target.value }) },
-        !conversation.model && h('option', { value: '' }, here.length ? 'Choose a model' : 'No model is here yet'),
+        !conversation.model && h('option', { value: '' }, here.length ? 'Choose a model' : 'No models on this machine yet'),
         h('optgroup', { label: 'Loaded' }, here.filter(isLoaded).map(option)),
         h('optgroup', { label: 'On this machine, needs loading' }, here.filter((one) => !isLoaded(one)).map(option))));
   }
@@ -64,6 +64,8 @@ class ChatSide extends View {
   view() {
     const given = Object.keys(conversation.parameters).length;
     const hasAny = conversation.messages.length > 0;
+    const model = findModel(conversation.model);
+    if (can(model, 'embedding') || can(model, 'rerank')) return h('div', { class: 'chat-side card' }, this.#picker());
     return h('div', { class: 'chat-side card' },
       this.#picker(),
       h('details', { class: 'chat-more', open: this.isWide }, h('summary', {}, 'System prompt, parameters, copy, export'),

@@ -40,3 +40,8 @@ export function show(title, content) {
   dialog.showModal();
   return draw;
 }
+
+/** Say how something ended that was asked for in a menu; the words are read aloud with the dialog. */
+export function tell(title, words) {
+  show(title, (close) => [h('p', {}, words), h('div', { class: 'row end' }, button('Close', close, { autofocus: true }))]);
+}

@@ -29,7 +29,7 @@ class FirstSteps extends View {
     const job = store.state.jobs[STARTER];
     const isBusy = job && !job.error;
     return card('Try the starter model', {},
-      h('p', { class: 'muted' }, `SmolLM2 135M runs on any machine and answers at once. It shows how everything works, but is often wrong.`),
+      h('p', { class: 'muted' }, `SmolLM2 135M runs on any machine and answers quickly. It shows how everything works, but its answers are often wrong.`),
       h('div', { class: 'stack' },
         isBusy && [progress(job.percent, 'Starter model'), h('p', { class: 'muted small' }, job.message)],
         job?.error && errorBox(job.error),
@@ -42,7 +42,7 @@ class FirstSteps extends View {
     const size = found.reduce((sum, one) => sum + one.file_size_bytes, 0);
     return card('Use models you already have', {},
       h('p', { class: 'muted' }, found.length ? `${plural(found.length, 'model')} found in ${stores}, ${bytes(size)}. They are used in place; nothing is copied.`
-        : 'Models of Ollama, LM Studio, llama.cpp and the Hugging Face cache are found automatically. None was found here; you can import a GGUF file.'),
+        : 'No models from Ollama, LM Studio, llama.cpp or the Hugging Face cache were found on this machine. You can import a GGUF file.'),
       h('div', { class: 'row' }, h('a', { class: 'button', href: href('models', null, { tab: 'other' }) }, found.length ? 'Show them' : 'Import a file')));
   }
 
@@ -50,7 +50,7 @@ class FirstSteps extends View {
     const { machine, models } = store.state;
     const fitting = (models ?? []).filter((one) => ['fits', 'tight'].includes(fit(one)));
     return card('Find one that fits', {},
-      h('p', { class: 'muted' }, machine && models ? `${bytes(machine.memory.free_bytes)} of memory are free for a model: ${fitting.length} of ${models.length} models in the catalogue fit.` : 'The catalogue shows which models fit this machine.'),
+      h('p', { class: 'muted' }, machine && models ? `${bytes(machine.memory.free_bytes)} of memory is free for a model: ${fitting.length} of ${models.length} models in the catalogue fit.` : 'The catalogue shows which models fit this machine.'),
       h('div', { class: 'row' }, h('a', { class: 'button', href: href('models', null, { tab: 'catalogue' }) }, 'Open the catalogue')));
   }
 

@@ -39,9 +39,14 @@ class HubSearch extends View {
           h('td', {}, choice.fits_memory == null ? tag('unknown') : choice.fits_memory ? tag('fits', 'good') : tag(`needs ${bytes(choice.needed_memory_bytes)}`, 'bad')),
           h('td', { class: 'row-cell' }, h('div', { class: 'row-actions' }, h('fl-action', { '.label': 'Download', '.busy': 'Downloading…', '.name': `Download ${one.repo} ${choice.quantization}`,
             '.run': async () => {
-              const done = await post('/models/import', { repo: one.repo, quantization: choice.quantization });
-              readModels();
-              return `Downloaded as ${done.model_name}`;
+              try {
+                const done = await post('/models/import', { repo: one.repo, quantization: choice.quantization });
+                readModels();
+                return `Downloaded as ${done.model_name}`;
+              } catch (error) {
+                if (error.code !== 'operation_cancelled') throw error;
+                return error.message; // paused or cancelled by the user
+              }
             } }))))))));
   }
 
@@ -54,7 +59,7 @@ class HubSearch extends View {
       errorBox(this.error && { ...this.error, message: this.error.message, details: `${this.error.details ?? ''} The catalogue and your files still work.` }),
       this.found && (this.found.repositories.length ? h('div', { class: 'stack' }, this.found.repositories.map((one) => this.#repository(one)))
         : empty('Nothing found', h('p', {}, 'No repository with GGUF files has these words in its name.'), h('a', { href: href('models', null, { tab: 'catalogue' }) }, 'Look in the catalogue'))),
-      !this.found && !this.isBusy && !this.error && empty('Any GGUF model of Hugging Face', h('p', {}, 'The search starts when you press Enter; nothing is sent before that.')),
+      !this.found && !this.isBusy && !this.error && empty('Any GGUF model on Hugging Face', h('p', {}, 'The search starts when you press Enter; nothing is sent before that.')),
     ];
   }
 }

@@ -47,7 +47,7 @@ class KeyList extends View {
     return h('div', { class: 'table-wrap' }, h('table', { class: 'cards' }, h('caption', { class: 'for-readers' }, 'Keys'),
       h('thead', {}, h('tr', {}, ['Name', 'Scope', 'Limits', 'Made', 'Last used', ''].map((name) => h('th', { scope: 'col' }, name || h('span', { class: 'for-readers' }, 'Action'))))),
       h('tbody', {}, this.found.map((one) => h('tr', { key: one.name, 'data-row': true }, h('th', { scope: 'row', class: 'lead' }, one.name), h('td', {}, tag(one.scope)),
-        h('td', { class: 'minor' }, [one.requests_per_minute && `${count(one.requests_per_minute)} requests a minute`, one.tokens_per_day && `${count(one.tokens_per_day)} tokens a day`, one.models?.length && one.models.join(', '), one.expires_at && `until ${date(one.expires_at)}`].filter(Boolean).join(' · ') || 'none'),
+        h('td', { class: 'minor' }, [one.requests_per_minute && `${count(one.requests_per_minute)} requests per minute`, one.tokens_per_day && `${count(one.tokens_per_day)} tokens per day`, one.models?.length && one.models.join(', '), one.expires_at && `until ${date(one.expires_at)}`].filter(Boolean).join(' · ') || 'none'),
         h('td', { class: 'minor' }, date(one.created_at)), h('td', {}, one.last_used_at ? ago(one.last_used_at) : 'never'),
         h('td', { class: 'row-cell' }, button('Revoke', () => this.#revoke(one.name).catch((error) => { this.error = error; this.draw(); }), { kind: 'plain small', name: `Revoke the key ${one.name}`, disabled: !isLive() })))))));
   }
@@ -59,13 +59,13 @@ class KeyList extends View {
   view() {
     if (!this.found) return card('Keys', {}, this.error ? errorBox(this.error) : skeleton(2));
     if (this.found === 'none') return null;
-    return card('Keys for people and programs', {}, this.made && h('div', { class: 'new-key', key: 'made', role: 'status' }, h('strong', {}, `Key ${this.made.name}. It is shown only now.`),
+    return card('Keys for people and programs', {}, this.made && h('div', { class: 'new-key', key: 'made', role: 'status' }, h('strong', {}, `Key “${this.made.name}”: copy it now, it will not be shown again.`),
       h('div', { class: 'value-line' }, h('code', {}, this.made.key), copyButton(() => this.made.key, { name: 'Copy the new key' }), button('Done', () => { this.made = null; this.draw(); }))),
     this.#table(), errorBox(this.error),
     h('details', { key: 'make' }, h('summary', {}, 'Make a key'), h('div', { class: 'stack' }, h('div', { class: 'two' }, this.#field('name', 'Name', { placeholder: 'alice', maxlength: '64' }),
       h('div', { class: 'field' }, h('label', { for: 'key-scope' }, 'Scope'), h('select', { id: 'key-scope', onchange: (event) => { this.form.scope = event.target.value; } },
         [['inference', 'use models'], ['read', 'read the management API'], ['manage', 'manage everything']].map(([id, label]) => h('option', { value: id, selected: id === this.form.scope }, label)))),
-      this.#field('requests_per_minute', 'Requests a minute (optional)', { type: 'number', min: '1' }), this.#field('tokens_per_day', 'Tokens a day (optional)', { type: 'number', min: '1' })),
+      this.#field('requests_per_minute', 'Requests per minute (optional)', { type: 'number', min: '1' }), this.#field('tokens_per_day', 'Tokens per day (optional)', { type: 'number', min: '1' })),
     h('div', {}, h('fl-action', { '.label': 'Make key', '.busy': 'Making…', '.kind': 'primary', '.blocked': !this.form.name.trim(), '.run': () => this.#make() })))));
   }
 }

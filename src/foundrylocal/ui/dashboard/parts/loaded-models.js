@@ -43,7 +43,7 @@ class LoadedModels extends View {
         ['Context', `${tokens(one.context_size)} tokens`],
         ['Slots', queue ? `${queue.running} of ${queue.slots} busy${queue.waiting ? `, ${queue.waiting} waiting` : ''}` : `0 of ${one.parallel} busy`],
         ['Speed, last minute', rate(recentSpeed(one.model))],
-        ['Unloads', one.is_pinned ? (one.model === store.state.server?.current_model ? 'never (current)' : 'never (pinned)') : one.unloads_at ? `in ${duration(Math.max(0, (new Date(one.unloads_at) - Date.now()) / 1000))}` : queue?.running ? 'not while answering' : 'never'],
+        ['Unloads', one.is_pinned ? (one.model === store.state.server?.current_model ? 'never: current model' : 'never: pinned') : one.unloads_at ? `in ${duration(Math.max(0, (new Date(one.unloads_at) - Date.now()) / 1000))}` : queue?.running ? 'not while answering' : 'never'],
       ].map(([name, value]) => h('div', { key: name, class: 'figure' }, h('dt', {}, name), h('dd', {}, value)))),
       job?.error && errorBox(job.error, [button('Dismiss', () => dismissError(one.model), { kind: 'quiet' })]));
   }

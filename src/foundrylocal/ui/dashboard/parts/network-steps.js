@@ -93,7 +93,7 @@ class NetworkSteps extends View {
           : ['The management API gets a key of its own (', h('code', {}, 'management_key'), '), so that nobody else can manage this service. It is made now and shown once.']),
         h('li', {}, 'Web pages from other machines may call it only when they are listed in ', h('code', {}, 'allowed_origins'), '.'),
         h('li', {}, 'Traffic is not encrypted: use it in a network that you trust, or through a VPN.')),
-      this.madeKey && h('div', { class: 'new-key', role: 'status' }, h('strong', {}, 'The management key. It is shown only now; this page will ask for it after a reload.'),
+      this.madeKey && h('div', { class: 'new-key', role: 'status' }, h('strong', {}, 'The management key: copy it now, it will not be shown again. This page asks for it after a reload.'),
         h('div', { class: 'value-line' }, h('code', {}, this.madeKey), copyButton(() => this.madeKey, { name: 'Copy the management key' }))),
       h('div', { class: 'row' }, h('fl-action', { '.label': this.#isOpen ? 'Apply again' : 'Open to my network', '.busy': 'Opening…', '.blocked': !isValid, '.run': () => this.#open() }),
         this.#isOpen && h('fl-action', { '.label': 'Back to this machine only', '.busy': 'Closing…', '.kind': 'primary', '.run': () => this.#close() }),

@@ -25,14 +25,14 @@ export function requestChart(requests) {
   const total = counts.reduce((sum, one) => sum + one.all, 0);
   const rows = counts.map((one, index) => ({ ...one, ago: MINUTES - 1 - index })).filter((one) => one.all);
   return h('figure', {},
-    h('svg', { class: 'chart', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `Requests a minute in the last hour: ${total} in all, at most ${most} in a minute` },
+    h('svg', { class: 'chart', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `Requests per minute in the last hour: ${total} in all, at most ${most} per minute` },
       h('line', { x1: '0', x2: String(WIDTH), y1: String(HEIGHT - 1), y2: String(HEIGHT - 1) }),
       counts.map((one, index) => {
         const [all, failed] = [one.all, one.failed].map((number) => (number / most) * (HEIGHT - 8));
         return h('g', { key: index }, one.all > 0 && h('rect', { x: String(index * slot + 1), width: String(slot - 2), y: String(HEIGHT - all - 1), height: String(all) }),
           one.failed > 0 && h('rect', { class: 'failed', x: String(index * slot + 1), width: String(slot - 2), y: String(HEIGHT - failed - 1), height: String(failed) }));
       })),
-    h('figcaption', { class: 'split muted small' }, h('span', {}, '60 min ago'), h('span', {}, total ? `${total} requests, at most ${most} a minute` : 'no requests'), h('span', {}, 'now')),
+    h('figcaption', { class: 'split muted small' }, h('span', {}, '60 min ago'), h('span', {}, total ? `${total} requests, at most ${most} per minute` : 'no requests'), h('span', {}, 'now')),
     h('details', { class: 'small' }, h('summary', {}, 'As a table'), h('table', {}, h('caption', { class: 'for-readers' }, 'Requests by minute'), h('thead', {}, h('tr', {}, ['Minutes ago', 'Requests', 'Failed'].map((name) => h('th', { scope: 'col' }, name)))),
       h('tbody', {}, rows.map((one) => h('tr', { key: one.ago }, h('td', {}, String(one.ago)), h('td', {}, String(one.all)), h('td', {}, String(one.failed))))))));
 }

@@ -13,7 +13,7 @@ export function valueField({ id, shape, value, placeholder, disabled, isSecret, 
   const isOnlyChoice = shape.values.length > 0 && !shape.types.some((one) => ['integer', 'number', 'object'].includes(one));
   if (isOnlyChoice) return choice(common, [...(shape.isOptional ? [['', placeholder ?? 'not set']] : []), ...shape.values.map((one) => [one, one])], toText(value), onvalue);
   if (shape.types.includes('array') || shape.types.includes('object')) {
-    return h('textarea', { ...common, rows: '2', value: toText(value), placeholder: placeholder ?? 'one a line', spellcheck: 'false', oninput: (event) => onvalue(event.target.value) });
+    return h('textarea', { ...common, rows: '2', value: toText(value), placeholder: placeholder ?? 'one per line', spellcheck: 'false', oninput: (event) => onvalue(event.target.value) });
   }
   const isNumber = !shape.values.length && !shape.types.includes('string') && shape.types.length > 0;
   return h('input', { ...common, type: isSecret ? 'password' : isNumber ? 'number' : 'text', inputmode: isNumber ? 'decimal' : null, step: isNumber ? (shape.isInteger ? '1' : 'any') : null,

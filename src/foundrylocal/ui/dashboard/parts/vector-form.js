@@ -42,7 +42,7 @@ class VectorForm extends View {
     return h('section', { class: 'card', 'aria-label': 'Try it' },
       h('h2', {}, isRerank ? 'Which text answers the question best?' : 'How similar are these texts?'),
       h('div', { class: 'field' }, h('label', { for: 'v-query' }, isRerank ? 'Question' : 'Text'), h('input', { id: 'v-query', value: this.query, oninput: (event) => { this.query = event.target.value; this.update(); } })),
-      h('div', { class: 'field' }, h('label', { for: 'v-texts' }, isRerank ? 'Texts, one a line' : 'Texts to compare it with, one a line'), h('textarea', { id: 'v-texts', rows: '5', value: this.texts, oninput: (event) => { this.texts = event.target.value; this.update(); } })),
+      h('div', { class: 'field' }, h('label', { for: 'v-texts' }, isRerank ? 'Texts, one per line' : 'Texts to compare it with, one per line'), h('textarea', { id: 'v-texts', rows: '5', value: this.texts, oninput: (event) => { this.texts = event.target.value; this.update(); } })),
       h('div', { class: 'row' }, h('fl-action', { '.label': isRerank ? 'Rank' : 'Compare', '.busy': 'Working…', '.kind': 'primary', '.blocked': !this.query.trim() || !this.texts.trim(), '.run': () => this.#run() })),
       errorBox(this.error),
       this.found && h('table', {}, h('caption', {}, isRerank ? 'Best first' : `Most similar first; vectors of ${this.size} numbers`),

@@ -45,8 +45,8 @@ class Chat extends View {
 
   #thread(model) {
     if (!conversation.messages.length) {
-      return empty(model ? `Ask ${model.simple_name} something` : 'No model is here yet', model
-        ? h('p', {}, isLoaded(model) ? 'It is loaded and answers at once.' : 'It is loaded when the first message is sent.', !can(model, 'chat') && ' It was not made for conversations: it completes text.')
+      return empty(model ? `Ask ${model.simple_name} something` : 'No models on this machine yet', model
+        ? h('p', {}, isLoaded(model) ? 'It is loaded and ready to answer.' : 'It is loaded when you send the first message.', !can(model, 'chat') && ' It was not made for conversations: it completes text.')
         : h('a', { class: 'button', href: href('models', null, { tab: 'catalogue' }) }, 'Choose one from the catalogue'));
     }
     return conversation.messages.map((message, index) => chatMessage(message, index, (at) => this.#edit(at)));

@@ -76,7 +76,7 @@ class Models extends View {
     const words = (query.find ?? '').toLowerCase();
     const near = words.length > 2 ? store.state.models.filter((one) => one.simple_name.toLowerCase().includes(words.slice(0, 3))).slice(0, MAX_NEAR) : [];
     const hidden = query.tab === 'catalogue' && query.fits !== '0' ? all.filter((one) => isWanted(one, query, false)).length : 0;
-    return empty(all.length ? 'No model matches' : 'No model is here yet',
+    return empty(all.length ? 'No model matches' : 'No models on this machine yet',
       hidden > 0 && h('p', {}, `${plural(hidden, 'model')} would match, but ${hidden === 1 ? 'is' : 'are'} too large for this machine.`),
       near.length > 0 && h('p', {}, 'Similar names: ', near.map((one) => [h('a', { href: href('models', one.simple_name, { tab: 'catalogue' }) }, one.simple_name), ' '])),
       h('div', { class: 'row' }, query.tab === 'mine' && h('a', { class: 'button', href: href('models', null, { tab: 'catalogue', find: query.find }) }, 'Look in the catalogue'),

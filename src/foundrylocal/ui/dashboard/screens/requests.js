@@ -97,7 +97,7 @@ class Requests extends View {
 
   #none() {
     const line = SNIPPETS.curl({ base: `${this.where?.base ?? 'http://127.0.0.1:1234'}/v1`, key: this.where?.key ?? 'KEY', model: store.state.server?.current_model ?? 'MODEL' });
-    return empty('No requests yet', h('p', {}, 'This line makes the first one:'), h('pre', { tabindex: '0' }, line.replace(this.where?.key ?? 'KEY', 'fl-…')), copyButton(line, { name: 'Copy the curl line' }));
+    return empty('No requests yet', h('p', {}, 'Run this to make the first one:'), h('pre', { tabindex: '0' }, line.replace(this.where?.key ?? 'KEY', 'fl-…')), copyButton(line, { name: 'Copy the curl line' }));
   }
 
   view() {
