@@ -132,7 +132,9 @@ def test_nothing_of_a_prompt_is_in_the_log_or_the_index(stored: Path) -> None:
         chat(service, messages(topic="secret"))
         unload(service)
         saved(service)
-        assert "secret" not in (folder(stored) / "index.json").read_text()
+        index = folder(stored) / "index.json"
+        eventually("the list is on disk too", index.exists)
+        assert "secret" not in index.read_text()
         chat(service, messages(2, topic="secret"))
         assert "secret1" not in service.get("/logs?count=10000").text
 
