@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ import pytest
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.operations import import_from_hub
 from foundrylocal.client.addresses import quoted
-from tests.fakes.management_api import Script
+from tests.fakes.management_api import Run, Script
 
 ENDED_AFTER_S = 10.0
 
@@ -55,3 +56,21 @@ def test_ctrl_c_cancels_an_import_that_is_not_listed_yet(
     with pytest.raises(KeyboardInterrupt):
         import_from_hub(ManagementClient(service.url), body)
     assert is_cancelled.is_set()
+
+
+def test_an_import_as_json_shows_its_progress_beside_it(service: Script, run: Run) -> None:
+    is_listed = threading.Event()
+
+    def import_model(body: Any) -> object:
+        is_listed.wait(ENDED_AFTER_S)
+        return {"message": "Model imported successfully", "model_name": "Tiny-Q8_0-GGUF"}
+
+    def list_downloads(body: Any) -> object:
+        is_listed.set()
+        return {"downloads": [listed("org/Tiny-Q8_0-GGUF")]}
+
+    service.on("POST /models/import", import_model)
+    service.on("GET /downloads", list_downloads)
+    code, out, beside = run("import", "org/Tiny-GGUF", "--json")
+    assert (code, json.loads(out)["model_name"]) == (0, "Tiny-Q8_0-GGUF")
+    assert "Downloading Tiny" in beside

@@ -12,7 +12,7 @@ from foundrylocal.cli import operations
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure, Refused
-from foundrylocal.cli.render import say, table
+from foundrylocal.cli.render import progress_beside, report, say, table
 
 _MODES = ("copy", "move", "link")
 
@@ -60,20 +60,17 @@ def command(
             exit_code=2,
         )
     body = _listed_body(api, source, name, mode) or operations.import_body(source, name, mode or "copy")
-    answer = operations.import_from_hub(api, body) if "repo" in body and not as_json else _import(api, body)
-    if as_json:
-        print(json.dumps(answer, indent=2))
-        return
+    with progress_beside(as_json=as_json):
+        answer = operations.import_from_hub(api, body) if "repo" in body else _import_file(api, body)
     model = answer["model_name"]
-    say(f"{answer['message']}: {model}")
-    say(f"Next: foundrylocal run {model}")
+    report(answer, f"{answer['message']}: {model}\nNext: foundrylocal run {model}", as_json=as_json)
 
 
-def _import(api: ManagementClient, body: dict[str, Any]) -> Any:
+def _import_file(api: ManagementClient, body: dict[str, Any]) -> Any:
     try:
         return api.post("/models/import", body, timeout_s=operations.IMPORT_TIMEOUT_S)
     except Refused as refusal:
-        if refusal.code == "invalid_request" and "path" in body:
+        if refusal.code == "invalid_request":
             refusal.next_step = (
                 "foundrylocal import FILE with a complete model file, or foundrylocal import --list"
             )
