@@ -19,16 +19,19 @@ AFTER = {
 ANSWER = {"success": True, "message": "Preset saved", "is_saved": True, "before": BEFORE, "after": AFTER}
 
 
+EVENTS = [
+    {"type": "progress", "message": "Tuning Tiny-GGUF"},
+    {
+        "type": "progress",
+        "message": "2 threads: 80 tokens/s",
+        "progress": {"stage": "tuning", "percent": 50.0, "eta_seconds": 60},
+    },
+    {"type": "success", "message": "Preset saved", "data": ANSWER},
+]
+
+
 def test_progress_and_a_table(service: Script, run: Run) -> None:
-    progress = {"stage": "tuning", "percent": 50.0, "eta_seconds": 60}
-    service.on(
-        "POST /models/Tiny-GGUF/tune-stream",
-        [
-            {"type": "progress", "message": "Tuning Tiny-GGUF"},
-            {"type": "progress", "message": "2 threads: 80 tokens/s", "progress": progress},
-            {"type": "success", "message": "Preset saved", "data": ANSWER},
-        ],
-    )
+    service.on("POST /models/Tiny-GGUF/tune-stream", EVENTS)
     code, out, _ = run("tune", "Tiny-GGUF")
     assert code == 0
     assert out.splitlines() == [
@@ -41,7 +44,8 @@ def test_progress_and_a_table(service: Script, run: Run) -> None:
     ]
 
 
-def test_the_answer_as_json(service: Script, run: Run) -> None:
-    service.on("POST /models/Tiny-GGUF/tune", ANSWER)
-    code, out, _ = run("tune", "Tiny-GGUF", "--json")
+def test_the_answer_as_json_with_its_progress_beside_it(service: Script, run: Run) -> None:
+    service.on("POST /models/Tiny-GGUF/tune-stream", EVENTS)
+    code, out, beside = run("tune", "Tiny-GGUF", "--json")
     assert (code, json.loads(out)) == (0, ANSWER)
+    assert "2 threads: 80 tokens/s" in beside

@@ -8,10 +8,7 @@ from typing import Any
 from foundrylocal.cli.arguments import AsJson, Model
 from foundrylocal.cli.client import ManagementClient, model_path
 from foundrylocal.cli.operations import follow
-from foundrylocal.cli.render import table
-
-# Two minutes of measuring, after a wait for running requests.
-TIMEOUT_S = 180.0
+from foundrylocal.cli.render import progress_beside, table
 
 
 def command(model: Model, as_json: AsJson = False) -> None:
@@ -24,11 +21,11 @@ def command(model: Model, as_json: AsJson = False) -> None:
       foundrylocal tune SmolLM2-135M-Instruct-Q4_1-GGUF
     """
     api = ManagementClient()
-    path = model_path(model, "/tune")
+    with progress_beside(as_json=as_json):
+        answer = follow(api, model_path(model, "/tune-stream"), None, lambda: api.delete("/tune"))
     if as_json:
-        print(json.dumps(api.post(path, timeout_s=TIMEOUT_S), indent=2))
+        print(json.dumps(answer, indent=2))
         return
-    answer = follow(api, f"{path}-stream", None, lambda: api.delete("/tune"))
     rows = [_row("before", answer["before"])]
     if answer["is_saved"]:
         rows.append(_row("after", answer["after"]))
