@@ -178,3 +178,64 @@ def test_any_storm_leaves_the_pool_whole(
     with caplog.at_level(logging.ERROR):
         virtual_time.run(main)
     assert not [line for line in caplog.messages if "Unexpected" in line]
+
+
+NODES = ("a", "b", "c")
+_cluster_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("request"), _models, st.sampled_from([0.0, 4.0, 40.0])),
+        st.tuples(st.just("load"), _models, st.sampled_from([4.0, 8.0])),
+        st.tuples(st.just("unload"), _models, st.sampled_from([0.0, 2.0])),
+        st.tuples(st.just("crash"), _models, st.just(0.0)),
+        st.tuples(st.just("demand"), _models, st.sampled_from([0.0, 60.0])),
+        st.tuples(st.just("lose_node"), _models, st.just(0.0)),
+        st.tuples(st.just("node_returns"), _models, st.just(0.0)),
+        st.tuples(st.just("wait"), st.just(0), st.sampled_from([0.1, 1.0, 5.0, 30.0])),
+    ),
+    max_size=40,
+)
+
+
+class ClusterStorm(Storm):
+    """A walk on three nodes that come and go; the number of the model is that of the node, too."""
+
+    async def lose_node(self, model: Model, seconds: float) -> None:
+        node = NODES[self.models.index(model)]
+        if node in self.rig.launcher.nodes and len(self.rig.launcher.nodes) > 1:
+            self.rig.launcher.lose(node)
+
+    async def node_returns(self, model: Model, seconds: float) -> None:
+        self.rig.launcher.nodes.setdefault(NODES[self.models.index(model)], 130 * MB)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=_cluster_steps, replicas=st.sampled_from([2, 3, "2-3"]))
+def test_once_all_nodes_are_back_every_model_is_complete_and_spread(
+    models_home: Path, tmp_path: Path, steps: list[tuple[str, int, float]], replicas: int | str
+) -> None:
+    async def main() -> None:
+        keeps: dict[str, Any] = {"idle_unload_seconds": 0, "drain_seconds": 3, "replicas": replicas}
+        async with running_pool(models_home, tmp_path, **keeps) as rig:
+            rig.launcher.nodes = dict.fromkeys(NODES, 130 * MB)
+            async with anyio.create_task_group() as group:
+                storm = ClusterStorm(rig, group)
+                for step in steps:
+                    await storm.step(*step)
+                    rig.check()
+            assert storm.faults == []
+            rig.launcher.nodes = dict.fromkeys(NODES, 400 * MB)
+            for model in storm.models:
+                rig.pool.note_demand({model.model_id: Demand()})
+            await anyio.sleep(900)
+            for model in storm.models:
+                nodes = [replica.node for replica in rig.pool.replicas_of(model)]
+                assert len(nodes) in (0, rig.pool.replica_range(model).least)
+                assert len(set(nodes)) == len(nodes), "two of them are still on one node"
+            assert {replica.id for replica in rig.pool.with_memory()} == set(rig.launcher.running)
+
+    virtual_time.run(main)
