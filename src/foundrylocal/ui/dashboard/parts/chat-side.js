@@ -5,12 +5,17 @@ import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { bytes } from '../core/format.js';
 import { gateway } from '../core/gateway.js';
-import { can, findModel, isLoaded } from '../core/models.js';
+import { can, findModel, isLoaded, neededMemory } from '../core/models.js';
 import { preference } from '../core/preferences.js';
 import { store } from '../core/store.js';
 import { button, copyText } from './controls.js';
 
 const PARAMETERS = [['temperature', 'Temperature', 0.1], ['top_p', 'Top P', 0.05], ['top_k', 'Top K', 1], ['min_p', 'Min P', 0.01], ['repeat_penalty', 'Repeat penalty', 0.05], ['max_tokens', 'Max tokens', 1], ['seed', 'Seed', 1]];
+
+function memoryWords(model) {
+  const { bytes: size, isExact } = neededMemory(model);
+  return size == null ? 'memory unknown' : `${isExact ? '' : '≥ '}${bytes(size)}`;
+}
 
 class ChatSide extends View {
   start() {
@@ -28,7 +33,7 @@ class ChatSide extends View {
 
   #picker() {
     const here = (store.state.models ?? []).filter((one) => one.is_downloaded || isLoaded(one));
-    const option = (one) => h('option', { key: one.model_id, value: one.simple_name, selected: one.simple_name === conversation.model }, `${one.simple_name} (${bytes(one.file_size_bytes)})`);
+    const option = (one) => h('option', { key: one.model_id, value: one.simple_name, selected: one.simple_name === conversation.model }, `${one.simple_name} (${memoryWords(one)})`);
     return h('div', { class: 'field' }, h('label', { for: 'chat-model' }, 'Model'),
       h('select', { id: 'chat-model', onchange: (event) => edit({ model: event.target.value }) },
         !conversation.model && h('option', { value: '' }, here.length ? 'Choose a model' : 'No models on this machine yet'),

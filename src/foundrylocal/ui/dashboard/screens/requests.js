@@ -24,6 +24,9 @@ function searchText(one) {
   return searched.get(one);
 }
 
+/** An error's message is left out of the record where it could quote the request. */
+const errorOf = ({ code, message }) => (message ? { message } : { message: `Failed with ${code}`, details: 'The message may quote the request, so it is not kept. The client received it.' });
+
 class Requests extends View {
   start() {
     this.rows = ROWS;
@@ -66,7 +69,7 @@ class Requests extends View {
 
   #export(all) {
     const cell = (value) => {
-      const text = value == null ? '' : typeof value === 'object' ? value.message ?? JSON.stringify(value) : String(value);
+      const text = value == null ? '' : typeof value === 'object' ? value.message ?? value.code : String(value);
       return `"${(/^[=+\-@]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`; // a spreadsheet must not take text for a formula
     };
     const link = document.createElement('a');
@@ -84,7 +87,7 @@ class Requests extends View {
       h('td', { class: 'number minor' }, milliseconds(one.queue_ms)), h('td', { class: 'number minor' }, milliseconds(one.first_token_ms)), h('td', { class: 'number minor' }, `${count(one.tokens_in)}${one.tokens_cached ? ` (${count(one.tokens_cached)})` : ''}`),
       h('td', { class: 'number minor' }, count(one.tokens_out)), h('td', { class: 'number' }, rate(one.tokens_per_second)), h('td', { class: 'number minor' }, milliseconds(one.total_ms)),
       h('td', { class: 'row-cell' }, isRunning(one) && h('fl-action', { '.label': 'End', '.busy': 'Ending…', '.kind': 'plain small', '.name': `End the request of ${clock(one.at)}`, '.run': () => call('DELETE', `/requests/${encodeURIComponent(one.id)}`) }))),
-    isOpen && h('tr', { key: `${one.id} open` }, h('td', { colspan: '12' }, one.error && errorBox(typeof one.error === 'string' ? { message: one.error } : { message: one.error.message, details: one.error.details }),
+    isOpen && h('tr', { key: `${one.id} open` }, h('td', { colspan: '12' }, one.error && errorBox(errorOf(one.error)),
       facts([['Id', h('code', {}, one.id)], ['Client', one.client ?? 'unknown'], ['Waited', milliseconds(one.queue_ms)], ['Loaded the model', milliseconds(one.load_ms)], ['Read the prompt', milliseconds(one.prefill_ms)], ['Ended with', one.stop_reason ?? one.status]])))];
   }
 
