@@ -107,14 +107,16 @@ release: .venv-release/.tools
 	.venv-release/bin/python -m scripts.release
 	$(MAKE) sbom audit
 
-# What an installation consists of, as CycloneDX, and whether any of it has a known vulnerability; `audit` asks PyPI.
+# What an installation consists of, as CycloneDX, and whether any of it has a known vulnerability. `audit` asks
+# pypi.org and fails where it cannot, since an index of another kind knows no vulnerabilities.
 sbom: .venv-release/.tools .venv-runtime/.installed
 	mkdir -p dist
 	.venv-release/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
 	  --output-file dist/foundrylocal.cdx.json .venv-runtime/bin/python
 
 audit: .venv-release/.tools .venv-runtime/.installed
-	.venv-release/bin/pip-audit --path .venv-runtime/lib/python3*/site-packages $(ARGS)
+	.venv-runtime/bin/python -m pip freeze --exclude foundrylocal --exclude pip > .venv-runtime/audited.txt
+	.venv-release/bin/pip-audit --strict --no-deps --disable-pip -r .venv-runtime/audited.txt $(ARGS)
 
 .venv-release/.tools: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-release

@@ -101,7 +101,7 @@ class NotOurs(Failure):
         super().__init__(
             f"Another program is using {url}: it does not answer as the FoundryLocal API",
             reason,
-            "stop that program, or use another port: foundrylocal serve --port 9501",
+            "stop that program, or use another port: foundrylocal run --port 9501, or serve --port 9501",
         )
 
 

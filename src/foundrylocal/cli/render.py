@@ -40,7 +40,19 @@ def is_terminal() -> bool:
 
 
 def say(text: str = "") -> None:
-    """Print one line and flush it, so that a reader of a pipe sees it immediately."""
+    """Print prose and flush it, so that a reader of a pipe sees it immediately.
+
+    At a terminal, a long line is broken between words.
+    """
+    shown = clean(text)
+    if is_terminal() and len(shown) > (columns := _columns()):
+        lines = shown.split("\n")
+        shown = "\n".join("\n".join(_lines(line, columns)) if len(line) > columns else line for line in lines)
+    print(shown, flush=True)
+
+
+def say_verbatim(text: str) -> None:
+    """Print and flush what people copy, such as a command, JSON or an entry of the log; nothing is broken."""
     print(clean(text), flush=True)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from foundrylocal.cli.client import ManagementClient
 from foundrylocal.cli.failure import Failure
-from foundrylocal.cli.render import say
+from foundrylocal.cli.render import say_verbatim
 
 
 def command(
@@ -47,7 +47,7 @@ def _is_wanted(entry: dict[str, Any], level: str | None, source: str | None) -> 
 
 
 def _show(entry: dict[str, Any]) -> None:
-    say(f"{entry['timestamp']} {entry['level']:<8} {entry['source']}: {entry['message']}")
+    say_verbatim(f"{entry['timestamp']} {entry['level']:<8} {entry['source']}: {entry['message']}")
 
 
 def _show_json(entry: dict[str, Any]) -> None:

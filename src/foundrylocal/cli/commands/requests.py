@@ -10,7 +10,7 @@ import typer
 
 from foundrylocal.cli.arguments import AsJson
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.render import facts, report, say, table
+from foundrylocal.cli.render import facts, report, say, say_verbatim, table
 
 HELP = "List the requests with their figures; show or end one."
 
@@ -60,7 +60,7 @@ def show(request_id: RequestId, as_json: AsJson = False) -> None:
     if captured:
         for name in ("request", "answer"):
             say(f"{name}:")
-            say(json.dumps(captured[name], indent=2, ensure_ascii=False))
+            say_verbatim(json.dumps(captured[name], indent=2, ensure_ascii=False))
 
 
 def end(request_id: RequestId, as_json: AsJson = False) -> None:

@@ -28,7 +28,7 @@ from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.find_or_start_service import find_or_start
 from foundrylocal.cli.image_file import data_url
 from foundrylocal.cli.operations import UNLOAD_TIMEOUT_S
-from foundrylocal.cli.render import facts, say, show_failure
+from foundrylocal.cli.render import facts, say, say_verbatim, show_failure
 
 # A model with 135 million parameters answers this one well, and the same way each time.
 QUESTION = "Tell me in one sentence what a cat is."
@@ -208,7 +208,7 @@ def _show_access(server: RunningServer) -> None:
     say()
     facts([("Model", server.model), ("Endpoint", server.endpoint), ("API key", server.key)])
     say()
-    say(_curl(server))
+    say_verbatim(_curl(server))
 
 
 def _curl(server: RunningServer) -> str:
