@@ -1,9 +1,11 @@
 """Notices when something holds the event loop, and says in the log who.
 
-A timer on the loop notes that the loop moves; a thread looks whether it has. While the loop is late, the thread
-samples the stack of the loop's own thread: functions by module and line, never a value.
+A timer on the loop notes that the loop moves; a thread sleeps until the moment when that would be overdue, and then
+looks whether it has. If it has not, the thread samples the stack of the loop's own thread: functions by module and
+line, never a value.
 
-Invariant: it costs the loop one short callback per period, and the log one line per MIN_PAUSE_S.
+Invariants: whatever holds the loop for PERIOD_S + LATE_S is noticed. It costs the loop one short callback per period,
+the thread at most one look per LATE_S, and the log one line per MIN_PAUSE_S.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from types import FrameType
 log = logging.getLogger("foundrylocal.FoundryLocalApiService")
 
 LATE_S = 0.25
-PERIOD_S = 0.1
+PERIOD_S = 0.25
+POLL_S = 0.1  # while the loop is held
 MIN_PAUSE_S = 10.0
 MAX_FRAMES = 12
 
@@ -56,13 +59,14 @@ class LoopWatchdog:
         self._timer = loop.call_later(self._period_s, self._tick, loop)
 
     def _look(self, loop_thread: int) -> None:
-        while not self._is_over.wait(self._period_s):
+        while not self._is_over.is_set():
             seen = self._moved_at
             late_s = monotonic() - seen - self._period_s
             if late_s < self._late_s:
+                self._is_over.wait(self._late_s - late_s)
                 continue
             holder = describe(sys._current_frames().get(loop_thread))
-            while self._moved_at == seen and not self._is_over.wait(self._period_s):
+            while self._moved_at == seen and not self._is_over.wait(POLL_S):
                 late_s = monotonic() - seen - self._period_s
             self._report(late_s, holder)
 
