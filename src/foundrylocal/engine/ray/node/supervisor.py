@@ -99,9 +99,12 @@ class Supervisor:
 
 @contextmanager
 def _turn(is_stopping: Callable[[], bool]) -> Iterator[bool]:
-    """This machine's turn to start a node, which others keep as long as a start takes; False: stop instead."""
-    name = f"fl-ray-start-{getpass.getuser()}.lock"
-    lock = FileLock(Path(tempfile.gettempdir()) / name, timeout=WATCH_PERIOD_S)
+    """This machine's turn to start a node, which others keep as long as a start takes; False: stop instead.
+
+    Raises NodeFailed when the lock cannot be used: anybody may write to its folder.
+    """
+    path = Path(tempfile.gettempdir()) / f"fl-ray-start-{getpass.getuser()}.lock"
+    lock = FileLock(path, timeout=WATCH_PERIOD_S)
     while True:
         try:
             lock.acquire()
@@ -110,6 +113,9 @@ def _turn(is_stopping: Callable[[], bool]) -> Iterator[bool]:
             if is_stopping():
                 yield False
                 return
+        except OSError as error:
+            reason = f"The lock {path} cannot be used ({error.strerror or error}). Remove it"
+            raise NodeFailed(reason, "") from error
     try:
         yield True
     finally:

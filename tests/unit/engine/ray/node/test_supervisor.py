@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,13 @@ def test_a_head_that_does_not_start_is_a_failure() -> None:
         rig.run(must_start=True)
     assert len(rig.nodes) == 1
     assert rig.nodes[0].has_stopped
+
+
+def test_a_lock_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"fl-ray-start-{getpass.getuser()}.lock").mkdir()
+    rig = Rig([(5.0, False)])
+    with pytest.raises(NodeFailed) as failed:
+        rig.run(must_start=True)
+    assert f"The lock {tmp_path}" in failed.value.reason and failed.value.reason.endswith("Remove it")
+    assert not rig.nodes
