@@ -73,3 +73,11 @@ def test_the_menu_of_a_row_fits_into_a_small_window(page: Page, service: Service
     assert found == [True] * 4
     page.click(".menu-list button", "Details")
     page.until("the details", "document.querySelector('.panel')")
+
+
+def test_the_chosen_tab_is_in_view_in_a_small_window(page: Page, service: Service) -> None:
+    page.size(320, 700)
+    page.open(f"{service.root}/#/models?tab=other")
+    page.shows("Import a file", "main")
+    right = page.eval("document.querySelector('.tabs [aria-current]').getBoundingClientRect().right")
+    assert right <= page.eval("innerWidth")

@@ -5,7 +5,7 @@ import { h } from '../core/dom.js';
 import { View } from '../core/element.js';
 import { bytes } from '../core/format.js';
 import { gateway } from '../core/gateway.js';
-import { can, findModel, isLoaded, neededMemory } from '../core/models.js';
+import { can, displayName, findModel, isLoaded, neededMemory } from '../core/models.js';
 import { preference } from '../core/preferences.js';
 import { store } from '../core/store.js';
 import { button, copyText } from './controls.js';
@@ -33,7 +33,7 @@ class ChatSide extends View {
 
   #picker() {
     const here = (store.state.models ?? []).filter((one) => one.is_downloaded || isLoaded(one));
-    const option = (one) => h('option', { key: one.model_id, value: one.simple_name, selected: one.simple_name === conversation.model }, `${one.simple_name} (${memoryWords(one)})`);
+    const option = (one) => h('option', { key: one.model_id, value: one.simple_name, selected: one.simple_name === conversation.model }, `${displayName(one)} ${one.quantization} · ${memoryWords(one)}`);
     return h('div', { class: 'field' }, h('label', { for: 'chat-model' }, 'Model'),
       h('select', { id: 'chat-model', onchange: (event) => edit({ model: event.target.value }) },
         !conversation.model && h('option', { value: '' }, here.length ? 'Choose a model' : 'No models on this machine yet'),
