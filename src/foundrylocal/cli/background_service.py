@@ -65,6 +65,23 @@ class ServiceProcess:
         lines = [line for line in self._printed().splitlines() if line.strip()]
         return "\n".join(lines[-5:]) or None
 
+    def why_it_ended(self, command: str) -> Failure:
+        """What `serve` said on its last line, or else all that it printed last; `command` started the service."""
+        printed = self.last_lines() or ""
+        exit_code = 2 if self.process.returncode == 2 else 1
+        last = printed.rpartition("\n")[2]
+        if not last.startswith(SERVE_PREFIX):
+            next_step = f"see {self.output}, and the log files in {self.logs}"
+            what = f"The service ended immediately with exit code {self.process.returncode}"
+            return Failure(what, printed or None, next_step, exit_code=exit_code)
+        what, _, why = last.removeprefix(SERVE_PREFIX).partition(". ")
+        next_step = "correct that, then run the same command again"
+        if "with this home" in what:
+            next_step = "foundrylocal status"
+        elif what.startswith("Port "):
+            next_step = f"{command} --port 0"
+        return Failure(what.removesuffix("."), why or None, next_step, exit_code=exit_code)
+
     def end(self) -> None:
         """Stop the service cleanly; kill it if that takes too long or the user presses Ctrl-C again."""
         process = self.process

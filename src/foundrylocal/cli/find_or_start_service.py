@@ -81,9 +81,4 @@ def _find_other(api: ManagementClient, port: int, started: ServiceProcess) -> Ma
         raise
     except Failure:
         pass
-    raise Failure(
-        f"The service ended immediately with exit code {started.process.returncode}",
-        started.last_lines(),
-        "if a port is taken: foundrylocal run --port 0; "
-        f"if another service uses this home: foundrylocal status. Its full output is in {started.output}",
-    )
+    raise started.why_it_ended("foundrylocal run")

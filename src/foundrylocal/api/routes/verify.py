@@ -47,7 +47,7 @@ async def verify(model_name: str, request: Request, services: ServicesDep) -> An
 
 def _message(verdict: Verdict) -> str:
     if verdict.is_sound:
-        return "Model is sound"
+        return "All files of the model are intact"
     if verdict.can_repair:
         return (
             'Model is damaged: repeat the request with {"repair": true} to download the damaged files again'

@@ -38,7 +38,7 @@ def command(
     max_memory: Annotated[
         float | None,
         typer.Option(
-            "--max-memory", metavar="GB", min=0.0, help="Only models that need at most so much memory."
+            "--max-memory", metavar="GB", min=0.0, help="Only models that need at most this much memory."
         ),
     ] = None,
     downloaded: Annotated[bool, typer.Option("--downloaded", hidden=True)] = False,
@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """List the models on this machine, or all in the catalog.
 
-    MEMORY is what a model takes with the context that it gets where there is enough memory; with a + it takes more.
+    MEMORY is what a model needs with its default context; a + means that it needs more, how much is unknown.
 
     \b
     Examples:

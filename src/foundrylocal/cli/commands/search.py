@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Find models in the catalogue and on the hub.
 
-    MEMORY is what a model takes with the context that it gets where there is enough memory; with a + it takes more.
+    MEMORY is what a model needs with its default context; a + means that it needs more, how much is unknown.
     FITS says whether it could be loaded now without unloading another one.
 
     \b

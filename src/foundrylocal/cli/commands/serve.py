@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from foundrylocal.cli.background_service import READY_TIMEOUT_S, SERVE_PREFIX, ServiceProcess, start_service
+from foundrylocal.cli.background_service import READY_TIMEOUT_S, ServiceProcess, start_service
 from foundrylocal.cli.client import ManagementClient
-from foundrylocal.cli.failure import Failure
 from foundrylocal.cli.render import facts
 
 
@@ -67,23 +66,6 @@ def _detach(host: str | None, port: int | None, *, verbose: bool) -> None:
 def _ready_address(started: ServiceProcess) -> str:
     url = started.wait_ready()
     if url is None:
-        raise _why_it_ended(started)
+        raise started.why_it_ended("foundrylocal serve --detach")
     ManagementClient(url).check(timeout_s=READY_TIMEOUT_S)
     return url
-
-
-def _why_it_ended(started: ServiceProcess) -> Failure:
-    """What `serve` said on its last line, or else all that it printed last."""
-    printed = started.last_lines() or ""
-    exit_code = 2 if started.process.returncode == 2 else 1
-    last = printed.rpartition("\n")[2]
-    if not last.startswith(SERVE_PREFIX):
-        next_step = f"see {started.output}, and the log files in {started.logs}"
-        return Failure("The service could not start", printed or None, next_step, exit_code=exit_code)
-    what, _, why = last.removeprefix(SERVE_PREFIX).partition(". ")
-    next_step = "correct that, then run the same command again"
-    if "with this home" in what:
-        next_step = "foundrylocal status"
-    elif what.startswith("Port "):
-        next_step = "foundrylocal serve --detach --port 0"
-    return Failure(what, why or None, next_step, exit_code=exit_code)
