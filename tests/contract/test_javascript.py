@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import shutil
 import subprocess
@@ -52,14 +53,19 @@ def in_browser(service: Service, script: str, profile: Path) -> list[str]:
             told.append(text)
 
 
+def without_repeats(lines: list[str]) -> list[str]:
+    """A load that takes a while sends its line again, with how far it is."""
+    return [line for line, _ in itertools.groupby(lines)]
+
+
 @requirement("javascript.start-stream")
 def test_start_stream_in_node(api: Service) -> None:
-    assert in_node(api, scripts.JS_START_STREAM) == STARTED
+    assert without_repeats(in_node(api, scripts.JS_START_STREAM)) == STARTED
 
 
 @requirement("javascript.start-stream", "12.local-pages")
 def test_start_stream_in_a_page(api: Service, tmp_path: Path) -> None:
-    assert in_browser(api, scripts.JS_START_STREAM, tmp_path) == STARTED
+    assert without_repeats(in_browser(api, scripts.JS_START_STREAM, tmp_path)) == STARTED
 
 
 @requirement("javascript.download-stream")
