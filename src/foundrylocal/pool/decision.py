@@ -25,10 +25,14 @@ def nothing_to_do(model: Model, facts: Facts, spec: ReplicaSpec, loaded: Replica
     """The plan for a model that is in memory as it is wanted; a context that is "auto" stays as it was loaded."""
     kept = facts.wanted.values.model_copy(update={"context_size": loaded.context_size})
     plan = make_plan(model, replace(facts, wanted=replace(facts.wanted, values=kept)))
+    # By what was asked for: a longer context than the model has is not honored in silence.
+    report = load_options.report(facts.wanted, loaded.options, _all_devices(facts))
+    not_honored = report.not_honored().values()
     return replace(
         plan,
         action="none",
-        report=replace(plan.report, wanted=facts.wanted, effective=loaded.options),
+        report=report,
+        warnings=(*plan.warnings, *(one for one in not_honored if one not in plan.warnings)),
         refusal=None,
         unloads=(),
         drains=(),

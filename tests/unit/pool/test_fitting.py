@@ -169,6 +169,22 @@ def test_a_model_in_memory_keeps_its_context_when_more_becomes_free(on_long_mode
     on_long_models(scenario)
 
 
+def test_a_model_in_memory_with_less_context_than_is_asked_for_says_so(on_long_models: PoolRunner) -> None:
+    async def scenario(rig: Rig) -> None:
+        asked = LoadOptions(context_size=4_000_000)
+        plan = await rig.pool.plan(rig.chat, asked)
+        rig.launcher.total_bytes = plan.memory.needed_bytes * 4
+        async with rig.pool.lease(rig.chat, asked):
+            pass
+        again = await rig.pool.plan(rig.chat, asked)
+        assert (again.action, again.options.context_size) == ("none", plan.options.context_size)
+        assert again.report.sources["context_size"] == "model"
+        assert again.warnings == plan.warnings
+        assert "instead of 4000000: the model has no more" in again.warnings[-1]
+
+    on_long_models(scenario)
+
+
 def test_a_load_that_finds_less_than_was_planned_takes_what_there_is(on_long_models: PoolRunner) -> None:
     async def scenario(rig: Rig) -> None:
         plan = await rig.pool.plan(rig.chat, LoadOptions())
