@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.management_api import Run
+from tests.fakes.management_api import Run, Script
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,9 @@ def test_a_choice_that_does_not_exist_is_refused_in_plain_words(run: Run) -> Non
 
 def test_the_short_option_of_the_version(run: Run) -> None:
     assert run("-v") == run("--version")
+
+
+def test_stop_with_a_model_as_ollama_has_it_stops_nothing(service: Script, run: Run) -> None:
+    code, _, err = run("stop", "llama3.2")
+    assert code == 2 and "Next: foundrylocal unload llama3.2\n" in err
+    assert service.calls == []
