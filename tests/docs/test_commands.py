@@ -147,6 +147,12 @@ class Reader:
         return ["bash", "-eu", "-o", "pipefail", "-c", script]
 
 
+def end_service(environment: Mapping[str, str]) -> None:
+    """End the service of the environment's home, if one runs."""
+    command = [sys.executable, "-m", "foundrylocal", "shutdown"]
+    subprocess.run(command, env=environment, capture_output=True, timeout=BLOCK_TIMEOUT_S, check=False)
+
+
 def plain(line: str) -> str:
     """A line without what differs from run to run: its numbers and the widths of its columns."""
     return " ".join(_NUMBER.sub("0", line).split())
@@ -175,6 +181,8 @@ def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
             "FOUNDRYLOCAL_API_PORT": str(ports["9500"]),
             "EXPORTS": str(tmp_path / "exports"),
         }
+        # A page that fails half-way must not leave a service that it has put into the background.
+        stack.callback(end_service, environment)
         reader = Reader(tmp_path, environment, ports, stage.replaced)
         for block in blocks_of(page):
             if block.runner == "service":
