@@ -81,4 +81,6 @@ def _find_other(api: ManagementClient, port: int, started: ServiceProcess) -> Ma
         raise
     except Failure:
         pass
-    raise started.why_it_ended("foundrylocal run")
+    failure = started.why_it_ended("foundrylocal run")
+    failure.exit_code = 1  # 2 is for a wrong command line, and that of `run` is right
+    raise failure

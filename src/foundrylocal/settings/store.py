@@ -47,9 +47,17 @@ class SettingsStore:
             self.current = layered(self._saved, self._overrides)
         except ValidationError as error:
             raise InvalidConfiguration(
-                "A setting from the command line or the environment is not valid", describe(error)
+                "A setting from the command line or the environment is not valid",
+                f"{describe(error)} Correct {self._places_of(error)}, then start the service again.",
             ) from None
         self._listens_on = self.current.api_host
+
+    def _places_of(self, error: ValidationError) -> str:
+        """Where the settings that are not valid were given."""
+        names = dict.fromkeys(str(item["loc"][0]) for item in error.errors() if item["loc"])
+        places = [self._overriders[name] for name in names if name in self._overriders]
+        words = [f"the {place}" if place == COMMAND_LINE else place for place in dict.fromkeys(places)]
+        return ", ".join(words) or "it"
 
     @property
     def overridden(self) -> dict[str, str]:

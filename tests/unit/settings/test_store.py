@@ -34,6 +34,17 @@ def test_what_fixes_a_setting_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert fixed == {"api_port": "command line", "port": "FOUNDRYLOCAL_PORT"}
 
 
+def test_what_is_not_valid_names_where_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDRYLOCAL_PORT", "many")
+    with pytest.raises(InvalidConfiguration) as caught:
+        SettingsStore(tmp_path, {"api_port": 70000})
+    assert str(caught.value.details).endswith(
+        " Correct FOUNDRYLOCAL_PORT, the command line, then start the service again."
+    ) or str(caught.value.details).endswith(
+        " Correct the command line, FOUNDRYLOCAL_PORT, then start the service again."
+    )
+
+
 def test_a_list_in_the_environment_is_separated_by_commas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
