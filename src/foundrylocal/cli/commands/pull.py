@@ -21,7 +21,7 @@ def command(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Download a model from the catalogue or from the hub.
+    """Download a model from the catalog or from the hub.
 
     \b
     Examples:

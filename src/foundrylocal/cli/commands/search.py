@@ -1,4 +1,4 @@
-"""`foundrylocal search`: models by words in their names, in the catalogue and on the hub."""
+"""`foundrylocal search`: models by words in their names, in the catalog and on the hub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Find models in the catalogue and on the hub.
+    """Find models in the catalog and on the hub.
 
     MEMORY is what a model needs with its default context; a + means that it needs more, how much is unknown.
     FITS says whether it could be loaded now without unloading another one.
@@ -60,7 +60,7 @@ def _described(model: dict[str, Any]) -> str:
 
 
 def _on_hub(api: ManagementClient, query: str, limit: int) -> tuple[dict[str, Any], str | None]:
-    """What the hub has; without a network the catalogue alone is still an answer."""
+    """What the hub has; without a network the catalog alone is still an answer."""
     try:
         answer = api.post("/models/search", {"query": query, "limit": limit}, timeout_s=SEARCH_TIMEOUT_S)
     except Refused as refusal:
