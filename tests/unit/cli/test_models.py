@@ -85,7 +85,7 @@ def test_ps_shows_what_is_in_memory(service: Script, run: Run) -> None:
     service.on("GET /machine", MACHINE)
     assert run("ps")[1].splitlines() == [
         "MODEL      STATE  MEMORY  CONTEXT  LEAVES",
-        "Tiny-GGUF  ready  1.0 GB  8192     never (pinned)",
+        "Tiny-GGUF  ready  1.0 GB  8192     never",
         "Free for models: 3.0 GB of 8.0 GB",
     ]
     service.on("GET /machine", MACHINE | {"models": []})

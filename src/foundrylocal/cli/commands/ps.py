@@ -33,7 +33,7 @@ def command(as_json: AsJson = False) -> None:
 
 
 def _row(model: dict[str, Any], *, has_nodes: bool) -> tuple[str, ...]:
-    leaves = "never (pinned)" if model["is_pinned"] else model["unloads_at"] or "for another model"
+    leaves = "never" if model["is_pinned"] else model["unloads_at"] or "for another model"
     return (
         str(model["model"]),
         str(model["state"]),
