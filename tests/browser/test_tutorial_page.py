@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.page import Page
+from tests.docs.blocks import marked
 from tests.docs.test_commands import free_ports
 from tests.running import REPOSITORY, Service, eventually
 
@@ -17,9 +18,9 @@ LESSON = REPOSITORY / "docs" / "tutorial" / "first-app.md"
 
 def html_of(lesson: Path, gateway: str) -> str:
     """The page that the lesson shows, with the address of a test's gateway."""
-    text = lesson.read_text("utf-8").partition("```html\n")[2].partition("```")[0]
-    assert "http://127.0.0.1:1234/v1/" in text
-    return text.replace("http://127.0.0.1:1234/v1", gateway)
+    [page] = marked("browser")[lesson]
+    assert "http://127.0.0.1:1234/v1/" in page.text
+    return page.text.replace("http://127.0.0.1:1234/v1", gateway)
 
 
 @pytest.fixture
